@@ -1,0 +1,120 @@
+"""Who keeps what a group of trials makes: the trainer's one border to the world.
+
+The trainer never knows where results go. It hands them to a `Keeper`: the orchestrator's writes to the
+store, `FolderKeeper` to a plain folder.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from trainer.checkpoint import Checkpoint, CheckpointFolder, write_atomically
+from trainer.trial import Trial
+
+Row = Mapping[str, float | int]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished trial yields.
+
+    `metrics` name the trial's final numbers, `curve` holds one row per epoch, `weights` is the final
+    state_dict (None for stddev trials), `num_teacher_passes` counts the forward passes that the frozen
+    teacher of the whole group has made.
+    """
+
+    metrics: Row
+    curve: Sequence[Row]
+    weights: Mapping[str, Tensor] | None
+    num_teacher_passes: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a group is: `epoch` counts from 1, `step` is the number of its steps already done."""
+
+    trials: Sequence[Trial]
+    epoch: int
+    epochs: int
+    step: int
+    steps_per_epoch: int
+    loss: float | None
+    """Mean training loss of the last whole epoch, averaged over the group."""
+
+
+class Command(Enum):
+    """What a group is told after a step."""
+
+    GO_ON = "go on"
+    SAVE = "save"
+    STOP = "stop"
+    """Save and leave."""
+
+
+class Keeper(Protocol):
+    def weights(self, fingerprint: str) -> Mapping[str, Tensor]:
+        """Final weights of a finished trial."""
+
+    def checkpoint(self, trial: Trial) -> Checkpoint | None:
+        """Where to go on with a trial; None: at the start."""
+
+    def save(self, trial: Trial, checkpoint: Checkpoint) -> None: ...
+
+    def finish(self, trial: Trial, result: Result) -> None: ...
+
+    def fail(self, trial: Trial, error: Exception) -> None: ...
+
+    def after_step(self, progress: Progress) -> Command:
+        """Called after every step; must be quick."""
+
+
+class FolderKeeper:
+    """Keeps trials under one folder: `FINGERPRINT/` with checkpoint, final weights and `result.json`.
+
+    A checkpoint is saved every `save_every_s` seconds. A trial's failure is raised.
+    """
+
+    def __init__(self, folder: Path, save_every_s: float = 60.0) -> None:
+        self._folder = folder
+        self._save_every_s = save_every_s
+        self._saved_at = time.monotonic()
+
+    def _of(self, fingerprint: str) -> CheckpointFolder:
+        return CheckpointFolder(self._folder / fingerprint)
+
+    def weights(self, fingerprint: str) -> dict[str, Tensor]:
+        return self._of(fingerprint).weights()
+
+    def checkpoint(self, trial: Trial) -> Checkpoint | None:
+        return self._of(trial.fingerprint).latest()
+
+    def save(self, trial: Trial, checkpoint: Checkpoint) -> None:
+        self._of(trial.fingerprint).save(checkpoint)
+        self._saved_at = time.monotonic()
+
+    def finish(self, trial: Trial, result: Result) -> None:
+        self._of(trial.fingerprint).finish(result.weights)
+        content = {"trial": trial.model_dump(mode="json"), "metrics": dict(result.metrics)}
+        self._write_json(trial, content | {"curve": [dict(row) for row in result.curve]})
+
+    def _write_json(self, trial: Trial, content: Mapping[str, Any]) -> None:
+        path = self._folder / trial.fingerprint / "result.json"
+        write_atomically(path, json.dumps(content, indent=1).encode())
+
+    def result(self, trial: Trial) -> dict[str, Any]:
+        """The content of a finished trial's `result.json`."""
+        content = (self._folder / trial.fingerprint / "result.json").read_text()
+        return dict(json.loads(content))
+
+    def fail(self, trial: Trial, error: Exception) -> None:
+        raise error
+
+    def after_step(self, progress: Progress) -> Command:
+        due = time.monotonic() - self._saved_at >= self._save_every_s
+        return Command.SAVE if due else Command.GO_ON

@@ -1,0 +1,193 @@
+"""Run a group of trials in lockstep: make each batch, view and teacher output once, feed all with it.
+
+Trials with equal `lockstep_key` see the same batches, and a frozen teacher says the same about them. So one
+worker makes a batch, makes each view of it, shows each view to the teacher, and every member takes its step.
+A trial's numbers are the same bits alone, in any group, or resumed after any step: all randomness is
+addressed, no tensor of one member enters another's arithmetic, and no batch is ever joined with another.
+A group of one is the ordinary case.
+
+A member that fails leaves the group; the others go on. Members that were cut off at different steps cannot
+share batches: each such part of the group runs after the other.
+"""
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+
+from trainer.augmentations import Batch, CropsAndFlips, Palette
+from trainer.checkpoint import Checkpoint, Position
+from trainer.datasets import Dataset
+from trainer.keeper import Command, Keeper, Progress, Result
+from trainer.learners import (
+    Member,
+    StddevMember,
+    StudentMember,
+    TeacherMember,
+    last_losses,
+    trained_model,
+)
+from trainer.randomness import addressed_generator
+from trainer.trial import StddevTrial, StudentTrial, TeacherTrial, Trial, lockstep_key
+from trainer.views import FrozenTeacher, StepViews
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a group: fingerprints of finished and failed trials; the rest was stopped."""
+
+    finished: tuple[str, ...]
+    failed: tuple[str, ...]
+    stopped: bool
+
+
+def run_group(
+    trials: Sequence[Trial], keeper: Keeper, dataset: Dataset, device: torch.device
+) -> Outcome:
+    """Run trials to their ends, each from its last checkpoint.
+
+    Args:
+        trials: with equal `lockstep_key`; at least one.
+        keeper: gives checkpoints and weights, takes results.
+        dataset: what the trials' `data` names; its tensors may be anywhere.
+        device: where to compute (`trainer.device.prepare_device`).
+
+    Raises:
+        ValueError: the trials do not belong together.
+        CheckpointError: the weights of a dependency are missing or damaged.
+    """
+    if len({lockstep_key(trial) for trial in trials}) != 1:
+        raise ValueError("these trials cannot share a group: their lockstep keys differ")
+    starts = [(keeper.checkpoint(trial), trial) for trial in trials]
+    starts.sort(key=lambda start: _position(start[0]))
+    group = _Group(trials[0], keeper, dataset.to(device), device)
+    for position, together in groupby(starts, key=lambda start: _position(start[0])):
+        group.run(position, list(together))
+        if group.stopped:
+            break
+    return Outcome(tuple(group.finished), tuple(group.failed), group.stopped)
+
+
+def _position(checkpoint: Checkpoint | None) -> Position:
+    return checkpoint.position if checkpoint else Position()
+
+
+class _Group:
+    def __init__(
+        self, first: Trial, keeper: Keeper, dataset: Dataset, device: torch.device
+    ) -> None:
+        self._first = first
+        self._keeper = keeper
+        self._dataset = dataset
+        self._device = device
+        self._palette = Palette(dataset.mean, dataset.std, device)
+        self._teacher = self._frozen_teacher(first)
+        self._members: dict[Trial, Member] = {}
+        self.finished: list[str] = []
+        self.failed: list[str] = []
+        self.stopped = False
+
+    def _frozen_teacher(self, trial: Trial) -> FrozenTeacher:
+        if isinstance(trial, TeacherTrial):
+            return FrozenTeacher(torch.nn.Identity())
+        weights = self._keeper.weights(trial.teacher_fingerprint)
+        return FrozenTeacher(trained_model(trial.teacher, weights, self._dataset, self._device))
+
+    def _member(self, trial: Trial) -> Member:
+        match trial:
+            case TeacherTrial():
+                return TeacherMember(trial, self._dataset, self._palette, self._device)
+            case StudentTrial():
+                return StudentMember(trial, self._dataset, self._palette, self._device)
+            case StddevTrial(student=None):
+                return StddevMember(trial, self._device)
+            case StddevTrial(student=str(), student_fingerprint=str()):
+                weights = self._keeper.weights(trial.student_fingerprint)
+                student = trained_model(trial.student, weights, self._dataset, self._device)
+                return StddevMember(trial, self._device, student)
+        raise ValueError(f"no trial of a known kind: {trial}")
+
+    def run(self, start: Position, trials: Sequence[tuple[Checkpoint | None, Trial]]) -> None:
+        """Run trials that all stand at `start` until none is left or the keeper says stop."""
+        for checkpoint, trial in trials:
+            member = self._member(trial)
+            if checkpoint is not None:
+                member.restore(checkpoint)
+            self._members[trial] = member
+        epoch, step = start.epoch, start.step
+        while self._members and not self.stopped:
+            self._run_epoch(epoch, step)
+            epoch, step = epoch + 1, 0
+
+    def _run_epoch(self, epoch: int, first_step: int) -> None:
+        self._each(operator.methodcaller("begin_epoch", epoch))
+        trial = self._first
+        rng = addressed_generator(trial.seed, "order", epoch)
+        order = torch.from_numpy(rng.permutation(trial.data.train_images)).to(self._device)
+        batches = order.split(trial.batch_size)
+        for step in range(first_step, len(batches)):
+            views = self._views(batches[step], epoch, step)
+            self._each(operator.methodcaller("step", views))
+            after = Position(epoch, step + 1)
+            if after.step == len(batches):
+                self._end_epoch(epoch)
+                after = Position(epoch + 1)
+            if not self._members:
+                return
+            self._obey(self._keeper.after_step(self._progress(epoch, step + 1)), after)
+            if self.stopped:
+                return
+
+    def _views(self, indices: torch.Tensor, epoch: int, step: int) -> StepViews:
+        """The step's batch after the standard augmentation, and the views that will be asked of it."""
+        seed, train = self._first.seed, self._dataset.train
+        rng = addressed_generator(seed, "standard augmentation", epoch, step)
+        crops = CropsAndFlips.draw(rng, len(indices), self._dataset.image_size)
+        batch = Batch(crops.apply(train.images[indices]), train.labels[indices], self._palette)
+        stream = functools.partial(_scheme_stream, seed, epoch, step)
+        return StepViews(batch, self._teacher, stream)
+
+    def _each(self, act: Callable[[Member], None]) -> None:
+        """Let every member act; one that raises leaves the group and is reported."""
+        for trial, member in list(self._members.items()):
+            try:
+                act(member)
+            except Exception as error:  # noqa: BLE001
+                del self._members[trial]
+                self.failed.append(trial.fingerprint)
+                self._keeper.fail(trial, error)
+
+    def _end_epoch(self, epoch: int) -> None:
+        self._each(operator.methodcaller("end_epoch", epoch))
+        for trial in [t for t in self._members if t.epochs == epoch]:
+            member = self._members.pop(trial)
+            result = Result(
+                member.metrics(), member.curve, member.weights(), self._teacher.num_passes
+            )
+            self._keeper.finish(trial, result)
+            self.finished.append(trial.fingerprint)
+
+    def _obey(self, command: Command, position: Position) -> None:
+        if command is not Command.GO_ON:
+            for trial, member in self._members.items():
+                self._keeper.save(trial, member.save(position))
+        self.stopped = command is Command.STOP
+
+    def _progress(self, epoch: int, step: int) -> Progress:
+        losses = last_losses(list(self._members.values()))
+        return Progress(
+            trials=tuple(self._members),
+            epoch=epoch,
+            epochs=max(trial.epochs for trial in self._members),
+            step=step,
+            steps_per_epoch=self._first.steps_per_epoch,
+            loss=sum(losses) / len(losses) if losses else None,
+        )
+
+
+def _scheme_stream(seed: int, epoch: int, step: int, scheme: str) -> np.random.Generator:
+    return addressed_generator(seed, "scheme", scheme, epoch, step)
