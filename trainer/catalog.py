@@ -23,15 +23,41 @@ PICKS = frozenset({"cutmixpick_s", "cutmixpick_t"})
 STUDENT_PICK = "cutmixpick_s"
 """The scheme whose picking needs a trained student, also to measure T. stddev."""
 
-ARCHITECTURES: tuple[str, ...] = (
-    *("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"),
-    *("resnet8x4", "resnet32x4"),
-    *("wrn_16_1", "wrn_16_2", "wrn_28_10", "wrn_40_1", "wrn_40_2"),
-    *("vgg8", "vgg8_3neurons", "vgg11", "vgg13", "vgg13_3neurons", "vgg16", "vgg19"),
-    *("ResNet18", "ResNet50"),
-    *("MobileNetV2", "MobileNetV2_0_25"),
-    *("ShuffleV1", "ShuffleV2", "ShuffleV2_0_3"),
+MULTIPLY_ADDS: Mapping[str, int] = MappingProxyType(
+    {
+        "resnet8": 12_507_392,
+        "resnet14": 26_663_168,
+        "resnet20": 40_818_944,
+        "resnet32": 69_130_496,
+        "resnet44": 97_442_048,
+        "resnet56": 125_753_600,
+        "resnet110": 253_155_584,
+        "resnet8x4": 177_071_104,
+        "resnet32x4": 1_083_040_768,
+        "wrn_16_1": 26_663_168,
+        "wrn_16_2": 101_118_464,
+        "wrn_28_10": 5_243_386_368,
+        "wrn_40_1": 83_286_272,
+        "wrn_40_2": 327_610_880,
+        "vgg8": 96_192_512,
+        "vgg8_3neurons": 96_143_148,
+        "vgg11": 209_438_720,
+        "vgg13": 284_936_192,
+        "vgg13_3neurons": 284_886_828,
+        "vgg16": 398_182_400,
+        "vgg19": 511_428_608,
+        "ResNet18": 555_468_800,
+        "ResNet50": 1_298_014_208,
+        "MobileNetV2": 6_523_648,
+        "MobileNetV2_0_25": 2_143_104,
+        "ShuffleV1": 38_691_456,
+        "ShuffleV2": 44_504_448,
+        "ShuffleV2_0_3": 6_548_224,
+    }
 )
+"""Multiply-adds of one forward pass of a 32x32 image with 100 classes (MODELS.md, section 9)."""
+
+ARCHITECTURES: tuple[str, ...] = tuple(MULTIPLY_ADDS)
 
 LEARNING_RATE = 0.05
 LOW_LEARNING_RATE = 0.01

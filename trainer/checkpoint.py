@@ -7,7 +7,6 @@ removed only after that: a crash at any moment leaves a good one. Nothing is pic
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from trainer.files import write_atomically
 
 FINAL = "final.safetensors"
 
@@ -39,29 +40,6 @@ class Checkpoint:
 
 class CheckpointError(Exception):
     """A file that is not, or is no longer, what was written."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either absent, as it was, or complete and flushed; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _checksum(tensors: Mapping[str, Tensor], record: str) -> str:
@@ -133,12 +111,17 @@ class CheckpointFolder:
         _, epoch, step = paths[-1].stem.split("-")
         return Position(int(epoch), int(step))
 
-    def finish(self, weights: Mapping[str, Tensor] | None) -> None:
-        """Keep the final weights, where there are any, and nothing else."""
+    def keep(self, weights: Mapping[str, Tensor] | None) -> None:
+        """Keep final weights, where there are any."""
         if weights is not None:
             _write(self._path / FINAL, weights, "")
+
+    def drop_checkpoints(self) -> None:
+        """Remove all but the final weights."""
         for path in self._checkpoints():
             path.unlink(missing_ok=True)
+        if self._path.exists() and not any(self._path.iterdir()):
+            self._path.rmdir()
 
     def weights(self) -> dict[str, Tensor]:
         """The final weights, on the CPU.

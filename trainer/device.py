@@ -19,3 +19,8 @@ def prepare_device(num_threads: int, use_gpu: bool) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     return torch.device("cuda:0")
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu`, or the name of the GPU as its driver tells it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -30,7 +30,7 @@ def evaluate(model: nn.Module, test: Part, palette: Palette) -> Score:
     loss = torch.zeros((), dtype=torch.float64, device=test.images.device)
     correct = torch.zeros((), dtype=torch.int64, device=test.images.device)
     for images, labels in zip(
-        test.images.split(BATCH_SIZE), test.labels.split(BATCH_SIZE), strict=True
+        torch.split(test.images, BATCH_SIZE), torch.split(test.labels, BATCH_SIZE), strict=True
     ):
         logits = model(palette.normalise(images))
         loss += F.cross_entropy(logits.double(), labels, reduction="sum")

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from trainer.checkpoint import Checkpoint, CheckpointFolder, write_atomically
+from trainer.checkpoint import Checkpoint, CheckpointFolder
+from trainer.files import write_atomically
 from trainer.trial import Trial
 
 Row = Mapping[str, float | int]
@@ -99,13 +100,14 @@ class FolderKeeper:
         self._saved_at = time.monotonic()
 
     def finish(self, trial: Trial, result: Result) -> None:
-        self._of(trial.fingerprint).finish(result.weights)
-        content = {"trial": trial.model_dump(mode="json"), "metrics": dict(result.metrics)}
-        self._write_json(trial, content | {"curve": [dict(row) for row in result.curve]})
-
-    def _write_json(self, trial: Trial, content: Mapping[str, Any]) -> None:
+        folder = self._of(trial.fingerprint)
+        folder.keep(result.weights)
+        content: dict[str, Any] = {"trial": trial.model_dump(mode="json")}
+        content["metrics"] = dict(result.metrics)
+        content["curve"] = [dict(row) for row in result.curve]
         path = self._folder / trial.fingerprint / "result.json"
         write_atomically(path, json.dumps(content, indent=1).encode())
+        folder.drop_checkpoints()
 
     def result(self, trial: Trial) -> dict[str, Any]:
         """The content of a finished trial's `result.json`."""

@@ -32,7 +32,14 @@ from trainer.learners import (
     trained_model,
 )
 from trainer.randomness import addressed_generator
-from trainer.trial import StddevTrial, StudentTrial, TeacherTrial, Trial, lockstep_key
+from trainer.trial import (
+    StddevTrial,
+    StudentTrial,
+    TeacherTrial,
+    Trial,
+    lockstep_key,
+    steps_per_epoch,
+)
 from trainer.views import FrozenTeacher, StepViews
 
 
@@ -103,13 +110,14 @@ class _Group:
                 return TeacherMember(trial, self._dataset, self._palette, self._device)
             case StudentTrial():
                 return StudentMember(trial, self._dataset, self._palette, self._device)
-            case StddevTrial(student=None):
-                return StddevMember(trial, self._device)
-            case StddevTrial(student=str(), student_fingerprint=str()):
-                weights = self._keeper.weights(trial.student_fingerprint)
-                student = trained_model(trial.student, weights, self._dataset, self._device)
-                return StddevMember(trial, self._device, student)
-        raise ValueError(f"no trial of a known kind: {trial}")
+            case StddevTrial():
+                return StddevMember(trial, self._device, self._trained_student(trial))
+
+    def _trained_student(self, trial: StddevTrial) -> torch.nn.Module | None:
+        if trial.student is None or trial.student_fingerprint is None:
+            return None
+        weights = self._keeper.weights(trial.student_fingerprint)
+        return trained_model(trial.student, weights, self._dataset, self._device)
 
     def run(self, start: Position, trials: Sequence[tuple[Checkpoint | None, Trial]]) -> None:
         """Run trials that all stand at `start` until none is left or the keeper says stop."""
@@ -128,7 +136,7 @@ class _Group:
         trial = self._first
         rng = addressed_generator(trial.seed, "order", epoch)
         order = torch.from_numpy(rng.permutation(trial.data.train_images)).to(self._device)
-        batches = order.split(trial.batch_size)
+        batches = torch.split(order, trial.batch_size)
         for step in range(first_step, len(batches)):
             views = self._views(batches[step], epoch, step)
             self._each(operator.methodcaller("step", views))
@@ -184,7 +192,7 @@ class _Group:
             epoch=epoch,
             epochs=max(trial.epochs for trial in self._members),
             step=step,
-            steps_per_epoch=self._first.steps_per_epoch,
+            steps_per_epoch=steps_per_epoch(self._first),
             loss=sum(losses) / len(losses) if losses else None,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 def step_learning_rate(
     epoch: int, base_learning_rate: float, milestones: Sequence[int], decay: float
 ) -> float:
-    """base * decay**k in `epoch` (counted from 1), k being the number of milestones *before* it.
+    """Base * decay**k in `epoch` (counted from 1), k being the number of milestones *before* it.
 
     Epoch 150 still runs at the base rate when 150 is a milestone; epoch 151 is the first below it.
     """

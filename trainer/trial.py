@@ -31,6 +31,8 @@ Augmentation = Literal[AUGMENTATIONS]  # type: ignore[valid-type]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
+Rate = Annotated[float, Field(gt=0)]
+Precision = Literal["fp32"]
 
 
 def canonical_json(value: Any) -> str:
@@ -51,7 +53,7 @@ def digest(value: Any) -> str:
 class Frozen(BaseModel):
     """A value object: never changed, no unknown fields, no NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(Frozen):
@@ -80,26 +82,49 @@ class Data(Frozen):
         )
 
 
+class Training(Frozen):
+    """SGD with a step schedule (PAPER.md, section 6); the defaults are the paper's."""
+
+    epochs: Count = 240
+    batch_size: Count = 64
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    milestones: tuple[Count, ...] = (150, 180, 210)
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    precision: Precision = "fp32"
+
+
+class Distillation(Training):
+    """One distillation (PAPER.md, sections 3 and 4); the defaults are the paper's."""
+
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    label_weight: Annotated[float, Field(ge=0)] = 0.1
+    distillation_weight: Annotated[float, Field(ge=0)] = 0.9
+    pick_size: Count = 64
+
+
+class Measurement(Frozen):
+    """One measurement of T. stddev (PAPER.md, section 5); the defaults are the paper's."""
+
+    epochs: Count = 10
+    batch_size: Count = 64
+    batches_per_window: Count = 5
+    pick_size: Count = 64
+    precision: Precision = "fp32"
+
+
 class _Trial(Frozen):
     SEMANTICS: ClassVar[int]
-    PROVENANCE: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are recorded, but not hashed."""
+    RECORDED_ONLY: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are not hashed."""
 
-    kind: str
     data: Data
     teacher: Architecture
     seed: Seed
-    batch_size: Count = 64
-    precision: Literal["fp32"] = "fp32"
 
     @property
     def dataset(self) -> str:
         return self.data.name
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps in one epoch; the last, partial batch counts."""
-        return math.ceil(self.data.train_images / self.batch_size)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -118,37 +143,28 @@ class _Trial(Frozen):
     def _identity_without_seeds(self) -> dict[str, Any]:
         return {key: value for key, value in self.identity.items() if key != "seed"}
 
-    def _idle_fields(self) -> set[str]:
-        """Fields that do not act in this trial."""
-        return set()
-
     def _acting_fields(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude=self._idle_fields() | self.PROVENANCE)
+        return self.model_dump(mode="json", exclude=set(self.RECORDED_ONLY))
 
 
-class _TrainedTrial(_Trial):
-    """SGD with a step schedule (PAPER.md, section 6)."""
-
-    epochs: Count = 240
-    learning_rate: Annotated[float, Field(gt=0)]
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    milestones: tuple[Count, ...] = (150, 180, 210)
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
-
-    def _acting_fields(self) -> dict[str, Any]:
-        fields = super()._acting_fields()
-        fields["milestones"] = sorted(m for m in self.milestones if m < self.epochs)
-        if not fields["milestones"]:
-            del fields["decay"]
-        return fields
+def _acting_schedule(trial: Training, fields: dict[str, Any]) -> dict[str, Any]:
+    """Without the milestones that no epoch passes, and without a decay that never acts."""
+    acting = sorted(m for m in trial.milestones if m < trial.epochs)
+    idle = {"milestones"} if acting else {"milestones", "decay"}
+    return {k: v for k, v in fields.items() if k not in idle} | {"milestones": acting}
 
 
-class TeacherTrial(_TrainedTrial):
+def _without_idle_pick(augmentation: str, fields: dict[str, Any]) -> dict[str, Any]:
+    idle = set() if augmentation in PICKS else {"pick_size"}
+    return {k: v for k, v in fields.items() if k not in idle}
+
+
+class TeacherTrial(_Trial, Training):
     """Train a teacher by cross-entropy."""
 
     SEMANTICS: ClassVar[int] = 1
     kind: Literal["teacher"] = "teacher"
+    learning_rate: Rate
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -162,8 +178,11 @@ class TeacherTrial(_TrainedTrial):
     def augmentation(self) -> None:
         return None
 
+    def _acting_fields(self) -> dict[str, Any]:
+        return _acting_schedule(self, super()._acting_fields())
 
-class StudentTrial(_TrainedTrial):
+
+class StudentTrial(_Trial, Distillation):
     """Distil a student with one augmentation: its test loss at the last epoch is S. test loss."""
 
     SEMANTICS: ClassVar[int] = 1
@@ -171,36 +190,34 @@ class StudentTrial(_TrainedTrial):
     teacher_fingerprint: Fingerprint
     student: Architecture
     augmentation: Augmentation
-    temperature: Annotated[float, Field(gt=0)] = 4.0
-    label_weight: Annotated[float, Field(ge=0)] = 0.1
-    distillation_weight: Annotated[float, Field(ge=0)] = 0.9
-    pick_size: Count = 64
+    learning_rate: Rate
 
     @property
     def depends_on(self) -> tuple[str, ...]:
         return (self.teacher_fingerprint,)
 
-    def _idle_fields(self) -> set[str]:
-        return set() if self.augmentation in PICKS else {"pick_size"}
+    def _acting_fields(self) -> dict[str, Any]:
+        fields = _acting_schedule(self, super()._acting_fields())
+        return _without_idle_pick(self.augmentation, fields)
 
 
-class StddevTrial(_Trial):
-    """Run the teacher over one augmentation's images: yields T. stddev (PAPER.md, section 5)."""
+class StddevTrial(_Trial, Measurement):
+    """Run the teacher over one augmentation's images: yields T. stddev.
+
+    Only cutmixpick_s takes a student: the one whose entropies it picks by.
+    """
 
     SEMANTICS: ClassVar[int] = 1
-    PROVENANCE: ClassVar[frozenset[str]] = frozenset({"student_cell"})
+    RECORDED_ONLY: ClassVar[frozenset[str]] = frozenset({"student_cell"})
     kind: Literal["stddev"] = "stddev"
     teacher_fingerprint: Fingerprint
     augmentation: Augmentation
-    epochs: Count = 10
-    batches_per_window: Count = 5
-    pick_size: Count = 64
     student: Architecture | None = None
     student_fingerprint: Fingerprint | None = None
     student_cell: Fingerprint | None = None
 
     @model_validator(mode="after")
-    def _needs_its_student(self) -> Self:
+    def _has_its_student(self) -> Self:
         given = [self.student, self.student_fingerprint, self.student_cell]
         needed = self.augmentation == STUDENT_PICK
         if any((value is not None) != needed for value in given):
@@ -212,16 +229,17 @@ class StddevTrial(_Trial):
     @model_validator(mode="after")
     def _has_two_windows(self) -> Self:
         if self.num_windows < 2:
+            steps = steps_per_epoch(self)
             raise ValueError(
-                f"T. stddev needs 2 windows or more: {self.epochs} epochs of {self.steps_per_epoch} steps "
-                f"make {self.num_windows} of {self.batches_per_window} batches"
+                f"T. stddev needs 2 windows or more: {self.epochs} epochs of {steps} steps make "
+                f"{self.num_windows} of {self.batches_per_window} batches"
             )
         return self
 
     @property
     def num_windows(self) -> int:
         """Complete windows in the whole run."""
-        return self.epochs * self.steps_per_epoch // self.batches_per_window
+        return self.epochs * steps_per_epoch(self) // self.batches_per_window
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -229,8 +247,8 @@ class StddevTrial(_Trial):
             return (self.teacher_fingerprint,)
         return (self.teacher_fingerprint, self.student_fingerprint)
 
-    def _idle_fields(self) -> set[str]:
-        return set() if self.augmentation in PICKS else {"pick_size"}
+    def _acting_fields(self) -> dict[str, Any]:
+        return _without_idle_pick(self.augmentation, super()._acting_fields())
 
     def _identity_without_seeds(self) -> dict[str, Any]:
         return {**super()._identity_without_seeds(), "student_fingerprint": self.student_cell}
@@ -240,6 +258,11 @@ Trial = TeacherTrial | StudentTrial | StddevTrial
 
 TRIAL: TypeAdapter[Trial] = TypeAdapter(Annotated[Trial, Field(discriminator="kind")])
 """Reads any kind of trial from JSON-like data: `TRIAL.validate_python(mapping)`."""
+
+
+def steps_per_epoch(trial: Trial) -> int:
+    """Steps in one epoch; the last, partial batch counts."""
+    return math.ceil(trial.data.train_images / trial.batch_size)
 
 
 def lockstep_key(trial: Trial) -> tuple[object, ...]:

@@ -100,7 +100,7 @@ class Cutout:
         return images
 
 
-class _DecidedAutoAugment(AutoAugment):
+class _DecidedAutoAugment(AutoAugment):  # type: ignore[misc]
     """torchvision's AutoAugment with its decisions given instead of drawn."""
 
     def __init__(self, policy: AutoAugmentPolicy, decision: "PolicyDecision") -> None:

@@ -47,9 +47,7 @@ _NARROW = (16, 16, 32, 64)
 _TIMES_4 = (32, 64, 128, 256)
 
 _REGISTRY: dict[str, _Entry] = {
-    **{
-        f"resnet{6 * blocks + 2}": _resnet(blocks, _NARROW) for blocks in (1, 2, 3, 5, 7, 9, 18)
-    },
+    **{f"resnet{6 * blocks + 2}": _resnet(blocks, _NARROW) for blocks in (1, 2, 3, 5, 7, 9, 18)},
     "resnet8x4": _resnet(1, _TIMES_4),
     "resnet32x4": _resnet(5, _TIMES_4),
     "wrn_16_1": _wide(16, 1),

@@ -14,9 +14,7 @@ from trainer.models.layers import conv1x1, conv3x3, global_average
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
     if stride == 1 and in_channels == out_channels:
         return nn.Sequential()
-    return nn.Sequential(
-        conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels)
-    )
+    return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
 
 
 class Basic(nn.Module):

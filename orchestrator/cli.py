@@ -1,0 +1,243 @@
+"""The command `kdsweep`. Each command wires; what it needs is imported when it runs."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.plan import Plan
+    from orchestrator.store import Store
+    from orchestrator.sweep import Sweep
+
+DONE, SOME_FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="kdsweep",
+    help="Sweeps of knowledge distillation with data augmentation: does T. stddev predict S. test loss?",
+    epilog="Exit codes: 0 done, 1 some trial failed, 2 bad input, 3 stopped before it was finished.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
+StoreFolder = Annotated[Path, typer.Argument(metavar="STORE", help="The folder with the results.")]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),
+]
+Cpus = Annotated[
+    int | None, typer.Option(min=1, help="CPUs that this machine's Ray may use; all by default.")
+]
+Gpus = Annotated[
+    int | None, typer.Option(min=0, help="GPUs that this machine's Ray may use; all by default.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+DEFAULT_STORE = Path("kdsweep-store")
+
+
+def main() -> None:
+    """The entry point: a user's mistake ends in one line and exit code 2, never in a traceback."""
+    from orchestrator.problems import UserError
+
+    try:
+        app()
+    except UserError as error:
+        _stderr().print(str(error), markup=False, highlight=False, soft_wrap=True, style="red")
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        _stderr().print("left at once; the same command goes on from the last checkpoints")
+        sys.exit(STOPPED)
+
+
+def _stdout() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _stderr() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=1))
+
+
+def _open(sweep_file: Path, store: Path | None) -> "tuple[Sweep, Store]":
+    from orchestrator.store import Store
+    from orchestrator.sweep import load_sweep
+
+    sweep = load_sweep(sweep_file)
+    return sweep, Store(store or (Path(sweep.store) if sweep.store else DEFAULT_STORE))
+
+
+def _existing(folder: Path) -> "Store":
+    from orchestrator.problems import UserError
+    from orchestrator.store import Store
+
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; kdsweep run SWEEP makes a store")
+    return Store(folder)
+
+
+def _plan(sweep: "Sweep", store: "Store", retry_failed: bool) -> "Plan":
+    from orchestrator.plan import make_plan
+
+    return make_plan(sweep, store, retry_failed=retry_failed)
+
+
+@app.command(epilog="Example: `kdsweep plan sweeps/quickstart.yaml`")
+def plan(sweep: SweepFile, store: StoreOption = None, as_json: Json = False) -> None:
+    """Show what would run, and what the store already has."""
+    from orchestrator.reports import plan_as_json, plan_table
+
+    made = _plan(*_open(sweep, store), retry_failed=False)
+    if as_json:
+        _print_json(plan_as_json(made))
+    else:
+        _stdout().print(plan_table(made))
+
+
+@app.command(epilog="Example: `kdsweep run sweeps/quickstart.yaml`")
+def run(sweep: SweepFile, store: StoreOption = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
+    """Run what is missing, then print the correlation tables. Running it again goes on."""
+    _run(sweep, store, cpus, gpus, retry_failed=False)
+
+
+@app.command(epilog="Example: `kdsweep resume sweeps/quickstart.yaml`")
+def resume(
+    sweep: SweepFile, store: StoreOption = None, cpus: Cpus = None, gpus: Gpus = None
+) -> None:
+    """As run, and also retry trials that failed by an error of the program."""
+    _run(sweep, store, cpus, gpus, retry_failed=True)
+
+
+def _run(
+    sweep_file: Path,
+    store_folder: Path | None,
+    cpus: int | None,
+    gpus: int | None,
+    retry_failed: bool,
+) -> NoReturn:
+    sweep, store = _open(sweep_file, store_folder)
+    made = _plan(sweep, store, retry_failed)
+    console = _stdout()
+    code = DONE
+    if made.missing:
+        code = _run_missing(made, store, cpus, gpus, console)
+    elif made.failed:
+        code = SOME_FAILED
+    else:
+        console.print(f"all {len(made.trials)} trials are finished already")
+    if made.failed and not made.missing:
+        console.print(f"{len(made.failed)} trials failed before: kdsweep resume {sweep_file}")
+    _show_results(sweep, store, console)
+    if code == STOPPED:
+        console.print(f"\nto go on: kdsweep run {sweep_file} --store {store.root}", soft_wrap=True)
+    elif code == SOME_FAILED:
+        console.print(f"\nthe reasons: kdsweep status {sweep_file} --store {store.root}")
+    sys.exit(code)
+
+
+def _run_missing(
+    made: "Plan", store: "Store", cpus: int | None, gpus: int | None, console: "Console"
+) -> int:
+    from orchestrator.driver import LocalCluster, run_plan
+    from orchestrator.view import make_view
+
+    store.save_sweep(made.sweep.name, made.sweep.model_dump(mode="json"))
+    summary = run_plan(made, store, LocalCluster(cpus, gpus), make_view(console))
+    counts = [f"{summary.finished} finished"]
+    for number, word in (
+        (summary.failed, "failed"),
+        (summary.blocked, "blocked by them"),
+        (summary.missing, "not finished"),
+    ):
+        if number:
+            counts.append(f"{number} {word}")
+    console.print(", ".join(counts))
+    if summary.missing:
+        return STOPPED
+    return SOME_FAILED if summary.failed else DONE
+
+
+def _show_results(sweep: "Sweep", store: "Store", console: "Console") -> None:
+    """The tables of a sweep's own trials, and its scatter plot beside the results."""
+    from analysis.plots import scatter
+    from analysis.points import panels
+    from analysis.tables import panel_tables
+    from orchestrator.plan import expand
+
+    fingerprints = {trial.fingerprint for trial in expand(sweep)}
+    found = panels(store.results(fingerprints))
+    for table in panel_tables(found):
+        console.print(table)
+    if any(panel.complete for panel in found):
+        picture = store.root / "plots" / f"{sweep.name}.png"
+        scatter(found, picture)
+        console.print(f"plot:  {picture}", soft_wrap=True)
+    console.print(f"store: {store.root}", soft_wrap=True)
+
+
+@app.command(epilog="Example: `kdsweep status sweeps/quickstart.yaml`")
+def status(sweep: SweepFile, store: StoreOption = None, as_json: Json = False) -> None:
+    """Show what is done, running, failed and waiting; with the reason of every failure."""
+    from orchestrator.reports import status_as_json, status_report
+
+    loaded, opened = _open(sweep, store)
+    made = _plan(loaded, opened, retry_failed=False)
+    if as_json:
+        _print_json(status_as_json(made, opened.running()))
+    else:
+        for part in status_report(made, opened.running()):
+            _stdout().print(part)
+
+
+@app.command(epilog="Example: `kdsweep table kdsweep-store`")
+def table(store: StoreFolder, as_json: Json = False) -> None:
+    """Print S. test loss, T. stddev and their correlations, per data set and pair."""
+    from analysis.points import panels
+    from analysis.tables import as_json as tables_as_json
+    from analysis.tables import panel_tables
+
+    found = panels(_existing(store).results())
+    if as_json:
+        _print_json(tables_as_json(found))
+        return
+    if not found:
+        _stdout().print("no student has finished yet")
+    for result_table in panel_tables(found):
+        _stdout().print(result_table)
+
+
+@app.command(epilog="Example: `kdsweep plot kdsweep-store --output scatter.svg`")
+def plot(
+    store: StoreFolder,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The picture; its ending names the format.")
+    ] = Path("scatter.png"),
+) -> None:
+    """Draw T. stddev against S. test loss, one panel per pair."""
+    from analysis.plots import FORMATS, scatter
+    from analysis.points import panels
+    from orchestrator.problems import UserError, did_you_mean
+
+    ending = output.suffix.lstrip(".")
+    if ending not in FORMATS:
+        raise UserError(f"{output}: unknown format {ending!r}{did_you_mean(ending, FORMATS)}")
+    found = [panel for panel in panels(_existing(store).results()) if panel.complete]
+    if not found:
+        raise UserError(f"{store}: nothing to draw: no augmentation has both values yet")
+    scatter(found, output)
+    _stdout().print(f"{output}", soft_wrap=True)

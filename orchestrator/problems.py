@@ -1,0 +1,41 @@
+"""A user's mistake, told in one line each: where, what, and the nearest thing that would be right."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class UserError(Exception):
+    """Bad input: nothing was started. `str()` is what the user reads, one line per problem."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake in a file; lines and columns count from 1."""
+
+    line: int
+    column: int
+    key: str
+    message: str
+
+
+class FileError(UserError):
+    """All the mistakes of one file."""
+
+    def __init__(self, path: object, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        lines = (
+            f"{path}:{p.line}:{p.column}: {p.key + ': ' if p.key else ''}{p.message}"
+            for p in self.problems
+        )
+        super().__init__("\n".join(lines))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'flip'?` for the nearest known word, else the list of all."""
+    words = list(known)
+    folded = {w.lower(): w for w in reversed(words)}
+    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {folded[near[0]]!r}?"
+    return f"; known are {', '.join(words)}"

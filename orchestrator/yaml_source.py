@@ -1,0 +1,111 @@
+"""YAML, read safely: plain data and the place of every value, within limits.
+
+Only the safe tags, no duplicate keys, no more than a megabyte and 100,000 values (an alias counts as often
+as it is used, so a file cannot blow up).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.problems import FileError, Problem, UserError
+
+MAX_BYTES = 1 << 20
+MAX_VALUES = 100_000
+MAX_DEPTH = 50
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class YamlSource:
+    """`data` is plain; `marks` maps the path of each value (and key) to its line and column."""
+
+    path: Path
+    data: Any
+    marks: Mapping[KeyPath, tuple[int, int]]
+
+    def place(self, path: KeyPath) -> tuple[int, int]:
+        """The line and column of the value at `path`, or of the nearest one around it."""
+        while path not in self.marks and path:
+            path = path[:-1]
+        return self.marks.get(path, (1, 1))
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.marks: dict[KeyPath, tuple[int, int]] = {}
+        self.problems: list[Problem] = []
+        self._constructor = yaml.SafeLoader("")
+        self._values = 0
+
+    def read(self, node: yaml.Node, path: KeyPath = ()) -> Any:
+        self._values += 1
+        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        self.marks.setdefault(path, (line, column))
+        if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
+            limit = f"at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep, are read"
+            raise _LimitError(Problem(line, column, "", limit))
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._items(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
+        try:
+            return self._constructor.construct_object(node)
+        except yaml.constructor.ConstructorError as error:
+            self.problems.append(Problem(line, column, "", f"{error.problem}"))
+            return None
+
+    def _items(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, Any]]:
+        seen: set[str] = set()
+        for key_node, value_node in node.value:
+            line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
+            key = str(key_node.value)
+            if key in seen:
+                self.problems.append(Problem(line, column, key, "this key stands here twice"))
+            seen.add(key)
+            self.marks[(*path, key)] = (line, column)
+            yield key, self.read(value_node, (*path, key))
+
+
+class _LimitError(Exception):
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def read_yaml(path: Path) -> YamlSource:
+    """Read one YAML document.
+
+    Raises:
+        UserError: the file is missing, too large or not text.
+        FileError: it is not YAML, or has duplicate keys or unsafe tags.
+    """
+    try:
+        raw = path.read_bytes()
+        text = raw.decode()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file in UTF-8") from error
+    if len(raw) > MAX_BYTES:
+        raise UserError(f"{path}: {len(raw)} bytes; a sweep has at most {MAX_BYTES}")
+    reader = _Reader()
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = reader.read(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise FileError(path, [Problem(line, column, "", f"not YAML: {error.problem}")]) from error
+    except yaml.YAMLError as error:
+        raise FileError(path, [Problem(1, 1, "", f"not YAML: {error}")]) from error
+    except (_LimitError, RecursionError) as error:
+        problem = error.problem if isinstance(error, _LimitError) else None
+        raise FileError(path, [problem or Problem(1, 1, "", "nested too deep")]) from error
+    if reader.problems:
+        raise FileError(path, reader.problems)
+    return YamlSource(path, data, reader.marks)
