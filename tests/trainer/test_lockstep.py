@@ -1,0 +1,273 @@
+"""A trial's numbers are the same bits alone, in any group, and resumed after any step."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.trainer.keepers import (
+    LenientKeeper,
+    StoppingKeeper,
+    assert_equal_results,
+    final_weights,
+)
+from trainer.catalog import AUGMENTATIONS, STUDENT_PICK
+from trainer.checkpoint import Position
+from trainer.datasets import Dataset
+from trainer.keeper import FolderKeeper
+from trainer.learners import DivergedError
+from trainer.lockstep import run_group
+from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial, Trial
+
+CPU = torch.device("cpu")
+STEPS_PER_EPOCH = 10
+"""150 images in batches of 16: nine whole ones and a last one of six."""
+
+
+def teacher_trial(data: Data, **changes: Any) -> TeacherTrial:
+    settings: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 0.05}
+    return TeacherTrial(data=data, teacher="resnet8", seed=0, **(settings | changes))
+
+
+def student_trial(data: Data, augmentation: str, **changes: Any) -> StudentTrial:
+    settings: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 0.05,
+        "milestones": (1,),
+        "pick_size": 16,
+        "seed": 1,
+    }
+    return StudentTrial(
+        data=data,
+        teacher="resnet8",
+        teacher_fingerprint=teacher_trial(data).fingerprint,
+        student="resnet8",
+        augmentation=augmentation,
+        **(settings | changes),
+    )
+
+
+def stddev_trial(data: Data, augmentation: str) -> StddevTrial:
+    student = student_trial(data, STUDENT_PICK)
+    needed: dict[str, Any] = {
+        "student": student.student,
+        "student_fingerprint": student.fingerprint,
+        "student_cell": student.cell,
+    }
+    return StddevTrial(
+        data=data,
+        teacher="resnet8",
+        teacher_fingerprint=teacher_trial(data).fingerprint,
+        augmentation=augmentation,
+        seed=1,
+        epochs=2,
+        batch_size=16,
+        pick_size=16,
+        **(needed if augmentation == STUDENT_PICK else {}),
+    )
+
+
+@pytest.fixture(scope="module")
+def students(tiny_data: Data) -> list[StudentTrial]:
+    return [student_trial(tiny_data, name) for name in AUGMENTATIONS]
+
+
+@pytest.fixture(scope="module")
+def reference(
+    tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Dataset, tiny_data: Data
+) -> Path:
+    """The teacher, all nine students in one group, and all nine stddev trials in one group."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("reference")
+    keeper = FolderKeeper(folder)
+    for group in (
+        [teacher_trial(tiny_data)],
+        [student_trial(tiny_data, name) for name in AUGMENTATIONS],
+        [stddev_trial(tiny_data, name) for name in AUGMENTATIONS],
+    ):
+        run_group(group, keeper, tiny_dataset, CPU)
+    return folder
+
+
+def run_fresh(
+    folder: Path, reference: Path, group: Sequence[Trial], dataset: Dataset
+) -> FolderKeeper:
+    """Run a group in a new folder that has the finished trials that it depends on."""
+    for dependency in {fp for trial in group for fp in trial.depends_on}:
+        shutil.copytree(reference / dependency, folder / dependency, dirs_exist_ok=True)
+    keeper = FolderKeeper(folder)
+    run_group(group, keeper, dataset, CPU)
+    return keeper
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_alone_and_in_a_group_of_nine(
+    name: str, tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    for trial in (student_trial(tiny_data, name), stddev_trial(tiny_data, name)):
+        run_fresh(tmp_path, reference, [trial], tiny_dataset)
+        assert_equal_results(reference, tmp_path, trial)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cutmixpick_s", "cutmix", "identity"),
+        ("cutmixpick_t", "mixup", "cutmixpick_s"),
+        ("autoaugment", "flip", "crop+flip"),
+    ],
+)
+def test_in_groups_of_three(
+    names: tuple[str, ...],
+    tmp_path: Path,
+    reference: Path,
+    tiny_data: Data,
+    tiny_dataset: Dataset,
+) -> None:
+    group = [student_trial(tiny_data, name) for name in names]
+    run_fresh(tmp_path, reference, group, tiny_dataset)
+    for trial in group:
+        assert_equal_results(reference, tmp_path, trial)
+
+
+def test_the_order_within_a_group_does_not_matter(
+    tmp_path: Path, reference: Path, students: list[StudentTrial], tiny_dataset: Dataset
+) -> None:
+    run_fresh(tmp_path, reference, students[::-1], tiny_dataset)
+    for trial in students:
+        assert_equal_results(reference, tmp_path, trial)
+
+
+@pytest.mark.parametrize("stops", [(1,), (10,), (7, 4), (13, 1, 2)])
+def test_stopped_after_any_step_and_resumed(
+    stops: tuple[int, ...],
+    tmp_path: Path,
+    reference: Path,
+    tiny_data: Data,
+    tiny_dataset: Dataset,
+) -> None:
+    for fingerprint in (d.name for d in reference.iterdir()):
+        (tmp_path / fingerprint).mkdir()
+    teacher = teacher_trial(tiny_data)
+    names = ("cutmixpick_s", "crop+flip", "cutmix")
+    for group in (
+        [teacher],
+        [student_trial(tiny_data, name) for name in names],
+        [stddev_trial(tiny_data, name) for name in names],
+    ):
+        for steps in stops:
+            outcome = run_group(group, StoppingKeeper(tmp_path, steps), tiny_dataset, CPU)
+            assert outcome.stopped
+        run_group(group, FolderKeeper(tmp_path), tiny_dataset, CPU)
+        for trial in group:
+            assert_equal_results(reference, tmp_path, trial)
+            left = {path.name for path in (tmp_path / trial.fingerprint).iterdir()}
+            assert left <= {"result.json", "final.safetensors"}
+
+
+def test_members_that_were_cut_off_at_different_steps(
+    tmp_path: Path, reference: Path, students: list[StudentTrial], tiny_dataset: Dataset
+) -> None:
+    shutil.copytree(reference / students[0].teacher_fingerprint, tmp_path / students[0].teacher_fingerprint)
+    run_group(students[:2], StoppingKeeper(tmp_path, 3), tiny_dataset, CPU)
+    run_group(students[2:4], StoppingKeeper(tmp_path, 12), tiny_dataset, CPU)
+    outcome = run_group(students[:5], FolderKeeper(tmp_path), tiny_dataset, CPU)
+    assert set(outcome.finished) == {trial.fingerprint for trial in students[:5]}
+    for trial in students[:5]:
+        assert_equal_results(reference, tmp_path, trial)
+
+
+def test_a_checkpoint_is_kept_on_command_and_replaced(
+    tmp_path: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    trial = teacher_trial(tiny_data)
+    keeper = StoppingKeeper(tmp_path, stop_after=8, save_at=frozenset({6, 3}))
+    run_group([trial], keeper, tiny_dataset, CPU)
+    checkpoint = keeper.checkpoint(trial)
+    assert checkpoint is not None
+    assert checkpoint.position == Position(1, 8)
+    assert len(list((tmp_path / trial.fingerprint).iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "views"),
+    [
+        (AUGMENTATIONS, 8),  # x, five schemes, two CutMix runs
+        (("identity",), 1),
+        (("cutmix",), 2),
+        (("cutmixpick_s",), 3),
+        (("cutmix", "cutmixpick_s", "cutmixpick_t"), 3),
+    ],
+)
+def test_the_teacher_sees_each_view_once(
+    names: tuple[str, ...],
+    views: int,
+    tmp_path: Path,
+    reference: Path,
+    tiny_data: Data,
+    tiny_dataset: Dataset,
+) -> None:
+    class CountingKeeper(FolderKeeper):
+        passes = 0
+
+        def finish(self, trial: Trial, result: Any) -> None:
+            self.passes = result.num_teacher_passes
+
+    group = [student_trial(tiny_data, name, epochs=1) for name in names]
+    shutil.copytree(reference / group[0].teacher_fingerprint, tmp_path / group[0].teacher_fingerprint)
+    keeper = CountingKeeper(tmp_path)
+    run_group(group, keeper, tiny_dataset, CPU)
+    assert keeper.passes == views * STEPS_PER_EPOCH
+
+
+def test_a_member_that_diverges_leaves_and_the_others_go_on(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    good = student_trial(tiny_data, "cutmix")
+    bad = student_trial(tiny_data, "mixup", learning_rate=1e30)
+    shutil.copytree(reference / good.teacher_fingerprint, tmp_path / good.teacher_fingerprint)
+    keeper = LenientKeeper(tmp_path)
+    outcome = run_group([bad, good], keeper, tiny_dataset, CPU)
+    assert outcome.finished == (good.fingerprint,)
+    assert outcome.failed == (bad.fingerprint,)
+    assert isinstance(keeper.failures[bad.fingerprint], DivergedError)
+    assert_equal_results(reference, tmp_path, good)
+
+
+def test_trials_of_different_lengths_share_a_group(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    short = student_trial(tiny_data, "flip", epochs=1)
+    long = student_trial(tiny_data, "flip")
+    run_fresh(tmp_path, reference, [short, long], tiny_dataset)
+    assert_equal_results(reference, tmp_path, long)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    run_fresh(alone, reference, [short], tiny_dataset)
+    assert_equal_results(alone, tmp_path, short)
+
+
+def test_trials_that_do_not_belong_together_are_refused(
+    tmp_path: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    strangers = [student_trial(tiny_data, "flip", seed=1), student_trial(tiny_data, "flip", seed=2)]
+    with pytest.raises(ValueError, match="lockstep keys differ"):
+        run_group(strangers, FolderKeeper(tmp_path), tiny_dataset, CPU)
+
+
+def test_students_of_one_seed_start_from_the_same_weights(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    """With a vanishing learning rate, what is trained is what was drawn."""
+    still = {"learning_rate": 1e-30, "weight_decay": 0.0, "epochs": 1}
+    group = [student_trial(tiny_data, name, **still) for name in ("flip", "mixup")]
+    other = student_trial(tiny_data, "flip", seed=2, **still)
+    run_fresh(tmp_path, reference, group, tiny_dataset)
+    run_fresh(tmp_path, reference, [other], tiny_dataset)
+    first, second, third = (final_weights(tmp_path, t)["fc.weight"] for t in (*group, other))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)

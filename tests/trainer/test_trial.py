@@ -1,0 +1,192 @@
+"""The identity of a trial: what is hashed, and what is not."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from trainer.catalog import AUGMENTATIONS, PICKS
+from trainer.trial import (
+    TRIAL,
+    Data,
+    StddevTrial,
+    StudentTrial,
+    TeacherTrial,
+    canonical_json,
+    lockstep_key,
+)
+
+DATA = Data.official("fashion_mini")
+TEACHER = TeacherTrial(data=DATA, teacher="resnet20", seed=0, learning_rate=0.05)
+
+
+def student(**changes: Any) -> StudentTrial:
+    settings = {
+        "data": DATA,
+        "teacher": "resnet20",
+        "teacher_fingerprint": TEACHER.fingerprint,
+        "student": "resnet8",
+        "augmentation": "flip",
+        "seed": 0,
+        "learning_rate": 0.05,
+    }
+    return StudentTrial(**(settings | changes))
+
+
+def stddev(**changes: Any) -> StddevTrial:
+    settings = {
+        "data": DATA,
+        "teacher": "resnet20",
+        "teacher_fingerprint": TEACHER.fingerprint,
+        "augmentation": "flip",
+        "seed": 0,
+    }
+    return StddevTrial(**(settings | changes))
+
+
+def picking_stddev(of: StudentTrial, **changes: Any) -> StddevTrial:
+    return stddev(
+        augmentation="cutmixpick_s",
+        student=of.student,
+        student_fingerprint=of.fingerprint,
+        student_cell=of.cell,
+        **changes,
+    )
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"seed": 1},
+    {"augmentation": "mixup"},
+    {"student": "resnet14"},
+    {"teacher_fingerprint": "1" * 64},
+    {"learning_rate": 0.01},
+    {"epochs": 120},
+    {"batch_size": 32},
+    {"momentum": 0.8},
+    {"weight_decay": 1e-4},
+    {"milestones": (100, 200)},
+    {"decay": 0.2},
+    {"temperature": 2},
+    {"label_weight": 0.2},
+    {"distillation_weight": 0.8},
+    {"data": Data.official("fashion_mini", train_images=600)},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_whatever_can_change_the_result_changes_the_fingerprint(change: dict[str, Any]) -> None:
+    assert student(**change).fingerprint != student().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "change"),
+    [
+        ("flip", {"pick_size": 32}),
+        ("flip", {"temperature": 4.0}),
+        ("flip", {"temperature": 4}),
+        ("flip", {"milestones": (150, 180, 210, 240, 300)}),
+        ("flip", {"milestones": (210, 150, 180)}),
+    ],
+)
+def test_what_does_not_act_is_not_hashed(augmentation: str, change: dict[str, Any]) -> None:
+    same = student(augmentation=augmentation)
+    assert student(augmentation=augmentation, **change).fingerprint == same.fingerprint
+
+
+def test_a_decay_that_never_acts_is_not_hashed() -> None:
+    short = student(epochs=3)
+    assert student(epochs=3, decay=0.5, milestones=(3, 4)).fingerprint == short.fingerprint
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_the_pick_size_acts_in_picks_only(name: str) -> None:
+    differs = student(augmentation=name, pick_size=32).fingerprint != (
+        student(augmentation=name).fingerprint
+    )
+    assert differs == (name in PICKS)
+
+
+def test_kinds_never_share_a_fingerprint() -> None:
+    assert len({TEACHER.fingerprint, student().fingerprint, stddev().fingerprint}) == 3
+
+
+def test_dependencies() -> None:
+    picked = student(augmentation="cutmixpick_s")
+    assert TEACHER.depends_on == ()
+    assert picked.depends_on == (TEACHER.fingerprint,)
+    assert stddev().depends_on == (TEACHER.fingerprint,)
+    assert picking_stddev(picked).depends_on == (TEACHER.fingerprint, picked.fingerprint)
+
+
+def test_a_cell_is_the_identity_without_seeds() -> None:
+    assert student(seed=1).cell == student(seed=2).cell != student(temperature=2).cell
+    one, other = (student(augmentation="cutmixpick_s", seed=seed) for seed in (1, 2))
+    assert picking_stddev(one, seed=1).cell == picking_stddev(other, seed=2).cell
+    warmer = student(augmentation="cutmixpick_s", temperature=8)
+    assert picking_stddev(warmer).cell != picking_stddev(one).cell
+
+
+def test_lockstep_keys() -> None:
+    assert lockstep_key(student()) == lockstep_key(student(augmentation="mixup", temperature=2))
+    assert lockstep_key(student()) == lockstep_key(student(student="resnet14", epochs=3))
+    for change in ({"seed": 1}, {"batch_size": 32}, {"teacher_fingerprint": "1" * 64}):
+        assert lockstep_key(student(**change)) != lockstep_key(student())
+    assert lockstep_key(student()) != lockstep_key(stddev())
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_canonical_json_does_not_depend_on_the_order_of_keys(value: Any) -> None:
+    def reversed_keys(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {k: reversed_keys(v) for k, v in reversed(item.items())}
+        return [reversed_keys(v) for v in item] if isinstance(item, list) else item
+
+    assert canonical_json(reversed_keys(value)) == canonical_json(value)
+
+
+def test_canonical_json_refuses_what_has_no_form() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        canonical_json(float("nan"))
+    with pytest.raises(TypeError):
+        canonical_json({1, 2})
+
+
+@pytest.mark.parametrize(
+    "trial", [TEACHER, student(), stddev(), picking_stddev(student(augmentation="cutmixpick_s"))]
+)
+def test_a_trial_survives_json(trial: Any) -> None:
+    again = TRIAL.validate_json(trial.model_dump_json())
+    assert again == trial
+    assert again.fingerprint == trial.fingerprint
+
+
+def test_the_fingerprints_of_the_paper_s_first_trials_never_change() -> None:
+    """A change here means that every store in the world is recomputed: raise SEMANTICS on purpose."""
+    assert TEACHER.fingerprint[:16] == "0b21c7d098575895"
+    assert student().fingerprint[:16] == "1f84ccf96f93b7c4"
+    assert stddev().fingerprint[:16] == "4140d886144fd906"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: student(augmentation="cutmax"), "cutmix"),
+        (lambda: student(learning_rate=float("nan")), "finite"),
+        (lambda: student(epochs=0), "greater than"),
+        (lambda: student(seed=-1), "greater than"),
+        (lambda: student(warmup=3), "Extra inputs"),
+        (lambda: stddev(augmentation="cutmixpick_s"), "takes a student"),
+        (lambda: stddev(student="resnet8"), "takes a student"),
+        (lambda: stddev(data=Data.official("fashion_mini", train_images=60), epochs=9), "2 windows"),
+    ],
+)
+def test_bad_trials_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        make()
