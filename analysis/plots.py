@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.points import Mean, Panel
-from analysis.tables import COEFFICIENTS
+from analysis.tables import coefficients
 from trainer.catalog import AUGMENTATIONS
 
 if TYPE_CHECKING:
@@ -80,15 +80,7 @@ def _bar(mean: Mean) -> float | None:
 
 
 def _write_coefficients(panel: Panel, ax: "Axes") -> None:
-    correlation = panel.correlation
-    if math.isnan(correlation.pearson):
-        text = f"{correlation.n} points: no correlation yet"
-    else:
-        text = "\n".join(
-            f"{name.capitalize()}: {getattr(correlation, name):.4f} "
-            f"(p = {100 * getattr(correlation, name + '_p'):.2f}%)"
-            for name in COEFFICIENTS
-        )
+    text = "\n".join(coefficients(panel.correlation))
     ax.text(
         0.03,
         0.97,
@@ -96,5 +88,6 @@ def _write_coefficients(panel: Panel, ax: "Axes") -> None:
         transform=ax.transAxes,
         va="top",
         fontsize="small",
+        family="monospace",
         bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none"},
     )

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from analysis.correlations import Correlation
 from analysis.points import Mean, Panel
@@ -13,15 +15,10 @@ from analysis.points import Mean, Panel
 COEFFICIENTS = ("pearson", "spearman", "kendall")
 
 
-def panel_tables(panels: Sequence[Panel]) -> Iterator[Table]:
-    """One table per panel: augmentations in the paper's order, the coefficients below."""
+def panel_tables(panels: Sequence[Panel]) -> Iterator[RenderableType]:
+    """Per panel its points, augmentations in the paper's order, then its coefficients."""
     for panel in panels:
-        table = Table(
-            title=panel.title,
-            title_justify="left",
-            caption=coefficients(panel.correlation),
-            caption_justify="left",
-        )
+        table = Table(title=panel.title, title_justify="left")
         table.add_column("augmentation")
         for heading in ("S. test loss", "S. accuracy %", "T. stddev"):
             table.add_column(heading, justify="right")
@@ -35,6 +32,7 @@ def panel_tables(panels: Sequence[Panel]) -> Iterator[Table]:
                 _num_seeds(point.test_loss, point.t_stddev),
             )
         yield table
+        yield Text("\n".join(coefficients(panel.correlation)) + "\n")
 
 
 def written(mean: Mean | None, digits: int, scale: float = 1.0) -> str:
@@ -50,16 +48,16 @@ def _num_seeds(losses: Mean | None, stddevs: Mean | None) -> str:
     return "/".join(map(str, counts))
 
 
-def coefficients(correlation: Correlation) -> str:
-    """The three coefficients with p-values in percent, and n."""
+def coefficients(correlation: Correlation) -> list[str]:
+    """A line per coefficient, with its p-value in percent and n."""
+    n = correlation.n
     if math.isnan(correlation.pearson):
-        return f"no correlation yet: {correlation.n} augmentations with both values; 3 are needed"
-    parts = (
-        f"{name.capitalize()} {getattr(correlation, name):.4f} "
-        f"(p {100 * getattr(correlation, name + '_p'):.2f}%)"
+        return [f"no correlation yet: {n} augmentations have both values, 3 are needed"]
+    return [
+        f"{name.capitalize():8} {getattr(correlation, name):7.4f}   "
+        f"p = {100 * getattr(correlation, name + '_p'):.2f}%   n = {n}"
         for name in COEFFICIENTS
-    )
-    return f"{', '.join(parts)}, n = {correlation.n}"
+    ]
 
 
 def as_json(panels: Sequence[Panel]) -> list[dict[str, Any]]:

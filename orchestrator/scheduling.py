@@ -129,15 +129,27 @@ class Scheduler:
         return math.floor(places + 1e-6)
 
     def _take(self, key: Hashable, places: int) -> tuple[Trial, ...]:
+        """A whole group, or its fair part where places would stay empty."""
         group = self._ready[key]
-        parts = max(1, places // len(self._ready))
-        size = math.ceil(len(group) / parts)
+        size = math.ceil(len(group) / self._parts(places)[key])
         taken, rest = group[:size], group[size:]
         if rest:
             self._ready[key] = rest
         else:
             del self._ready[key]
         return tuple(taken)
+
+    def _parts(self, places: int) -> dict[Hashable, int]:
+        """Into how many parts each group is split: the one with the most work per part first."""
+        work = {k: sum(map(solo_cost, group)) for k, group in self._ready.items()}
+        parts = dict.fromkeys(self._ready, 1)
+        splittable = [k for k, group in self._ready.items() if len(group) > 1]
+        while splittable and sum(parts.values()) < places:
+            key = max(splittable, key=lambda k: work[k] / parts[k])
+            parts[key] += 1
+            if parts[key] == len(self._ready[key]):
+                splittable.remove(key)
+        return parts
 
     def _start(self, trials: tuple[Trial, ...], resources: Resources) -> Job:
         job = Job(self._num_jobs, trials, resources)

@@ -151,7 +151,7 @@ class Store:
 
     def add_result(self, row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
         """Record a finished trial: first its curve, then the row that says it is finished."""
-        fingerprint = row["fingerprint"]
+        fingerprint = _checked(row["fingerprint"])
         epochs = [{**point, "fingerprint": fingerprint} for point in curve]
         self._write("epochs", fingerprint, EPOCHS, epochs)
         self._write("results", fingerprint, RESULTS, [row])

@@ -49,7 +49,9 @@ def _known(word: str, known: tuple[str, ...], what: str) -> str:
     return word
 
 
-def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise _mistake("expected at least one")
     twice = [v for i, v in enumerate(values) if v in values[:i]]
     if twice:
         raise _mistake(f"{twice[0]} stands here twice")
@@ -166,16 +168,17 @@ class Sweep(Frozen):
     """Everything one sweep file says, with the defaults written out."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-    dataset: Annotated[tuple[DatasetChoice, ...], BeforeValidator(_as_list), Field(min_length=1)]
-    pairs: Annotated[tuple[Pair, ...], Field(min_length=1), AfterValidator(_unique)]
+    dataset: Annotated[
+        tuple[DatasetChoice, ...], BeforeValidator(_as_list), AfterValidator(_distinct)
+    ]
+    pairs: Annotated[tuple[Pair, ...], AfterValidator(_distinct)]
     augmentations: Annotated[
         tuple[Annotated[Augmentation, BeforeValidator(_augmentation)], ...],
         BeforeValidator(_all_augmentations),
-        Field(min_length=1),
-        AfterValidator(_unique),
+        AfterValidator(_distinct),
     ] = AUGMENTATIONS
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_unique)]
-    measure: Annotated[tuple[Measure, ...], Field(min_length=1), AfterValidator(_unique)] = (
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(_distinct)]
+    measure: Annotated[tuple[Measure, ...], AfterValidator(_distinct)] = (
         "s_test_loss",
         "t_stddev",
     )

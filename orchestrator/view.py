@@ -34,8 +34,8 @@ class View(Protocol):
 def describe(trials: Sequence[Trial]) -> str:
     """A job in a few words: `9 students resnet20/resnet8 seed 0`."""
     first = trials[0]
-    students = {trial.student for trial in trials if trial.student}
-    models = first.teacher + (f"/{students.pop()}" if len(students) == 1 else "")
+    same_student = all(trial.student == first.student for trial in trials)
+    models = f"{first.teacher}/{first.student}" if first.student and same_student else first.teacher
     if len(trials) == 1:
         what = first.kind + (f" {first.augmentation}" if first.augmentation else "")
     else:
@@ -90,7 +90,7 @@ class Meter:
             failed=len(scheduler.failed),
             share=share,
             elapsed_s=elapsed,
-            eta_s=elapsed * (1 - share) / share if share > 0.01 else None,
+            eta_s=elapsed * (1 - share) / share if share > 0.05 else None,
             jobs=tuple(jobs),
         )
 
@@ -102,6 +102,7 @@ class LinesView:
         self._console = console
         self._meter = Meter()
         self._told: dict[int, tuple[str, int]] = {}
+        """By number of a running job: its description and the last epoch that was told."""
         self._failed = 0
         self._looked_at = 0.0
 
@@ -110,7 +111,8 @@ class LinesView:
         self.note(f"running {len(plan.missing)} trials; Ray's own logs: {logs}")
 
     def note(self, text: str) -> None:
-        self._console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False, highlight=False)
+        line = f"{time.strftime('%H:%M:%S')} {text}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self, scheduler: Scheduler, store: Store) -> None:
         if time.monotonic() - self._looked_at < REFRESH_S:
@@ -123,7 +125,8 @@ class LinesView:
             self.note(f"ended: {description} ({_counts(snapshot)})")
         for job, entry in snapshot.jobs:
             description, epoch = describe(job.trials), entry.epoch if entry else 0
-            if self._told.get(job.number) != (description, epoch):
+            told = self._told.get(job.number)
+            if told is None or epoch > told[1]:
                 self._told[job.number] = (description, epoch)
                 self.note(f"{description}: {_progress(entry)}")
         if snapshot.failed > self._failed:

@@ -16,6 +16,7 @@ from orchestrator.problems import FileError, Problem, UserError
 MAX_BYTES = 1 << 20
 MAX_VALUES = 100_000
 MAX_DEPTH = 50
+PLAIN_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 KeyPath = tuple[str | int, ...]
 
@@ -49,6 +50,9 @@ class _Reader:
         if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
             limit = f"at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep, are read"
             raise _LimitError(Problem(line, column, "", limit))
+        if isinstance(node, yaml.CollectionNode) and node.tag not in PLAIN_COLLECTIONS:
+            self.problems.append(Problem(line, column, "", f"the tag {node.tag} is not allowed"))
+            return None
         if isinstance(node, yaml.MappingNode):
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode):

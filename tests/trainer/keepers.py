@@ -13,7 +13,9 @@ from trainer.trial import Trial
 class StoppingKeeper(FolderKeeper):
     """Says STOP once, after `steps` steps; with `save_at`, also SAVE after those steps."""
 
-    def __init__(self, folder: Path, stop_after: int, save_at: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, folder: Path, stop_after: int, save_at: frozenset[int] = frozenset()
+    ) -> None:
         super().__init__(folder)
         self._left = stop_after
         self._save_at = save_at

@@ -49,10 +49,10 @@ def is_fair(hits: int, tries: int = MANY) -> bool:
 
 
 def test_the_names_are_the_papers_in_its_order() -> None:
-    assert NAMES == (
+    assert (
         *("identity", "flip", "crop+flip", "cutout", "autoaugment"),
         *("mixup", "cutmix", "cutmixpick_s", "cutmixpick_t"),
-    )
+    ) == NAMES
 
 
 # The palette

@@ -172,7 +172,9 @@ def test_stopped_after_any_step_and_resumed(
 def test_members_that_were_cut_off_at_different_steps(
     tmp_path: Path, reference: Path, students: list[StudentTrial], tiny_dataset: Dataset
 ) -> None:
-    shutil.copytree(reference / students[0].teacher_fingerprint, tmp_path / students[0].teacher_fingerprint)
+    shutil.copytree(
+        reference / students[0].teacher_fingerprint, tmp_path / students[0].teacher_fingerprint
+    )
     run_group(students[:2], StoppingKeeper(tmp_path, 3), tiny_dataset, CPU)
     run_group(students[2:4], StoppingKeeper(tmp_path, 12), tiny_dataset, CPU)
     outcome = run_group(students[:5], FolderKeeper(tmp_path), tiny_dataset, CPU)
@@ -218,7 +220,9 @@ def test_the_teacher_sees_each_view_once(
             self.passes = result.num_teacher_passes
 
     group = [student_trial(tiny_data, name, epochs=1) for name in names]
-    shutil.copytree(reference / group[0].teacher_fingerprint, tmp_path / group[0].teacher_fingerprint)
+    shutil.copytree(
+        reference / group[0].teacher_fingerprint, tmp_path / group[0].teacher_fingerprint
+    )
     keeper = CountingKeeper(tmp_path)
     run_group(group, keeper, tiny_dataset, CPU)
     assert keeper.passes == views * STEPS_PER_EPOCH

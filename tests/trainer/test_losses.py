@@ -115,4 +115,7 @@ def test_a_probability_that_underflows_is_picked_as_the_highest() -> None:
     teacher[5, 0] = 500
     scores = entropy(teacher)
     assert scores[5].isnan()
-    assert pick(scores, 64).tolist().index(5) == GOLDEN["picking"]["nan_case"]["position_of_5_in_picked"]
+    assert (
+        pick(scores, 64).tolist().index(5)
+        == GOLDEN["picking"]["nan_case"]["position_of_5_in_picked"]
+    )

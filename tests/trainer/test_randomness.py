@@ -40,5 +40,3 @@ def test_the_numbers_never_change() -> None:
 def test_parts_have_64_bits(part: int) -> None:
     with pytest.raises(ValueError, match="64-bit"):
         addressed_generator(0, part)
-
-

@@ -90,8 +90,9 @@ def test_several_steps(case: dict) -> None:
         assert loss == pytest.approx(step["total_loss"], rel=1e-9)
 
     final, state = case["final"], model.state_dict()
-    assert sorted({int(v) for k, v in state.items() if k.endswith("num_batches_tracked")}) == (
-        final["num_batches_tracked"]
+    assert (
+        sorted({int(v) for k, v in state.items() if k.endswith("num_batches_tracked")})
+        == (final["num_batches_tracked"])
     )
     norm = torch.cat([p.detach().flatten() for p in model.parameters()]).norm().item()
     assert norm == pytest.approx(final["params_l2"], rel=1e-9)

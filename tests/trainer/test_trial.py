@@ -138,7 +138,11 @@ def test_lockstep_keys() -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text()
+        | st.floats(allow_nan=False, allow_infinity=False),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
@@ -184,7 +188,10 @@ def test_the_fingerprints_of_the_paper_s_first_trials_never_change() -> None:
         (lambda: student(warmup=3), "Extra inputs"),
         (lambda: stddev(augmentation="cutmixpick_s"), "takes a student"),
         (lambda: stddev(student="resnet8"), "takes a student"),
-        (lambda: stddev(data=Data.official("fashion_mini", train_images=60), epochs=9), "2 windows"),
+        (
+            lambda: stddev(data=Data.official("fashion_mini", train_images=60), epochs=9),
+            "2 windows",
+        ),
     ],
 )
 def test_bad_trials_are_refused(make: Any, message: str) -> None:

@@ -1,0 +1,97 @@
+"""The command line without Ray: help, bad input, speed of imports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.orchestrator.commands import run
+from tests.orchestrator.sweeps import write_sweep
+
+COMMANDS = ("plan", "run", "resume", "status", "table", "plot")
+QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
+    code, output = run(tmp_path, command, "--help")
+    assert code == 0
+    assert f"Example: kdsweep {command} " in output
+
+
+def test_the_options_are_a_surface(tmp_path: Path) -> None:
+    """Scripts rely on these: an option may be added, not taken away."""
+    _, output = run(tmp_path, "run", "--help")
+    assert {"--store", "--cpus", "--gpus"} <= set(output.replace(",", " ").split())
+    for command in ("plan", "status", "table"):
+        _, output = run(tmp_path, command, "--help")
+        assert "--json" in output
+
+
+@pytest.mark.parametrize("module", ["orchestrator.cli", "orchestrator.plan", "analysis.points"])
+def test_planning_and_reading_import_neither_ray_nor_torch(module: str) -> None:
+    script = f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    modules = {name.split(".")[0] for name in json.loads(answer.stdout)}
+    assert not modules & {"ray", "torch", "torchvision"}
+    if module == "orchestrator.cli":
+        assert not modules & {"pandas", "pyarrow", "pydantic", "scipy", "matplotlib"}
+
+
+@pytest.mark.parametrize("module", ["trainer.lockstep", "trainer.keeper"])
+def test_the_trainer_knows_nothing_of_ray_or_the_orchestrator(module: str) -> None:
+    script = f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    modules = {name.split(".")[0] for name in json.loads(answer.stdout)}
+    assert not modules & {"ray", "orchestrator", "analysis", "pyarrow", "pandas"}
+
+
+def test_a_plan_needs_no_store(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "plan", QUICKSTART)
+    assert code == 0
+    assert "quickstart: 37 trials" in output
+    assert not (tmp_path / "kdsweep-store").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "resume", "status"])
+def test_a_bad_sweep_is_one_line_and_exit_code_2(command: str, tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, pairs=["resnet8/resnt8"])
+    code, output = run(tmp_path, command, path)
+    assert code == 2
+    assert "unknown model 'resnt8'; did you mean 'resnet8'?" in output
+    assert len(output.strip().splitlines()) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "missing.yaml"), "missing.yaml: cannot be read: No such file or directory"),
+        (("table", "nowhere"), "nowhere: no such folder"),
+        (("plot", ".", "-o", "x.bmp"), "x.bmp: unknown format 'bmp'"),
+        (("plot", "."), "nothing to draw"),
+        (("plan", "s.yaml", "--store", "s3://bucket"), "cannot be read"),
+        (("run",), "Missing argument"),
+        (("train",), "No such command"),
+    ],
+)
+def test_other_bad_input(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    code, output = run(tmp_path, *arguments)
+    assert code == 2
+    assert expected in output
+    assert "Traceback" not in output
+
+
+def test_the_store_is_taken_from_the_option_then_the_environment_then_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestrator.cli import _open
+
+    monkeypatch.chdir(tmp_path)
+    plain, named = write_sweep(tmp_path), tmp_path / "named.yaml"
+    named.write_text(plain.read_text() + "\nstore: from-sweep\n")
+    assert _open(plain, None)[1].root == tmp_path / "kdsweep-store"
+    assert _open(named, None)[1].root == tmp_path / "from-sweep"
+    assert _open(named, Path("given"))[1].root == tmp_path / "given"

@@ -1,0 +1,119 @@
+"""The sweep language: what it accepts, and how it says what is wrong."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.problems import FileError, UserError
+from orchestrator.sweep import load_sweep
+from tests.orchestrator.sweeps import write_sweep
+from trainer.catalog import AUGMENTATIONS
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_sweeps_are_valid(path: Path) -> None:
+    assert load_sweep(path).name == path.stem
+
+
+def test_the_papers_values_are_the_defaults(tmp_path: Path) -> None:
+    sweep = load_sweep(write_sweep(tmp_path, student=None, stddev=None, augmentations=None))
+    assert sweep.augmentations == AUGMENTATIONS
+    assert sweep.student.epochs == 240
+    assert sweep.student.milestones == (150, 180, 210)
+    assert (sweep.student.temperature, sweep.student.label_weight) == (4.0, 0.1)
+    assert (sweep.stddev.epochs, sweep.stddev.batches_per_window) == (10, 5)
+    assert sweep.measure == ("s_test_loss", "t_stddev")
+
+
+def problems(path: Path) -> list[str]:
+    with pytest.raises(FileError) as caught:
+        load_sweep(path)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("nme: x", "nme: unknown key; did you mean 'name'?"),
+        ("student: {epoch: 3}", "1:11: student.epoch: unknown key; did you mean 'epochs'?"),
+        (
+            "resources: {student: {gpus: 1}}",
+            "resources.student.gpus: unknown key; did you mean 'gpu'?",
+        ),
+        ("pairs: [resnt20/resnet8]", "pairs[0]: unknown model 'resnt20'; did you mean 'resnet20'?"),
+        ("pairs: [resnet20]", "pairs[0]: expected TEACHER/STUDENT"),
+        ("augmentations: [cutmixx]", "unknown augmentation 'cutmixx'; did you mean 'cutmix'?"),
+        ("augmentations: none", "augmentations: expected a valid tuple, not 'none'"),
+        ("dataset: fashon_mini", "unknown data set 'fashon_mini'; did you mean 'fashion_mini'?"),
+        ("dataset: {name: fashion_mini, train_images: 9999}", "9999 images wanted of fashion_mini"),
+        ("seeds: [0, 1, 0]", "seeds: 0 stands here twice"),
+        ("seeds: [-1]", "seeds[0]: expected greater than or equal to 0, not -1"),
+        ("seeds: []", "seeds: expected at least one"),
+        ("name: ../evil", "'../evil': expected letters, digits"),
+        ("student: {learning_rate: .nan}", "student.learning_rate: expected a finite number"),
+        ("resources: {student: {gpu: 2}}", "expected less than or equal to 1, not 2"),
+        ("measure: [loss]", "'loss' is unknown; expected 's_test_loss' or 't_stddev'"),
+        ("stddev: {epochs: 1, batches_per_window: 94}", "T. stddev needs 2 windows or more"),
+    ],
+)
+def test_each_mistake_is_named_with_its_place(line: str, expected: str, tmp_path: Path) -> None:
+    key = line.partition(":")[0]
+    rest = {"name": "x", "dataset": "fashion_mini", "pairs": ["resnet20/resnet8"], "seeds": [0]}
+    rest.pop("name" if key == "nme" else key, None)
+    path = tmp_path / "sweep.yaml"
+    path.write_text("\n".join([line, *(f"{k}: {v}" for k, v in rest.items())]))
+    lines = problems(path)
+    assert any(expected in told for told in lines)
+    assert len(lines) == 1 + (key == "nme")
+    assert lines[0].startswith(f"{path}:1:")
+
+
+def test_all_mistakes_are_told_at_once_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text("name: a b\ndataset: x\npairs: [a/b]\nseeds: [x]\nfoo: 1\n")
+    assert [line.split(":")[1] for line in problems(path)] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a: [1,\nb", "not YAML"),
+        ("name: x\nname: y", "2:1: name: this key stands here twice"),
+        ("- 1", "expected the keys of a sweep"),
+        ("", "expected the keys of a sweep"),
+        ("name: !!python/object/apply:os.system [ls]", "the tag tag:yaml.org,2002:python"),
+        ("name: !!python/name:os.system", "could not determine a constructor"),
+        ("[" * 10_000, "nested"),
+        ("a: &a [*a]", "nested at most 50 deep"),
+    ],
+)
+def test_what_is_not_a_sweep(content: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(content)
+    with pytest.raises(FileError) as caught:
+        load_sweep(path)
+    assert expected in str(caught.value)
+
+
+def test_a_yaml_bomb_is_refused_at_once(tmp_path: Path) -> None:
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(levels))
+    assert "at most 100000 values" in problems(path)[0]
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, content in (("missing", None), ("binary", b"\xff\xfe\x00"), ("huge", b"#" * 2**21)):
+        path: Any = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(UserError, match=str(path)):
+            load_sweep(path)
+    os.mkfifo(tmp_path / "unused")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_sweep(tmp_path)
