@@ -156,7 +156,6 @@ def _run_missing(
     from orchestrator.driver import LocalCluster, run_plan
     from orchestrator.view import make_view
 
-    store.save_sweep(made.sweep.name, made.sweep.model_dump(mode="json"))
     summary = run_plan(made, store, LocalCluster(cpus, gpus), make_view(console))
     counts = [f"{summary.finished} finished"]
     for number, word in (

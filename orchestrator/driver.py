@@ -69,6 +69,7 @@ def run_plan(plan: Plan, store: Store, cluster: LocalCluster, view: View) -> Sum
     """
     with _ray(cluster) as ray:
         resources = _decided(plan, ray)
+        store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
         run = _Run(plan, store, resources, _capacity(ray), view)
         view.begin(plan, logs=_log_folder(ray))
         try:
