@@ -51,14 +51,14 @@ def _draw(panel: Panel, ax: "Axes") -> None:
     for point in panel.complete:
         if point.t_stddev is None or point.test_loss is None:
             continue
-        index = AUGMENTATIONS.index(point.augmentation)
+        index = _look(point.augmentation, panel)
         ax.errorbar(
             point.t_stddev.mean,
             point.test_loss.mean,
             xerr=_bar(point.t_stddev),
             yerr=_bar(point.test_loss),
-            fmt=MARKERS[index],
-            color=COLOURS[index],
+            fmt=MARKERS[index % len(MARKERS)],
+            color=COLOURS[index % len(COLOURS)],
             markersize=8,
             elinewidth=1,
             capsize=2,
@@ -73,6 +73,12 @@ def _draw(panel: Panel, ax: "Axes") -> None:
     _write_coefficients(panel, ax)
     if panel.complete:
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize="small")
+
+
+def _look(augmentation: str, panel: Panel) -> int:
+    """The paper's nine always look the same; others follow in order of name."""
+    others = [p.augmentation for p in panel.points if p.augmentation not in AUGMENTATIONS]
+    return [*AUGMENTATIONS, *others].index(augmentation)
 
 
 def _bar(mean: Mean) -> float | None:

@@ -7,7 +7,7 @@ cutmixpick_s, whose T. stddev depends on the student, also by the student's cell
     panels(store.results()) -> one Panel per teacher, student and set of hyper-parameters
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.correlations import Correlation, correlate
+from analysis.settings import Setting, variants
 from trainer.catalog import AUGMENTATIONS
-from trainer.trial import TRIAL, digest
+from trainer.trial import digest
 
 
 @dataclass(frozen=True)
@@ -83,49 +84,29 @@ class Panel:
 def panels(results: pa.Table) -> list[Panel]:
     """All panels of a store's result rows, sorted by data set, teacher and student."""
     rows = results.to_pandas()
-    students = rows[rows["kind"] == "student"].copy()
-    stddevs = rows[rows["kind"] == "stddev"]
-    if students.empty:
-        return []
-    students["setting"] = [_setting(trial) for trial in students["trial"]]
+    rows = rows[rows["kind"] != "teacher"]
+    settings = [Setting.of(trial) for trial in rows["trial"]]
+    rows = rows.assign(common=[s.common for s in settings], special=[s.special for s in settings])
+    students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
     found = []
     for (dataset, teacher, student), of_pair in students.groupby(["dataset", "teacher", "student"]):
-        settings = list(of_pair.groupby(["teacher_fingerprint", "setting"]))
-        for (teacher_fingerprint, setting), of_setting in settings:
-            of_teacher = stddevs[stddevs["teacher_fingerprint"] == teacher_fingerprint]
-            measurements = list(_measurements(of_teacher))
-            for measurement, measured in measurements:
-                several = len(settings) > 1 or len(measurements) > 1
-                marks = digest([teacher_fingerprint, setting, measurement])[:8]
-                points = tuple(_points(of_setting, measured))
-                variant = marks if several else ""
-                found.append(Panel(str(dataset), str(teacher), str(student), variant, points))
+        of_this_pair = []
+        for (fingerprint, _), of_setting in of_pair.groupby(["teacher_fingerprint", "common"]):
+            of_teacher = stddevs[stddevs["teacher_fingerprint"] == fingerprint]
+            measurements = [m for _, m in of_teacher.groupby("common")] or [of_teacher]
+            for measured in measurements:
+                for losses, values in variants(of_setting, measured):
+                    points = tuple(_points(losses, values))
+                    marks = digest(sorted([*losses["cell"], *values["cell"]]))[:8]
+                    of_this_pair.append((marks, points))
+        for marks, points in of_this_pair:
+            variant = marks if len(of_this_pair) > 1 else ""
+            found.append(Panel(str(dataset), str(teacher), str(student), variant, points))
     return found
 
 
-def _setting(trial: str) -> str:
-    """Everything of a student's identity but augmentation, seed and what acts in some schemes only."""
-    identity = TRIAL.validate_json(trial).identity
-    dropped = {"augmentation", "seed", "pick_size"}
-    return digest({key: value for key, value in identity.items() if key not in dropped})
-
-
-def _measurements(stddevs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """T. stddev rows that were measured alike; one empty set where there are none."""
-    if stddevs.empty:
-        yield "", stddevs
-        return
-    dropped = {"augmentation", "seed", "pick_size", "student", "student_fingerprint"}
-    keys = [
-        digest({k: v for k, v in TRIAL.validate_json(t).identity.items() if k not in dropped})
-        for t in stddevs["trial"]
-    ]
-    for key, measured in stddevs.groupby(np.asarray(keys)):
-        yield str(key), measured
-
-
 def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:
-    for augmentation in AUGMENTATIONS:
+    for augmentation in ordered({*students["augmentation"], *stddevs["augmentation"]}):
         losses = students[students["augmentation"] == augmentation]
         cells = set(losses["cell"])
         alike = stddevs[stddevs["augmentation"] == augmentation]
@@ -137,6 +118,12 @@ def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:
                 _mean(losses, "test_accuracy"),
                 _mean(measured, "t_stddev"),
             )
+
+
+def ordered(augmentations: Iterable[str]) -> list[str]:
+    """The paper's in its order, then the others by name."""
+    names = set(augmentations)
+    return [n for n in AUGMENTATIONS if n in names] + sorted(names.difference(AUGMENTATIONS))
 
 
 def _mean(rows: pd.DataFrame, column: str) -> Mean | None:

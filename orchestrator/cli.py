@@ -31,6 +31,10 @@ StoreOption = Annotated[
     Path | None,
     typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),
 ]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets."),
+]
 Cpus = Annotated[
     int | None, typer.Option(min=1, help="CPUs that this machine's Ray may use; all by default.")
 ]
@@ -40,11 +44,12 @@ Gpus = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 DEFAULT_STORE = Path("kdsweep-store")
+DEFAULT_DATA = Path("data")
 
 
 def main() -> None:
     """The entry point: a user's mistake ends in one line and exit code 2, never in a traceback."""
-    from orchestrator.problems import UserError
+    from trainer.problems import UserError
 
     try:
         app()
@@ -83,8 +88,8 @@ def _open(sweep_file: Path, store: Path | None) -> "tuple[Sweep, Store]":
 
 
 def _existing(folder: Path) -> "Store":
-    from orchestrator.problems import UserError
     from orchestrator.store import Store
+    from trainer.problems import UserError
 
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; kdsweep run SWEEP makes a store")
@@ -110,22 +115,33 @@ def plan(sweep: SweepFile, store: StoreOption = None, as_json: Json = False) -> 
 
 
 @app.command(epilog="Example: `kdsweep run sweeps/quickstart.yaml`")
-def run(sweep: SweepFile, store: StoreOption = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
+def run(
+    sweep: SweepFile,
+    store: StoreOption = None,
+    data: DataOption = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> None:
     """Run what is missing, then print the correlation tables. Running it again goes on."""
-    _run(sweep, store, cpus, gpus, retry_failed=False)
+    _run(sweep, store, data, cpus, gpus, retry_failed=False)
 
 
 @app.command(epilog="Example: `kdsweep resume sweeps/quickstart.yaml`")
 def resume(
-    sweep: SweepFile, store: StoreOption = None, cpus: Cpus = None, gpus: Gpus = None
+    sweep: SweepFile,
+    store: StoreOption = None,
+    data: DataOption = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
 ) -> None:
     """As run, and also retry trials that failed by an error of the program."""
-    _run(sweep, store, cpus, gpus, retry_failed=True)
+    _run(sweep, store, data, cpus, gpus, retry_failed=True)
 
 
 def _run(
     sweep_file: Path,
     store_folder: Path | None,
+    data_folder: Path | None,
     cpus: int | None,
     gpus: int | None,
     retry_failed: bool,
@@ -135,7 +151,8 @@ def _run(
     console = _stdout()
     code = DONE
     if made.missing:
-        code = _run_missing(made, store, cpus, gpus, console)
+        folder = data_folder or (Path(sweep.data) if sweep.data else DEFAULT_DATA)
+        code = _run_missing(made, store, folder.expanduser().absolute(), cpus, gpus, console)
     elif made.failed:
         code = SOME_FAILED
     else:
@@ -151,12 +168,17 @@ def _run(
 
 
 def _run_missing(
-    made: "Plan", store: "Store", cpus: int | None, gpus: int | None, console: "Console"
+    made: "Plan",
+    store: "Store",
+    data_folder: Path,
+    cpus: int | None,
+    gpus: int | None,
+    console: "Console",
 ) -> int:
     from orchestrator.driver import LocalCluster, run_plan
     from orchestrator.view import make_view
 
-    summary = run_plan(made, store, LocalCluster(cpus, gpus), make_view(console))
+    summary = run_plan(made, store, data_folder, LocalCluster(cpus, gpus), make_view(console))
     counts = [f"{summary.finished} finished"]
     for number, word in (
         (summary.failed, "failed"),
@@ -177,9 +199,13 @@ def _show_results(sweep: "Sweep", store: "Store", console: "Console") -> None:
     from analysis.points import panels
     from analysis.tables import panel_tables
     from orchestrator.plan import expand
+    from orchestrator.reports import teacher_lines
 
     fingerprints = {trial.fingerprint for trial in expand(sweep)}
-    found = panels(store.results(fingerprints))
+    results = store.results(fingerprints)
+    for line in teacher_lines(results.to_pylist()):
+        console.print(line, soft_wrap=True)
+    found = panels(results)
     for table in panel_tables(found):
         console.print(table)
     if any(panel.complete for panel in found):
@@ -201,6 +227,18 @@ def status(sweep: SweepFile, store: StoreOption = None, as_json: Json = False) -
     else:
         for part in status_report(made, opened.running()):
             _stdout().print(part)
+
+
+@app.command(epilog="Example: `kdsweep models`")
+def models(as_json: Json = False) -> None:
+    """List the architectures, with parameters (100 classes) and multiply-adds (a 32x32 image)."""
+    from orchestrator.reports import model_table
+    from trainer.catalog import MODELS
+
+    if as_json:
+        _print_json({name: facts._asdict() for name, facts in MODELS.items()})
+    else:
+        _stdout().print(model_table())
 
 
 @app.command(epilog="Example: `kdsweep table kdsweep-store`")
@@ -230,7 +268,7 @@ def plot(
     """Draw T. stddev against S. test loss, one panel per pair."""
     from analysis.plots import FORMATS, scatter
     from analysis.points import panels
-    from orchestrator.problems import UserError, did_you_mean
+    from trainer.problems import UserError, did_you_mean
 
     ending = output.suffix.lstrip(".")
     if ending not in FORMATS:

@@ -6,49 +6,44 @@ as two forward passes. Evaluation is left out.
 
 from collections.abc import Iterable
 
-from trainer.catalog import DATASETS, MULTIPLY_ADDS, PICKS, STUDENT_PICK
-from trainer.trial import StudentTrial, TeacherTrial, Trial
+from trainer.catalog import MODELS, base_of, pick_of
+from trainer.trial import StudentTrial, TeacherTrial, Trial, num_epochs
 
 TRAIN = 3
 """A forward and a backward pass, in forward passes."""
 
-POOL = 2
-"""Images of a pool, in batches."""
-
 
 def _passes(trial: Trial, architecture: str) -> float:
     """Multiply-adds to show one model every training image in every epoch."""
-    scale = (DATASETS[trial.dataset].image_size / 32) ** 2
-    return MULTIPLY_ADDS[architecture] * scale * trial.data.train_images * trial.epochs
+    scale = (trial.data.image_size / 32) ** 2
+    images = trial.data.train_images * num_epochs(trial)
+    return MODELS[architecture].multiply_adds * scale * images
 
 
 def _own_cost(trial: Trial) -> float:
     """What a trial costs beyond the teacher's passes, which its group shares."""
     if isinstance(trial, TeacherTrial):
         return TRAIN * _passes(trial, trial.teacher)
-    by_student = POOL if trial.augmentation == STUDENT_PICK else 0
+    pick = pick_of(trial.augmentation)
+    scored = pick.runs if pick and pick.needs_student else 0
     if isinstance(trial, StudentTrial):
-        return (2 * TRAIN + by_student) * _passes(trial, trial.student)
-    return by_student * _passes(trial, trial.student) if trial.student else 0.0
+        return (2 * TRAIN + scored) * _passes(trial, trial.student)
+    return scored * _passes(trial, trial.student) if trial.student else 0.0
 
 
-def _views(augmentation: str | None) -> frozenset[str]:
-    """The views that the teacher must see for a scheme."""
-    match augmentation:
-        case None:
-            return frozenset()
-        case "cutmix":
-            return frozenset({"identity", "cutmix run 0"})
-        case name if name in PICKS:
-            return frozenset({"identity", "cutmix run 0", "cutmix run 1"})
-        case name:
-            return frozenset({"identity", name})
+def _views(augmentation: str | None) -> frozenset[tuple[str, int]]:
+    """The views that the teacher must see for a scheme: runs of schemes, by number."""
+    if augmentation is None:
+        return frozenset()
+    pick, base = pick_of(augmentation), base_of(augmentation)
+    runs = pick.runs if pick else 1
+    return frozenset({("identity", 0), *((base, run) for run in range(runs))})
 
 
 def group_cost(trials: Iterable[Trial]) -> float:
     """Multiply-adds of trials that run as one group: each view is shown to the teacher once."""
     group = list(trials)
-    views = frozenset[str]().union(*(_views(trial.augmentation) for trial in group))
+    views = frozenset[tuple[str, int]]().union(*(_views(trial.augmentation) for trial in group))
     longest = max(group, key=lambda trial: trial.epochs)
     shared = len(views) * _passes(longest, longest.teacher) if views else 0.0
     return shared + sum(_own_cost(trial) for trial in group)

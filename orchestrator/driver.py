@@ -12,15 +12,17 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from orchestrator.data import prepare
 from orchestrator.plan import Plan
-from orchestrator.problems import UserError
 from orchestrator.scheduling import Capacity, Job, Scheduler
 from orchestrator.store import Store
 from orchestrator.sweep import AllResources
 from orchestrator.view import View
+from trainer.problems import UserError
 
 MACHINE_RETRIES = 2
 """How often a job is tried again whose worker died."""
@@ -61,16 +63,22 @@ class Summary:
     """Neither done nor failed: the run was stopped before."""
 
 
-def run_plan(plan: Plan, store: Store, cluster: LocalCluster, view: View) -> Summary:
+def run_plan(
+    plan: Plan, store: Store, data_folder: Path, cluster: LocalCluster, view: View
+) -> Summary:
     """Run all that a plan is missing. Blocks until everything ended, or was stopped by SIGINT or SIGTERM.
 
     Raises:
-        UserError: a job asks for more than any node has; nothing was started.
+        UserError: data or published checkpoints are missing or wrong, or a job asks for more than any node
+            has; nothing was started.
     """
+    if plan.absent_checkpoints:
+        raise UserError("\n".join(f"{path}: no such file" for path in plan.absent_checkpoints))
+    prepare((trial.data for trial in plan.missing), data_folder)
     with _ray(cluster) as ray:
         resources = _decided(plan, ray)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-        run = _Run(plan, store, resources, _capacity(ray), view)
+        run = _Run(plan, store, data_folder, resources, _capacity(ray), view)
         view.begin(plan, logs=_log_folder(ray))
         try:
             run.fit()
@@ -150,6 +158,7 @@ class _Run:
         self,
         plan: Plan,
         store: Store,
+        data_folder: Path,
         resources: AllResources,
         capacity: Capacity,
         view: View,
@@ -158,6 +167,7 @@ class _Run:
 
         self._plan = plan
         self._store = store
+        self._data_folder = data_folder
         self._view = view
         self._run_id = uuid.uuid4().hex
         self._broken: BaseException | None = None
@@ -203,6 +213,7 @@ class _Run:
         return JobConfig(
             run_id=self._run_id,
             store=str(self._store.root),
+            data_folder=str(self._data_folder),
             trials=tuple(trial.model_dump(mode="json") for trial in job.trials),
             cpu=job.resources.cpu,
             gpu=job.resources.gpu or 0.0,

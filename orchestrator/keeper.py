@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -12,8 +13,9 @@ from torch import Tensor
 from orchestrator.provenance import provenance
 from orchestrator.store import Running, Store
 from trainer.checkpoint import Checkpoint, CheckpointFolder
-from trainer.keeper import Command, Progress, Result
+from trainer.keeper import Command, Progress, Result, Row
 from trainer.trial import Trial
+from trainer.trial_log import TrialLog, repeat_command
 
 SIGN_OF_LIFE_EVERY_S = 1.0
 DEAD_AFTER_S = 60.0
@@ -59,7 +61,7 @@ class StoreKeeper:
     ) -> None:
         self._store = store
         self._run_id = run_id
-        self._columns = {
+        self._columns: dict[str, Any] = {
             **provenance(),
             "device": device,
             "num_threads": num_threads,
@@ -70,6 +72,20 @@ class StoreKeeper:
         self._started_at = datetime.now(UTC)
         self._saved_at = time.monotonic()
         self._seen_at = -SIGN_OF_LIFE_EVERY_S
+
+    def _log(self, trial: Trial) -> TrialLog:
+        return TrialLog(self._store.trial_folder(trial.fingerprint))
+
+    def begin(self, trials: Iterable[Trial], data_folder: Path) -> None:
+        """Open the trials' logs, each with the command that repeats its trial."""
+        columns = self._columns
+        circumstances = ", ".join(f"{name} {value}" for name, value in columns.items())
+        for trial in trials:
+            log = self._log(trial)
+            command = repeat_command(
+                log.trial_file, self._store.checkpoints, data_folder, columns["num_threads"]
+            )
+            log.begin(trial, command, circumstances)
 
     def _folder(self, fingerprint: str) -> CheckpointFolder:
         return CheckpointFolder(self._store.checkpoint_folder(fingerprint))
@@ -105,14 +121,19 @@ class StoreKeeper:
             "num_teacher_passes": result.num_teacher_passes,
         }
         self._store.add_result(row, result.curve)
+        self._log(trial).add("finished")
         folder.drop_checkpoints()
         self._store.clear_running(trial.fingerprint)
 
     def fail(self, trial: Trial, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error))
         message = f"{type(error).__name__}: {error}"
+        self._log(trial).add(trace)
         self._store.add_failure(failure_row(trial, message, trace, by_machine=False))
         self._store.clear_running(trial.fingerprint)
+
+    def after_epoch(self, trial: Trial, row: Row) -> None:
+        self._log(trial).add_row(row)
 
     def after_step(self, progress: Progress) -> Command:
         now = time.monotonic()

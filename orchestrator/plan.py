@@ -11,17 +11,35 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
+from orchestrator.data import identified
 from orchestrator.store import Store
 from orchestrator.sweep import Pair, Sweep
-from trainer.catalog import STUDENT_PICK, default_learning_rate
-from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial, Trial
+from trainer.catalog import default_learning_rate, pick_of
+from trainer.problems import UserError
+from trainer.trial import (
+    Data,
+    PublishedCheckpoint,
+    StddevTrial,
+    StudentTrial,
+    TeacherTrial,
+    Trial,
+)
 
 
 def expand(sweep: Sweep) -> list[Trial]:
-    """All trials of a sweep, without duplicates; each after what it depends on, seed by seed."""
+    """All trials of a sweep, without duplicates; each after what it depends on, seed by seed.
+
+    Official data need not be there. Of images of one's own and of published checkpoints the content is
+    the identity, so they are read; without its checkpoint, a teacher is one whose identity is unknown.
+
+    Raises:
+        UserError: images of one's own are missing or wrong, or too few for what is asked.
+    """
     trials: dict[str, Trial] = {}
     for choice in sweep.dataset:
-        for trial in _trials_on(sweep, choice.data):
+        for trial in _trials_on(sweep, identified(choice)):
             trials.setdefault(trial.fingerprint, trial)
     return list(trials.values())
 
@@ -33,7 +51,8 @@ def _trials_on(sweep: Sweep, data: Data) -> Iterator[Trial]:
         for pair in sweep.pairs:
             teacher = teachers[pair.teacher].fingerprint
             for augmentation in sweep.augmentations:
-                picks_by_student = augmentation == STUDENT_PICK
+                pick = pick_of(augmentation)
+                picks_by_student = pick is not None and pick.needs_student
                 student = _student(sweep, data, pair, teacher, augmentation, seed)
                 if "s_test_loss" in sweep.measure or picks_by_student:
                     yield student
@@ -43,13 +62,15 @@ def _trials_on(sweep: Sweep, data: Data) -> Iterator[Trial]:
 
 
 def _teacher(sweep: Sweep, data: Data, architecture: str) -> TeacherTrial:
-    settings = sweep.teachers.model_dump(exclude={"learning_rate", "seed"})
+    settings = sweep.teachers.model_dump(exclude={"learning_rate", "seed", "checkpoint"})
     rate = sweep.teachers.learning_rate or default_learning_rate(architecture)
+    path = sweep.teachers.checkpoint_path(data.name, architecture)
     return TeacherTrial(
         data=data,
         teacher=architecture,
         seed=sweep.teachers.seed,
         learning_rate=rate,
+        checkpoint=PublishedCheckpoint.of(path) if path else None,
         **settings,
     )
 
@@ -57,16 +78,23 @@ def _teacher(sweep: Sweep, data: Data, architecture: str) -> TeacherTrial:
 def _student(
     sweep: Sweep, data: Data, pair: Pair, teacher: str, augmentation: str, seed: int
 ) -> StudentTrial:
-    settings = sweep.student.model_dump(exclude={"learning_rate"})
+    settings = sweep.student
+    prolonged = {
+        "epochs": settings.epochs * settings.epoch_factor,
+        "milestones": tuple(m * settings.epoch_factor for m in settings.milestones),
+    }
+    given = settings.model_dump(exclude={"learning_rate", "epoch_factor"})
     return StudentTrial(
         data=data,
         teacher=pair.teacher,
         teacher_fingerprint=teacher,
         student=pair.student,
         augmentation=augmentation,
+        randomness=sweep.randomness,
+        own_scheme=sweep.own_scheme(augmentation),
         seed=seed,
-        learning_rate=sweep.student.learning_rate or default_learning_rate(pair.student),
-        **settings,
+        learning_rate=settings.learning_rate or default_learning_rate(pair.student),
+        **(given | prolonged),
     )
 
 
@@ -79,17 +107,22 @@ def _stddev(
     seed: int,
     student: StudentTrial | None,
 ) -> StddevTrial:
-    return StddevTrial(
-        data=data,
-        teacher=pair.teacher,
-        teacher_fingerprint=teacher,
-        augmentation=augmentation,
-        seed=seed,
-        student=student.student if student else None,
-        student_fingerprint=student.fingerprint if student else None,
-        student_cell=student.cell if student else None,
-        **sweep.stddev.model_dump(),
-    )
+    try:
+        return StddevTrial(
+            data=data,
+            teacher=pair.teacher,
+            teacher_fingerprint=teacher,
+            augmentation=augmentation,
+            randomness=sweep.randomness,
+            own_scheme=sweep.own_scheme(augmentation),
+            seed=seed,
+            student=student.student if student else None,
+            student_fingerprint=student.fingerprint if student else None,
+            student_cell=student.cell if student else None,
+            **sweep.stddev.model_dump(),
+        )
+    except ValidationError as error:
+        raise UserError(f"{data.name}: {error.errors()[0]['msg']}") from error
 
 
 @dataclass(frozen=True)
@@ -112,6 +145,23 @@ class Plan:
             if trial.fingerprint not in self.done and stuck.intersection(trial.depends_on):
                 stuck.add(trial.fingerprint)
         return frozenset(stuck.difference(self.failed))
+
+    @property
+    def absent_checkpoints(self) -> tuple[str, ...]:
+        """Paths of published checkpoints that are not there."""
+        teachers = (trial for trial in self.trials if isinstance(trial, TeacherTrial))
+        given = (teacher.checkpoint for teacher in teachers)
+        return tuple(c.path for c in given if c is not None and c.sha256 is None)
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Placeholders of fingerprints that follow from absent checkpoints."""
+        found: set[str] = set()
+        for trial in self.trials:
+            is_root = trial.kind == "teacher" and trial.checkpoint and not trial.checkpoint.sha256
+            if is_root or found.intersection(trial.depends_on):
+                found.add(trial.fingerprint)
+        return frozenset(found)
 
     @property
     def missing(self) -> tuple[Trial, ...]:

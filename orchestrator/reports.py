@@ -1,6 +1,7 @@
 """What `plan` and `status` show: counts, and the matrix pair x augmentation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import sqrt
 from typing import Any
 
 from rich.console import RenderableType
@@ -10,7 +11,11 @@ from rich.text import Text
 from orchestrator.costs import solo_cost
 from orchestrator.plan import Plan
 from orchestrator.store import Running
-from trainer.trial import Trial
+from trainer.catalog import MODELS, default_learning_rate
+from trainer.trial import TRIAL, Trial
+
+CHANCE_DEVIATIONS = 2
+"""A teacher within so many standard deviations of guessing is no better than chance."""
 
 STATES = ("done", "running", "missing", "failed", "blocked")
 GLYPHS = {
@@ -41,6 +46,35 @@ def states(plan: Plan, running: Mapping[str, Running]) -> dict[str, str]:
     return found
 
 
+def model_table() -> Table:
+    """The architectures with their sizes."""
+    table = Table()
+    table.add_column("model")
+    table.add_column("parameters", justify="right")
+    table.add_column("multiply-adds", justify="right")
+    table.add_column("learning rate", justify="right")
+    for name, facts in MODELS.items():
+        sizes = (f"{facts.parameters:,}", f"{facts.multiply_adds:,}")
+        table.add_row(name, *sizes, f"{default_learning_rate(name):g}")
+    return table
+
+
+def teacher_lines(results: Iterable[Mapping[str, Any]]) -> Iterator[Text]:
+    """A line per teacher with its accuracy; one that only guesses is a loud warning."""
+    for row in results:
+        if row["kind"] != "teacher":
+            continue
+        data = TRIAL.validate_json(row["trial"]).data
+        accuracy, chance = row["test_accuracy"], 1 / data.num_classes
+        yield Text(f"teacher {row['teacher']} on {row['dataset']}: accuracy {accuracy:.2%}")
+        if accuracy <= chance + CHANCE_DEVIATIONS * sqrt(chance * (1 - chance) / data.test_images):
+            yield Text(
+                f"WARNING: the teacher {row['teacher']} is no better than chance ({chance:.2%} on "
+                f"{row['dataset']}): nothing can be learnt from it, nor from its T. stddev",
+                style="bold red",
+            )
+
+
 def _counts(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict[str, int]]:
     state = states(plan, running)
     kinds = {kind: dict.fromkeys(STATES, 0) for kind in ("teacher", "student", "stddev")}
@@ -60,7 +94,11 @@ def plan_table(plan: Plan) -> Table:
         shown = (counts[state] for state in ("done", "missing", "failed", "blocked"))
         table.add_row(kind, str(sum(counts.values())), *map(str, shown), depends_on[kind])
     work = sum(solo_cost(trial) for trial in plan.missing)
-    table.caption = f"missing: {work / 1e15:.3g} peta multiply-adds, if every trial ran alone"
+    caption = f"missing: {work / 1e15:.3g} peta multiply-adds, if every trial ran alone"
+    if plan.unknown:
+        absent = ", ".join(plan.absent_checkpoints)
+        caption += f"\nfingerprints of {len(plan.unknown)} trials are unknown without {absent}"
+    table.caption = caption
     return table
 
 
@@ -70,10 +108,15 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 
 
 def _as_json(plan: Plan, running: Mapping[str, Running]) -> dict[str, Any]:
-    state = states(plan, running)
+    state, unknown = states(plan, running), plan.unknown
     return {
+        "absent_checkpoints": list(plan.absent_checkpoints),
         "counts": _counts(plan, running),
-        "trials": [_trial_as_json(t, state[t.fingerprint], plan) for t in plan.trials],
+        "trials": [
+            _trial_as_json(t, state[t.fingerprint], plan)
+            | {"is_known": t.fingerprint not in unknown}
+            for t in plan.trials
+        ],
     }
 
 

@@ -5,6 +5,7 @@
     failures/FINGERPRINT-*.parquet  one row per failed attempt
     running/FINGERPRINT.json        who works on it now; goes stale by itself
     checkpoints/FINGERPRINT/        last good checkpoint, or final weights
+    trials/FINGERPRINT/             the trial as YAML, and its log
     sweeps/NAME.json                the sweep as it was resolved
 
 A result row exists if and only if its trial finished: weights and curve are written first, the row last,
@@ -25,8 +26,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.problems import UserError
 from trainer.files import write_atomically
+from trainer.problems import UserError
 
 SCHEMA_VERSION = 1
 _VERSION_KEY = b"kdsweep_schema_version"
@@ -57,6 +58,7 @@ _METRICS = {
     "best_accuracy": pa.float64(),
     "best_epoch": pa.int64(),
     "t_stddev": pa.float64(),
+    "t_stddev_stderr": pa.float64(),
     "num_windows": pa.int64(),
 }
 
@@ -139,8 +141,15 @@ class Store:
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"{root}: a file; a store is a folder")
 
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
     def checkpoint_folder(self, fingerprint: str) -> Path:
-        return self.root / "checkpoints" / _checked(fingerprint)
+        return self.checkpoints / _checked(fingerprint)
+
+    def trial_folder(self, fingerprint: str) -> Path:
+        return self.root / "trials" / _checked(fingerprint)
 
     # Results
 

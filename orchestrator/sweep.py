@@ -7,6 +7,9 @@ Hyper-parameters that the file leaves out have the paper's values. Every mistake
 once, each with its line and the nearest name that is known.
 """
 
+import ast
+import string
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,25 +18,35 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from orchestrator.problems import FileError, Problem, did_you_mean
-from orchestrator.yaml_source import YamlSource, read_yaml
-from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, DATASETS
+from trainer.catalog import (
+    ARCHITECTURES,
+    AUGMENTATIONS,
+    BASE_SCHEMES,
+    DATASETS,
+    FORMATS,
+    base_of,
+    pick_of,
+)
+from trainer.problems import FileError, Problem, did_you_mean
 from trainer.trial import (
-    Augmentation,
     Count,
-    Data,
     Distillation,
     Frozen,
     Measurement,
+    Name,
+    OwnScheme,
+    Randomness,
     Rate,
     Seed,
     Training,
 )
+from trainer.yaml_source import YamlSource, read_yaml
 
 Kind = Literal["teacher", "student", "stddev"]
 Measure = Literal["s_test_loss", "t_stddev"]
@@ -43,9 +56,11 @@ def _mistake(message: str) -> PydanticCustomError:
     return PydanticCustomError("mistake", "{message}", {"message": message})
 
 
-def _known(word: str, known: tuple[str, ...], what: str) -> str:
+def _known(
+    word: str, known: tuple[str, ...], what: str, shown: Collection[str] | None = None
+) -> str:
     if word not in known:
-        raise _mistake(f"unknown {what} {word!r}{did_you_mean(word, known)}")
+        raise _mistake(f"unknown {what} {word!r}{did_you_mean(word, shown or known)}")
     return word
 
 
@@ -82,24 +97,43 @@ class Pair(Frozen):
 
 
 class DatasetChoice(Frozen):
-    """A data set by name, or its first images of each class."""
+    """An official data set by name, or images of one's own in a folder; whole, or cut down.
 
-    name: str
+    One's own have a `path` and one of the `FORMATS`; an imagefolder also the size that its images get.
+    """
+
+    name: Name
     train_images: Count | None = None
     test_images: Count | None = None
+    path: str | None = None
+    format: str | None = None
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
 
-    @field_validator("name")
+    @field_validator("format")
     @classmethod
-    def _is_known(cls, name: str) -> str:
-        return _known(name, tuple(DATASETS), "data set")
+    def _is_a_format(cls, word: str | None) -> str | None:
+        return None if word is None else _known(word, FORMATS, "format")
 
     @model_validator(mode="after")
-    def _has_so_many(self) -> Self:
+    def _is_known_or_ones_own(self) -> Self:
+        if self.path is None:
+            _known(self.name, tuple(DATASETS), "data set")
+            if self.format or self.image_size:
+                raise _mistake("format and image_size are for images of your own: add their path")
+            return self._checked_counts()
+        if self.format is None:
+            raise _mistake(f"expected the format of {self.path}: one of {', '.join(FORMATS)}")
+        if (self.format == "imagefolder") != (self.image_size is not None):
+            verb = "needs" if self.format == "imagefolder" else "has no"
+            raise _mistake(f"format {self.format} {verb} image_size")
+        return self
+
+    def _checked_counts(self) -> Self:
         facts = DATASETS[self.name]
         for wanted, there in (
             (self.train_images, facts.train_images),
@@ -112,18 +146,94 @@ class DatasetChoice(Frozen):
                 )
         return self
 
-    @property
-    def data(self) -> Data:
-        return Data.official(self.name, self.train_images, self.test_images)
+
+class SchemeFile(Frozen):
+    """A file with schemes of one's own, read when the sweep is; `names` are what it registers."""
+
+    path: str
+    source: str
+    names: tuple[Name, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            source = Path(value).expanduser().read_text()
+            names = _registered_names(ast.parse(source))
+        except OSError as error:
+            raise _mistake(f"{value}: cannot be read: {error.strerror}") from error
+        except (SyntaxError, ValueError) as error:
+            raise _mistake(f"{value}: not a Python file: {error}") from error
+        if not names:
+            raise _mistake(f'{value}: registers no scheme; expected @register("NAME")')
+        taken = [n for n in names if n in AUGMENTATIONS or pick_of(n)]
+        if taken:
+            raise _mistake(f"{value}: {taken[0]!r} is a name of kdsweep's own")
+        return {"path": value, "source": source, "names": names}
+
+
+def _registered_names(tree: ast.Module) -> list[str]:
+    """The names in `@register("NAME")`, without running the file."""
+    decorators = [
+        decorator
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+    ]
+    return [
+        argument.value
+        for decorator in decorators
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("register")
+        for argument in decorator.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
+
+
+EVERY = "*"
+"""Stands for every data set."""
+
+PLACEHOLDERS = ("teacher", "dataset")
+
+
+def _checked_pattern(pattern: str) -> str:
+    try:
+        fields = [field for _, field, *_ in string.Formatter().parse(pattern) if field is not None]
+    except ValueError as error:
+        raise _mistake(f"{pattern!r}: {error}") from error
+    for field in fields:
+        if field not in PLACEHOLDERS:
+            raise _mistake(f"unknown placeholder {{{field}}}{did_you_mean(field, PLACEHOLDERS)}")
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_checked_pattern)]
+"""A path in which `{teacher}` and `{dataset}` stand for names."""
 
 
 class TeacherSettings(Training):
+    """How teachers are trained, or where published ones lie: one pattern, or one per data set."""
+
     seed: Seed = 0
     learning_rate: Rate | None = None
+    checkpoint: Annotated[
+        dict[str, Pattern], BeforeValidator(lambda v: {EVERY: v} if isinstance(v, str) else v)
+    ] = Field(default_factory=dict)
+
+    def checkpoint_path(self, dataset: str, teacher: str) -> Path | None:
+        """The file of a published teacher; None where teachers are trained."""
+        pattern = self.checkpoint.get(dataset, self.checkpoint.get(EVERY))
+        if pattern is None:
+            return None
+        return Path(pattern.format(teacher=teacher, dataset=dataset)).expanduser().absolute()
 
 
 class StudentSettings(Distillation):
+    """`epoch_factor` prolongs training: epochs and milestones are multiplied by it."""
+
     learning_rate: Rate | None = None
+    epoch_factor: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 class Resources(Frozen):
@@ -157,11 +267,21 @@ def _as_list(value: object) -> object:
 
 
 def _all_augmentations(value: object) -> object:
-    return AUGMENTATIONS if value == "all" else value
+    """`all`, alone or in a list, stands for the paper's nine."""
+    listed = [value] if value == "all" else value
+    if not isinstance(listed, list):
+        return listed
+    return [name for item in listed for name in (AUGMENTATIONS if item == "all" else (item,))]
 
 
-def _augmentation(value: object) -> object:
-    return _known(value, AUGMENTATIONS, "augmentation") if isinstance(value, str) else value
+def _augmentation(name: str, info: ValidationInfo) -> str:
+    files: tuple[SchemeFile, ...] = info.data.get("schemes", ())
+    own = tuple(name for file in files for name in file.names)
+    _known(base_of(name), (*BASE_SCHEMES, *own), "augmentation", (*AUGMENTATIONS, *own))
+    pick = pick_of(name)
+    if pick and pick.name != name:
+        raise _mistake(f"{name!r} is written {pick.name!r}")
+    return name
 
 
 class Sweep(Frozen):
@@ -172,11 +292,13 @@ class Sweep(Frozen):
         tuple[DatasetChoice, ...], BeforeValidator(_as_list), AfterValidator(_distinct)
     ]
     pairs: Annotated[tuple[Pair, ...], AfterValidator(_distinct)]
+    schemes: Annotated[tuple[SchemeFile, ...], BeforeValidator(_as_list)] = ()
     augmentations: Annotated[
-        tuple[Annotated[Augmentation, BeforeValidator(_augmentation)], ...],
+        tuple[Annotated[str, AfterValidator(_augmentation)], ...],
         BeforeValidator(_all_augmentations),
         AfterValidator(_distinct),
     ] = AUGMENTATIONS
+    randomness: Randomness = "batch"
     seeds: Annotated[tuple[Seed, ...], AfterValidator(_distinct)]
     measure: Annotated[tuple[Measure, ...], AfterValidator(_distinct)] = (
         "s_test_loss",
@@ -188,13 +310,33 @@ class Sweep(Frozen):
     resources: AllResources = AllResources()
     checkpoint_every_minutes: Annotated[float, Field(gt=0)] = 5.0
     store: str | None = None
+    data: str | None = None
+
+    def own_scheme(self, augmentation: str) -> OwnScheme | None:
+        """The file that registers a scheme of one's own; None for the paper's."""
+        base = base_of(augmentation)
+        file = next((file for file in self.schemes if base in file.names), None)
+        return OwnScheme(path=file.path, source=file.source) if file else None
+
+    @model_validator(mode="after")
+    def _has_a_checkpoint_for_every_dataset(self) -> Self:
+        given = self.teachers.checkpoint
+        names = [choice.name for choice in self.dataset]
+        if given and EVERY not in given and set(given) != set(names):
+            raise _mistake(
+                f"teachers.checkpoint: has {', '.join(given)}; expected {', '.join(names)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_two_windows(self) -> Self:
         if "t_stddev" not in self.measure:
             return self
         for choice in self.dataset:
-            steps = -(-choice.data.train_images // self.stddev.batch_size)
+            if choice.path is not None:
+                continue
+            images = choice.train_images or DATASETS[choice.name].train_images
+            steps = -(-images // self.stddev.batch_size)
             windows = self.stddev.epochs * steps // self.stddev.batches_per_window
             if windows < 2:
                 raise _mistake(
@@ -234,7 +376,7 @@ def _path_in_file(source: YamlSource, loc: tuple[str | int, ...]) -> tuple[str |
     """The location as the file has it: a lone value stands for the list that holds it."""
     path: tuple[str | int, ...] = ()
     for part in loc:
-        if (*path, part) not in source.marks and isinstance(part, int):
+        if (*path, part) not in source.marks and (isinstance(part, int) or part == EVERY):
             continue
         path = (*path, part)
     return path

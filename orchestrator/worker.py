@@ -7,6 +7,7 @@ the store before the job reports, so a retry of the job, a later run and a resum
 
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from orchestrator.store import Store
@@ -19,6 +20,7 @@ class JobConfig:
 
     run_id: str
     store: str
+    data_folder: str
     trials: tuple[dict[str, Any], ...]
     cpu: int
     gpu: float
@@ -63,10 +65,11 @@ def see_only_given_gpus() -> None:
 
 def _run(job: JobConfig, store: Store, trials: list[Trial]) -> JobReport:
     from orchestrator.keeper import StoreKeeper
-    from trainer.datasets import load_dataset
+    from trainer.datasets.dataset import load_dataset
     from trainer.device import device_name, prepare_device
     from trainer.lockstep import run_group
 
+    data_folder = Path(job.data_folder)
     device = prepare_device(job.cpu, use_gpu=job.gpu > 0)
     keeper = StoreKeeper(
         store,
@@ -77,7 +80,9 @@ def _run(job: JobConfig, store: Store, trials: list[Trial]) -> JobReport:
         checkpoint_every_s=job.checkpoint_every_s,
     )
     try:
-        outcome = run_group(trials, keeper, load_dataset(trials[0].data), device)
+        keeper.begin(trials, data_folder)
+        dataset = load_dataset(trials[0].data, data_folder)
+        outcome = run_group(trials, keeper, dataset, device)
     except Exception as error:  # noqa: BLE001
         done = store.finished()
         left = [t for t in trials if t.fingerprint not in done]

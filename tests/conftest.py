@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainer.datasets import Dataset, load_dataset
+from trainer.datasets.dataset import Dataset, load_dataset
 from trainer.trial import Data
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -123,6 +123,9 @@ class CheckpointFolder:
         if self._path.exists() and not any(self._path.iterdir()):
             self._path.rmdir()
 
+    def has_weights(self) -> bool:
+        return (self._path / FINAL).exists()
+
     def weights(self) -> dict[str, Tensor]:
         """The final weights, on the CPU.
 
@@ -130,6 +133,6 @@ class CheckpointFolder:
             CheckpointError: they are missing or damaged.
         """
         path = self._path / FINAL
-        if not path.exists():
+        if not self.has_weights():
             raise CheckpointError(f"{path}: no final weights there")
         return _read(path)[0]

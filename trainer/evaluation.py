@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from trainer.augmentations import Palette
-from trainer.datasets import Part
+from trainer.datasets.dataset import Part
 
 BATCH_SIZE = 500
 

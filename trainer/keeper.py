@@ -71,6 +71,9 @@ class Keeper(Protocol):
 
     def fail(self, trial: Trial, error: Exception) -> None: ...
 
+    def after_epoch(self, trial: Trial, row: Row) -> None:
+        """Called with each new row of a trial's learning curve."""
+
     def after_step(self, progress: Progress) -> Command:
         """Called after every step; must be quick."""
 
@@ -78,11 +81,15 @@ class Keeper(Protocol):
 class FolderKeeper:
     """Keeps trials under one folder: `FINGERPRINT/` with checkpoint, final weights and `result.json`.
 
-    A checkpoint is saved every `save_every_s` seconds. A trial's failure is raised.
+    A checkpoint is saved every `save_every_s` seconds. A trial's failure is raised. The weights of what it
+    depends on are looked for in `weights_folder`; None: in `folder`.
     """
 
-    def __init__(self, folder: Path, save_every_s: float = 60.0) -> None:
+    def __init__(
+        self, folder: Path, save_every_s: float = 60.0, weights_folder: Path | None = None
+    ) -> None:
         self._folder = folder
+        self._weights_folder = weights_folder or folder
         self._save_every_s = save_every_s
         self._saved_at = time.monotonic()
 
@@ -90,7 +97,7 @@ class FolderKeeper:
         return CheckpointFolder(self._folder / fingerprint)
 
     def weights(self, fingerprint: str) -> dict[str, Tensor]:
-        return self._of(fingerprint).weights()
+        return CheckpointFolder(self._weights_folder / fingerprint).weights()
 
     def checkpoint(self, trial: Trial) -> Checkpoint | None:
         return self._of(trial.fingerprint).latest()
@@ -116,6 +123,9 @@ class FolderKeeper:
 
     def fail(self, trial: Trial, error: Exception) -> None:
         raise error
+
+    def after_epoch(self, trial: Trial, row: Row) -> None:
+        pass
 
     def after_step(self, progress: Progress) -> Command:
         due = time.monotonic() - self._saved_at >= self._save_every_s

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from trainer.augmentations import Palette
 from trainer.checkpoint import Checkpoint, Position
-from trainer.datasets import Dataset
+from trainer.datasets.dataset import Dataset
 from trainer.evaluation import evaluate
 from trainer.keeper import Row
-from trainer.losses import student_loss
+from trainer.losses import LossWeights, student_loss
 from trainer.models import build_model
 from trainer.randomness import addressed_generator
 from trainer.schedules import step_learning_rate
@@ -218,18 +218,20 @@ class StudentMember(_TrainedMember):
 
     def _loss(self, views: StepViews) -> Tensor:
         trial = self._student_trial
-        original = views.original
+        original, mixed_logits = views.original, None
         logits = self._model(original.images)
-        mixed = views.mixed(trial.augmentation, trial.pick_size, self._model)
+        if trial.augmented_weight:
+            mixed = views.mixed(trial, self._model)
+            mixed_logits = (self._model(mixed.images), mixed.logits)
+        weights = LossWeights(
+            label=trial.label_weight,
+            distillation=trial.distillation_weight,
+            original=trial.original_weight,
+            augmented=trial.augmented_weight,
+        )
+        labels = views.batch.labels
         return student_loss(
-            logits,
-            original.logits,
-            self._model(mixed.images),
-            mixed.logits,
-            views.batch.labels,
-            temperature=trial.temperature,
-            label_weight=trial.label_weight,
-            distillation_weight=trial.distillation_weight,
+            logits, original.logits, labels, mixed_logits, trial.temperature, weights
         )
 
 
@@ -250,7 +252,7 @@ class StddevMember:
         pass
 
     def step(self, views: StepViews) -> None:
-        mixed = views.mixed(self._trial.augmentation, self._trial.pick_size, self._student)
+        mixed = views.mixed(self._trial, self._student)
         self._meter.update(views.original.logits.softmax(1), mixed.logits.softmax(1))
 
     def end_epoch(self, epoch: int) -> None:
@@ -284,7 +286,11 @@ class StddevMember:
         self._clock.restart(checkpoint.record["seconds"])
 
     def metrics(self) -> Row:
-        return {"t_stddev": self._meter.value(), "num_windows": self._meter.num_windows}
+        return {
+            "t_stddev": self._meter.value(),
+            "t_stddev_stderr": self._meter.standard_error(),
+            "num_windows": self._meter.num_windows,
+        }
 
     def weights(self) -> None:
         return None

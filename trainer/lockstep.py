@@ -15,13 +15,15 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from trainer.augmentations import Batch, CropsAndFlips, Palette
 from trainer.checkpoint import Checkpoint, Position
-from trainer.datasets import Dataset
+from trainer.datasets.dataset import Dataset
+from trainer.evaluation import evaluate
 from trainer.keeper import Command, Keeper, Progress, Result
 from trainer.learners import (
     Member,
@@ -31,8 +33,10 @@ from trainer.learners import (
     last_losses,
     trained_model,
 )
+from trainer.published import read_published
 from trainer.randomness import addressed_generator
 from trainer.trial import (
+    PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
     TeacherTrial,
@@ -69,14 +73,31 @@ def run_group(
     """
     if len({lockstep_key(trial) for trial in trials}) != 1:
         raise ValueError("these trials cannot share a group: their lockstep keys differ")
+    first, dataset = trials[0], dataset.to(device)
+    if isinstance(first, TeacherTrial) and first.checkpoint is not None:
+        keeper.finish(first, _evaluate_published(first, first.checkpoint, dataset, device))
+        return Outcome((first.fingerprint,), (), stopped=False)
     starts = [(keeper.checkpoint(trial), trial) for trial in trials]
     starts.sort(key=lambda start: _position(start[0]))
-    group = _Group(trials[0], keeper, dataset.to(device), device)
+    group = _Group(first, keeper, dataset, device)
     for position, together in groupby(starts, key=lambda start: _position(start[0])):
         group.run(position, list(together))
         if group.stopped:
             break
     return Outcome(tuple(group.finished), tuple(group.failed), group.stopped)
+
+
+def _evaluate_published(
+    trial: TeacherTrial, checkpoint: PublishedCheckpoint, dataset: Dataset, device: torch.device
+) -> Result:
+    """A published teacher is tested once; its weights are kept in the form of our own."""
+    weights = read_published(
+        Path(checkpoint.path), checkpoint.sha256, trial.teacher, dataset.num_classes
+    )
+    model = trained_model(trial.teacher, weights, dataset, device)
+    score = evaluate(model, dataset.test, Palette(dataset.mean, dataset.std, device))
+    metrics = {"test_loss": score.loss, "test_accuracy": score.accuracy}
+    return Result(metrics, (), model.state_dict(), num_teacher_passes=0)
 
 
 def _position(checkpoint: Checkpoint | None) -> Position:
@@ -171,6 +192,8 @@ class _Group:
 
     def _end_epoch(self, epoch: int) -> None:
         self._each(operator.methodcaller("end_epoch", epoch))
+        for trial, member in self._members.items():
+            self._keeper.after_epoch(trial, member.curve[-1])
         for trial in [t for t in self._members if t.epochs == epoch]:
             member = self._members.pop(trial)
             result = Result(

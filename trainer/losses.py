@@ -1,5 +1,7 @@
 """The losses of one distillation step (PAPER.md, section 3)."""
 
+from typing import NamedTuple
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,31 +23,42 @@ def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperatur
     return divergence * temperature**2
 
 
+class LossWeights(NamedTuple):
+    """The weights of a distillation step's three terms; the defaults are the paper's."""
+
+    label: float = 0.1
+    distillation: float = 0.9
+    original: float = 1.0
+    augmented: float = 1.0
+
+
+PAPER_WEIGHTS = LossWeights()
+
+
 def student_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
-    mixed_student_logits: Tensor,
-    mixed_teacher_logits: Tensor,
     labels: Tensor,
-    *,
+    mixed: tuple[Tensor, Tensor] | None,
     temperature: float,
-    label_weight: float,
-    distillation_weight: float,
+    weights: LossWeights = PAPER_WEIGHTS,
 ) -> Tensor:
-    """label_weight * CE(s(x), y) + distillation_weight * [ KD(s(x), t(x)) + KD(s(m), t(m)) ].
+    """Label * CE(s(x), y) + distillation * [ original * KD(s(x), t(x)) + augmented * KD(s(m), t(m)) ].
 
     The augmented images m have no label term: the teacher's output on them is their target. Each KD is
     averaged over its own batch; m may hold more images than x (the last batch of an epoch, with a pick).
 
     Args:
-        student_logits, teacher_logits: float [B, C].
-        mixed_student_logits, mixed_teacher_logits: float [B', C].
+        student_logits, teacher_logits: float [B, C], of the original images.
         labels: int64 [B].
+        mixed: the student's and the teacher's logits of the augmented images, float [B', C]; None leaves
+            that term out.
 
     Returns:
         A scalar.
     """
-    original = distillation_loss(student_logits, teacher_logits, temperature)
-    mixed = distillation_loss(mixed_student_logits, mixed_teacher_logits, temperature)
+    matched = weights.original * distillation_loss(student_logits, teacher_logits, temperature)
+    if mixed is not None:
+        matched = matched + weights.augmented * distillation_loss(*mixed, temperature)
     labelled = F.cross_entropy(student_logits, labels)
-    return label_weight * labelled + distillation_weight * (original + mixed)
+    return weights.label * labelled + weights.distillation * matched

@@ -20,19 +20,23 @@ import hashlib
 import json
 import math
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, DATASETS, PICKS, STUDENT_PICK
+from trainer.catalog import ARCHITECTURES, BASE_SCHEMES, DATASETS, FORMATS, base_of, pick_of
 
 Architecture = Literal[ARCHITECTURES]  # type: ignore[valid-type]
-Augmentation = Literal[AUGMENTATIONS]  # type: ignore[valid-type]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
 Rate = Annotated[float, Field(gt=0)]
 Precision = Literal["fp32"]
+Randomness = Literal["batch", "sample"]
+"""Whether a scheme decides once for all images of a batch, as the paper's code does, or for each image."""
 
 
 def canonical_json(value: Any) -> str:
@@ -60,13 +64,31 @@ class Data(Frozen):
     """What a trial trains and tests on: a data set, or the first images of each class of one.
 
     `checksum` identifies the whole; with the two counts it identifies the images used, so that a cut-down
-    data set can be planned without reading it.
+    data set can be planned without reading it. The other fields say what it is called and where it lies:
+    `path` is the folder of one's own images, in one of the `FORMATS`; official data have none.
     """
 
-    name: str
-    checksum: Fingerprint
+    name: Name
+    checksum: Checksum
+    num_classes: Count
+    image_size: Count
     train_images: Count
     test_images: Count
+    format: Literal[FORMATS] | None = None  # type: ignore[valid-type]
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _is_known_or_ones_own(self) -> Self:
+        if (self.format is None) != (self.path is None):
+            raise ValueError("data of one's own have both a format and a path")
+        if self.path is None and self.name not in DATASETS:
+            raise ValueError(f"unknown data set {self.name!r}; known are {', '.join(DATASETS)}")
+        return self
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What is hashed."""
+        return self.model_dump(include={"checksum", "train_images", "test_images"})
 
     @classmethod
     def official(
@@ -77,9 +99,44 @@ class Data(Frozen):
         return cls(
             name=name,
             checksum=facts.checksum,
+            num_classes=facts.num_classes,
+            image_size=facts.image_size,
             train_images=train_images or facts.train_images,
             test_images=test_images or facts.test_images,
         )
+
+
+class OwnScheme(Frozen):
+    """A scheme of a researcher's own: one Python file, whole, so that every node has it.
+
+    Its hash is its identity; `path` only says where it came from.
+    """
+
+    path: str
+    source: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+
+class PublishedCheckpoint(Frozen):
+    """A file with a teacher's weights.
+
+    The SHA-256 of its bytes is its identity; None while the file is not there: it can be planned so, but
+    not run.
+    """
+
+    path: str
+    sha256: Fingerprint | None
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The checkpoint in a file, which is read."""
+        if not path.is_file():
+            return cls(path=str(path), sha256=None)
+        with path.open("rb") as file:
+            return cls(path=str(path), sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
 class Training(Frozen):
@@ -95,11 +152,17 @@ class Training(Frozen):
 
 
 class Distillation(Training):
-    """One distillation (PAPER.md, sections 3 and 4); the defaults are the paper's."""
+    """One distillation (PAPER.md, sections 3 and 4); the defaults are the paper's.
+
+    The loss is label_weight * CE(s(x), y) + distillation_weight * [ original_weight * KD(s(x), t(x))
+    + augmented_weight * KD(s(m), t(m)) ]. With an augmented_weight of 0, m is not even made.
+    """
 
     temperature: Annotated[float, Field(gt=0)] = 4.0
     label_weight: Annotated[float, Field(ge=0)] = 0.1
     distillation_weight: Annotated[float, Field(ge=0)] = 0.9
+    original_weight: Annotated[float, Field(ge=0)] = 1.0
+    augmented_weight: Annotated[float, Field(ge=0)] = 1.0
     pick_size: Count = 64
 
 
@@ -110,6 +173,8 @@ class Measurement(Frozen):
     batch_size: Count = 64
     batches_per_window: Count = 5
     pick_size: Count = 64
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    """Acts only where images are picked by the divergence of student and teacher."""
     precision: Precision = "fp32"
 
 
@@ -144,7 +209,8 @@ class _Trial(Frozen):
         return {key: value for key, value in self.identity.items() if key != "seed"}
 
     def _acting_fields(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude=set(self.RECORDED_ONLY))
+        fields = self.model_dump(mode="json", exclude=set(self.RECORDED_ONLY))
+        return fields | {"data": self.data.identity}
 
 
 def _acting_schedule(trial: Training, fields: dict[str, Any]) -> dict[str, Any]:
@@ -154,17 +220,50 @@ def _acting_schedule(trial: Training, fields: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in fields.items() if k not in idle} | {"milestones": acting}
 
 
-def _without_idle_pick(augmentation: str, fields: dict[str, Any]) -> dict[str, Any]:
-    idle = set() if augmentation in PICKS else {"pick_size"}
-    return {k: v for k, v in fields.items() if k not in idle}
+class _AugmentedTrial(_Trial):
+    """A trial whose images go through a scheme."""
+
+    augmentation: Name
+    randomness: Randomness = "batch"
+    own_scheme: OwnScheme | None = None
+
+    @model_validator(mode="after")
+    def _has_its_scheme(self) -> Self:
+        base = base_of(self.augmentation)
+        if self.own_scheme is None and base not in BASE_SCHEMES:
+            raise ValueError(
+                f"unknown augmentation {base!r}; known are {', '.join(BASE_SCHEMES)}, "
+                "what is picked of them, and schemes of one's own"
+            )
+        if self.own_scheme is not None and base in BASE_SCHEMES:
+            raise ValueError(f"{base} is a scheme of the paper, not of one's own")
+        pick = pick_of(self.augmentation)
+        if pick and pick.name != self.augmentation:
+            raise ValueError(f"{self.augmentation!r} is written {pick.name!r}")
+        return self
+
+    def _acting_scheme(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Without the settings that this scheme never looks at."""
+        pick = pick_of(self.augmentation)
+        idle = {"own_scheme"}
+        if pick is None:
+            idle.add("pick_size")
+        if self.own_scheme is not None or base_of(self.augmentation) == "identity":
+            idle.add("randomness")
+        kept = {key: value for key, value in fields.items() if key not in idle}
+        return kept | ({"own_scheme": self.own_scheme.sha256} if self.own_scheme else {})
 
 
 class TeacherTrial(_Trial, Training):
-    """Train a teacher by cross-entropy."""
+    """A teacher: trained by cross-entropy, or, with a `checkpoint`, published and only evaluated.
+
+    Of a published teacher neither seed nor hyper-parameters are hashed.
+    """
 
     SEMANTICS: ClassVar[int] = 1
     kind: Literal["teacher"] = "teacher"
     learning_rate: Rate
+    checkpoint: PublishedCheckpoint | None = None
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -179,17 +278,22 @@ class TeacherTrial(_Trial, Training):
         return None
 
     def _acting_fields(self) -> dict[str, Any]:
-        return _acting_schedule(self, super()._acting_fields())
+        fields = super()._acting_fields()
+        if self.checkpoint is not None:
+            acting = {key: fields[key] for key in ("kind", "data", "teacher", "precision")}
+            content = self.checkpoint.sha256 or {"absent": self.checkpoint.path}
+            return acting | {"checkpoint": content}
+        del fields["checkpoint"]
+        return _acting_schedule(self, fields)
 
 
-class StudentTrial(_Trial, Distillation):
+class StudentTrial(_AugmentedTrial, Distillation):
     """Distil a student with one augmentation: its test loss at the last epoch is S. test loss."""
 
     SEMANTICS: ClassVar[int] = 1
     kind: Literal["student"] = "student"
     teacher_fingerprint: Fingerprint
     student: Architecture
-    augmentation: Augmentation
     learning_rate: Rate
 
     @property
@@ -197,21 +301,19 @@ class StudentTrial(_Trial, Distillation):
         return (self.teacher_fingerprint,)
 
     def _acting_fields(self) -> dict[str, Any]:
-        fields = _acting_schedule(self, super()._acting_fields())
-        return _without_idle_pick(self.augmentation, fields)
+        return self._acting_scheme(_acting_schedule(self, super()._acting_fields()))
 
 
-class StddevTrial(_Trial, Measurement):
+class StddevTrial(_AugmentedTrial, Measurement):
     """Run the teacher over one augmentation's images: yields T. stddev.
 
-    Only cutmixpick_s takes a student: the one whose entropies it picks by.
+    Only picks that a student scores take a student: one trained with that very augmentation.
     """
 
     SEMANTICS: ClassVar[int] = 1
     RECORDED_ONLY: ClassVar[frozenset[str]] = frozenset({"student_cell"})
     kind: Literal["stddev"] = "stddev"
     teacher_fingerprint: Fingerprint
-    augmentation: Augmentation
     student: Architecture | None = None
     student_fingerprint: Fingerprint | None = None
     student_cell: Fingerprint | None = None
@@ -219,10 +321,12 @@ class StddevTrial(_Trial, Measurement):
     @model_validator(mode="after")
     def _has_its_student(self) -> Self:
         given = [self.student, self.student_fingerprint, self.student_cell]
-        needed = self.augmentation == STUDENT_PICK
+        pick = pick_of(self.augmentation)
+        needed = pick is not None and pick.needs_student
         if any((value is not None) != needed for value in given):
+            verb = "needs" if needed else "takes no"
             raise ValueError(
-                f"a stddev trial takes a student, with fingerprint and cell, for {STUDENT_PICK} only"
+                f"{self.augmentation} {verb} student, student_fingerprint, student_cell"
             )
         return self
 
@@ -248,7 +352,11 @@ class StddevTrial(_Trial, Measurement):
         return (self.teacher_fingerprint, self.student_fingerprint)
 
     def _acting_fields(self) -> dict[str, Any]:
-        return _without_idle_pick(self.augmentation, super()._acting_fields())
+        fields = self._acting_scheme(super()._acting_fields())
+        pick = pick_of(self.augmentation)
+        if pick is None or pick.criterion != "kld":
+            del fields["temperature"]
+        return fields
 
     def _identity_without_seeds(self) -> dict[str, Any]:
         return {**super()._identity_without_seeds(), "student_fingerprint": self.student_cell}
@@ -265,6 +373,12 @@ def steps_per_epoch(trial: Trial) -> int:
     return math.ceil(trial.data.train_images / trial.batch_size)
 
 
+def num_epochs(trial: Trial) -> int:
+    """Epochs that a trial runs through the training images; none for a published teacher."""
+    is_published = trial.kind == "teacher" and trial.checkpoint is not None
+    return 0 if is_published else trial.epochs
+
+
 def lockstep_key(trial: Trial) -> tuple[object, ...]:
     """Trials with equal keys see the same batches and the same teacher, so they can share a group.
 
@@ -274,7 +388,7 @@ def lockstep_key(trial: Trial) -> tuple[object, ...]:
         return (trial.fingerprint,)
     return (
         trial.kind,
-        trial.data,
+        canonical_json(trial.data.identity),
         trial.teacher_fingerprint,
         trial.seed,
         trial.batch_size,

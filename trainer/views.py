@@ -1,25 +1,29 @@
 """One step's images, and what the frozen teacher says of them: made once, shown to all who ask.
 
-A *view* is a set of images with the teacher's logits for them. The views of a step are the original batch,
-one per scheme, and the CutMix runs of the pool. Each is shown to the teacher once, as its own batch, so its
-logits are the same bits whoever else is in the group; a pick gathers from the runs' logits.
+A *view* is a set of images with the teacher's logits for them. The views of a step are the original batch
+and the runs of each scheme: run 0 is the scheme itself, the further ones fill the pools that are picked
+from. Each is shown to the teacher once, as its own batch, so its logits are the same bits whoever else is in
+the group; a pick gathers from the runs' logits.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.augmentations import POOL_RUNS, SCHEMES, Batch, entropy, pick
-from trainer.catalog import PICKS, STUDENT_PICK
+from trainer.augmentations import PER_IMAGE_SCHEMES, SCHEMES, Batch, pick
+from trainer.augmentations.own import apply_own
+from trainer.augmentations.picking import divergence, entropy
+from trainer.catalog import Pick, base_of, pick_of
+from trainer.trial import OwnScheme, Randomness, StddevTrial, StudentTrial
 
 Score = Callable[[Tensor], Tensor]
 """Maps float images [N, 3, S, S] to logits [N, C]."""
 
 RandomStream = Callable[[str], np.random.Generator]
-"""The generator of a scheme's decisions in this step."""
+"""The generator of a scheme's decisions in this step, by name."""
 
 
 def _channels_last(images: Tensor) -> Tensor:
@@ -46,6 +50,28 @@ class View(NamedTuple):
     logits: Tensor
 
 
+class BaseScheme(NamedTuple):
+    """A scheme that makes images, and how it draws."""
+
+    name: str
+    randomness: Randomness = "batch"
+    own: OwnScheme | None = None
+
+    @classmethod
+    def of(cls, trial: StudentTrial | StddevTrial) -> Self:
+        name = base_of(trial.augmentation)
+        draws_per_image = trial.randomness == "sample" and name in PER_IMAGE_SCHEMES
+        return cls(name, "sample" if draws_per_image else "batch", trial.own_scheme)
+
+    @property
+    def stream(self) -> str:
+        """The name of its random stream."""
+        return self.name if self.randomness == "batch" else f"{self.name} per image"
+
+
+IDENTITY = BaseScheme("identity")
+
+
 class StepViews:
     """The views of one step, made when first asked for."""
 
@@ -53,56 +79,62 @@ class StepViews:
         self.batch = batch
         self._teacher = teacher
         self._stream = stream
-        self._made: dict[str, View] = {}
-        self._runs: tuple[View, ...] = ()
+        self._streams: dict[BaseScheme, np.random.Generator] = {}
+        self._made: dict[BaseScheme, list[View]] = {}
 
     @property
     def original(self) -> View:
-        return self.mixed("identity")
+        return self.runs(IDENTITY, 1)[0]
 
-    def mixed(self, scheme: str, pick_size: int = 0, student: Score | None = None) -> View:
-        """The view of a scheme. A pick keeps `pick_size` images; cutmixpick_s asks `student` to score.
+    def mixed(self, trial: StudentTrial | StddevTrial, student: Score | None = None) -> View:
+        """What a trial's scheme makes of the batch; `student` scores the picks that need one.
 
         Raises:
-            ValueError: cutmixpick_s without a student.
+            ValueError: such a pick without a student, or a scheme of one's own that makes no images.
         """
-        if scheme in PICKS:
-            return self._picked(scheme, pick_size, student)
-        if scheme == "cutmix":
-            return self._cutmix_runs(1)[0]
-        if scheme not in self._made:
-            rng = self._stream(scheme)
-            decision = SCHEMES[scheme].draw(rng, len(self.batch), self.batch.image_size)
-            self._made[scheme] = self._show(decision.apply(self.batch))
-        return self._made[scheme]
+        base, pick = BaseScheme.of(trial), pick_of(trial.augmentation)
+        if pick is None:
+            return self.runs(base, 1)[0]
+        return self._picked(base, pick, trial, student)
 
     @torch.no_grad()
-    def _picked(self, scheme: str, pick_size: int, student: Score | None) -> View:
-        pool = self._pool()
-        logits = pool.logits
-        if scheme == STUDENT_PICK:
-            if student is None:
-                raise ValueError(f"{STUDENT_PICK} needs a student to score the pool")
-            logits = student(pool.images)
-        kept = pick(entropy(logits), pick_size)
+    def _picked(
+        self,
+        base: BaseScheme,
+        how: Pick,
+        trial: StudentTrial | StddevTrial,
+        student: Score | None,
+    ) -> View:
+        runs = self.runs(base, how.runs)
+        pool = View(*(torch.cat(parts) for parts in zip(*runs, strict=True)))
+        scores = self._scores(pool, how, trial.temperature, student)
+        kept = pick(scores, trial.pick_size)
         return View(_channels_last(pool.images[kept]), pool.logits[kept])
 
-    def _show(self, images: Tensor) -> View:
-        images = _channels_last(images)
-        return View(images, self._teacher(images))
+    def _scores(self, pool: View, how: Pick, temperature: float, student: Score | None) -> Tensor:
+        if not how.needs_student:
+            return entropy(pool.logits)
+        if student is None:
+            raise ValueError(f"{how.name} needs a student to score the pool")
+        logits = student(pool.images)
+        if how.criterion == "kld":
+            return divergence(logits, pool.logits, temperature)
+        return entropy(logits)
 
-    def _cutmix_runs(self, count: int) -> tuple[View, ...]:
-        """The first `count` CutMix runs; cutmix and both picks draw them from one common stream."""
-        if len(self._runs) < count:
-            rng = self._stream("cutmix")
-            decisions = [
-                SCHEMES["cutmix"].draw(rng, len(self.batch), self.batch.image_size)
-                for _ in range(count)
-            ]
-            missing = decisions[len(self._runs) :]
-            self._runs += tuple(self._show(run.apply(self.batch)) for run in missing)
-        return self._runs
+    def runs(self, base: BaseScheme, count: int) -> list[View]:
+        """The first `count` runs of a scheme; the schemes and all picks of it share them."""
+        made = self._made.setdefault(base, [])
+        while len(made) < count:
+            images = _channels_last(self._apply(base))
+            made.append(View(images, self._teacher(images)))
+        return made[:count]
 
-    def _pool(self) -> View:
-        runs = self._cutmix_runs(POOL_RUNS)
-        return View(*(torch.cat(parts) for parts in zip(*runs, strict=True)))
+    def _apply(self, base: BaseScheme) -> Tensor:
+        """The next run: every run draws on from where the one before stopped."""
+        if base not in self._streams:
+            self._streams[base] = self._stream(base.stream)
+        rng, batch = self._streams[base], self.batch
+        if base.own is not None:
+            return apply_own(base.own, base.name, batch.images, rng)
+        schemes = PER_IMAGE_SCHEMES if base.randomness == "sample" else SCHEMES
+        return schemes[base.name].draw(rng, len(batch), batch.image_size).apply(batch)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from orchestrator.plan import expand, make_plan
 from orchestrator.store import Store
 from orchestrator.sweep import Sweep, load_sweep
-from trainer.catalog import AUGMENTATIONS, PICKS
+from tests.trainer.data_files import write_image_folder
+from trainer.catalog import AUGMENTATIONS
+from trainer.problems import UserError
 from trainer.trial import Trial
 
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
@@ -148,7 +150,11 @@ def test_a_plan_against_a_store(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
     teacher = fresh.trials[0]
-    picking = next(t for t in fresh.trials if t.kind == "student" and t.augmentation in PICKS)
+    picking = next(
+        t
+        for t in fresh.trials
+        if t.kind == "student" and t.augmentation in ("cutmixpick_s", "cutmixpick_t")
+    )
     store.add_result({"fingerprint": teacher.fingerprint}, [])
     row = {"fingerprint": picking.fingerprint, "by_machine": False, "error": "ValueError: no"}
     store.add_failure(row)
@@ -159,3 +165,75 @@ def test_a_plan_against_a_store(tmp_path: Path) -> None:
     assert len(plan.missing) == 16
     assert sum(plan.counts()["student"].values()) == 9
     assert len(make_plan(wanted, store, retry_failed=True).missing) == 18
+
+
+def test_prolonged_training_multiplies_epochs_and_milestones() -> None:
+    for trial in expand(sweep(student={"epoch_factor": 2})):
+        if trial.kind == "student":
+            assert (trial.epochs, trial.milestones) == (480, (300, 360, 420))
+        elif trial.kind == "teacher":
+            assert trial.epochs == 240
+
+
+def test_every_pick_by_a_student_has_its_own_student() -> None:
+    trials = expand(sweep(pairs=["vgg13/vgg8", "vgg13/resnet8"], augmentations=["mixuppick_k"]))
+    students = {t.fingerprint: t for t in trials if t.kind == "student"}
+    measured = [t for t in trials if t.kind == "stddev"]
+    assert len(measured) == len(students) == 6
+    for trial in measured:
+        of = students[str(trial.student_fingerprint)]
+        assert (of.augmentation, of.seed, of.student) == ("mixuppick_k", trial.seed, trial.student)
+
+
+def test_randomness_goes_into_students_and_measurements() -> None:
+    trials = [t for t in expand(sweep(randomness="sample")) if t.kind != "teacher"]
+    assert all(trial.randomness == "sample" for trial in trials if trial.kind != "teacher")
+    common = fingerprints(trials) & fingerprints(expand(sweep()))
+    assert {t.augmentation for t in trials if t.fingerprint in common} == {"identity"}
+
+
+def test_published_teachers_are_planned_without_their_files(tmp_path: Path) -> None:
+    pattern = str(tmp_path / "{dataset}" / "{teacher}_vanilla" / "ckpt.pth")
+    published = sweep(teachers={"checkpoint": pattern})
+    made = make_plan(published, Store(tmp_path / "store"), retry_failed=False)
+    assert kinds(list(made.trials)) == {"teacher": 5, "student": 243, "stddev": 147}
+    assert made.unknown == fingerprints(list(made.trials))
+    assert len(made.absent_checkpoints) == 5
+    there = tmp_path / "fashion_mini" / "vgg13_vanilla" / "ckpt.pth"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"content")
+    made = make_plan(published, Store(tmp_path / "store"), retry_failed=False)
+    assert len(made.absent_checkpoints) == 4
+    known = [t for t in made.trials if t.fingerprint not in made.unknown]
+    assert {trial.teacher for trial in known} == {"vgg13"}
+    there.write_bytes(b"other content")
+    again = make_plan(published, Store(tmp_path / "store"), retry_failed=False)
+    assert not fingerprints(known) & fingerprints(list(again.trials))
+
+
+def test_images_of_one_s_own_are_planned_by_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDSWEEP_CACHE", str(tmp_path / "cache"))
+    folder = write_image_folder(tmp_path / "images")
+    choice: dict[str, Any] = {
+        "name": "mine",
+        "path": str(folder),
+        "format": "imagefolder",
+        "image_size": 16,
+        "train_images": 9,
+    }
+    stddev = {"epochs": 10, "batch_size": 4}
+    made = expand(sweep(dataset=choice, stddev=stddev))
+    assert {trial.dataset for trial in made} == {"mine"}
+    assert {(t.data.num_classes, t.data.train_images, t.data.test_images) for t in made} == {
+        (3, 9, 18)
+    }
+    moved = choice | {"path": str(folder.rename(tmp_path / "moved")), "name": "moved"}
+    assert fingerprints(expand(sweep(dataset=moved, stddev=stddev))) == fingerprints(made)
+    with pytest.raises(UserError, match=r"T\. stddev needs 2 windows or more"):
+        expand(sweep(dataset=moved, stddev={"epochs": 9}))
+    with pytest.raises(UserError, match=r"train_images: 2 wanted; expected 3 .* to 18"):
+        expand(sweep(dataset=moved | {"train_images": 2}))
+    with pytest.raises(UserError, match="no such folder"):
+        expand(sweep(dataset=choice))

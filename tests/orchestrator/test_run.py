@@ -16,7 +16,7 @@ from orchestrator.sweep import load_sweep
 from tests.orchestrator.commands import finish, run, start, trial_workers, wait_until
 from tests.orchestrator.sweeps import write_sweep
 from trainer.checkpoint import CheckpointFolder
-from trainer.datasets import load_dataset
+from trainer.datasets.dataset import load_dataset
 from trainer.keeper import FolderKeeper
 from trainer.lockstep import run_group
 

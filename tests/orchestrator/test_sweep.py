@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.problems import FileError, UserError
 from orchestrator.sweep import load_sweep
 from tests.orchestrator.sweeps import write_sweep
 from trainer.catalog import AUGMENTATIONS
+from trainer.problems import FileError, UserError
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 
@@ -58,6 +58,26 @@ def problems(path: Path) -> list[str]:
         ("resources: {student: {gpu: 2}}", "expected less than or equal to 1, not 2"),
         ("measure: [loss]", "'loss' is unknown; expected 's_test_loss' or 't_stddev'"),
         ("stddev: {epochs: 1, batches_per_window: 94}", "T. stddev needs 2 windows or more"),
+        ("augmentations: [cutmixpick2_t]", "'cutmixpick2_t' is written 'cutmixpick_t'"),
+        ("augmentations: [cutmaxpick_t]", "unknown augmentation 'cutmax'; did you mean 'cutmix'?"),
+        ("randomness: image", "'image' is unknown; expected 'batch' or 'sample'"),
+        (
+            "dataset: {name: mine, path: x}",
+            "expected the format of x: one of imagefolder, cifar100",
+        ),
+        ("dataset: {name: mine, path: x, format: imgfolder}", "did you mean 'imagefolder'?"),
+        ("dataset: {name: mine, path: x, format: imagefolder}", "imagefolder needs image_size"),
+        ("dataset: {name: mine, path: x, format: cifar10, image_size: 9}", "has no image_size"),
+        ("dataset: {name: cifar10, image_size: 9}", "are for images of your own: add their path"),
+        ("dataset: {name: a/b, path: x, format: cifar10}", "dataset.name: 'a/b': expected letters"),
+        (
+            "teachers: {checkpoint: 'm/{teachr}.pth'}",
+            "placeholder {teachr}; did you mean 'teacher'?",
+        ),
+        ("teachers: {checkpoint: 'm/{teacher.pth'}", "expected '}' before end of string"),
+        ("teachers: {checkpoint: {cifar10: x}}", "has cifar10; expected fashion_mini"),
+        ("schemes: none.py", "none.py: cannot be read: No such file or directory"),
+        ("student: {epoch_factor: 0}", "student.epoch_factor: expected greater than or equal to 1"),
     ],
 )
 def test_each_mistake_is_named_with_its_place(line: str, expected: str, tmp_path: Path) -> None:
@@ -70,6 +90,38 @@ def test_each_mistake_is_named_with_its_place(line: str, expected: str, tmp_path
     assert any(expected in told for told in lines)
     assert len(lines) == 1 + (key == "nme")
     assert lines[0].startswith(f"{path}:1:")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("def f(:", "not a Python file"),
+        ("x = 1", 'registers no scheme; expected @register("NAME")'),
+        ('@register("cutmix")\ndef f(): ...', "'cutmix' is a name of kdsweep's own"),
+        ('@register("mypick_t")\ndef f(): ...', "'mypick_t' is a name of kdsweep's own"),
+        ('@register("a b")\ndef f(): ...', "'a b': expected letters"),
+    ],
+)
+def test_a_file_of_schemes_that_is_wrong(code: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    (line,) = problems(write_sweep(tmp_path, schemes=[str(tmp_path / "mine.py")]))
+    assert expected in line
+
+
+def test_a_file_of_schemes_is_read_but_not_run(tmp_path: Path) -> None:
+    code = 'from x import register\n@register("mine")\ndef f(a, b): ...\nraise SystemExit\n'
+    (tmp_path / "mine.py").write_text(code)
+    schemes = [str(tmp_path / "mine.py")]
+    names = ["all", "mine", "minepick3_s"]
+    sweep = load_sweep(write_sweep(tmp_path, schemes=schemes, augmentations=names))
+    assert sweep.augmentations == (*AUGMENTATIONS, "mine", "minepick3_s")
+    for name in ("mine", "minepick3_s"):
+        scheme = sweep.own_scheme(name)
+        assert scheme is not None
+        assert scheme.source == code
+    assert sweep.own_scheme("mixup") is None
+    (line,) = problems(write_sweep(tmp_path, schemes=schemes, augmentations=["mime"]))
+    assert "unknown augmentation 'mime'; did you mean 'mine'?" in line
 
 
 def test_all_mistakes_are_told_at_once_in_order(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from tests.trainer.keepers import (
     assert_equal_results,
     final_weights,
 )
-from trainer.catalog import AUGMENTATIONS, STUDENT_PICK
+from trainer.catalog import AUGMENTATIONS
 from trainer.checkpoint import Position
-from trainer.datasets import Dataset
+from trainer.datasets.dataset import Dataset
 from trainer.keeper import FolderKeeper
 from trainer.learners import DivergedError
 from trainer.lockstep import run_group
@@ -52,7 +52,7 @@ def student_trial(data: Data, augmentation: str, **changes: Any) -> StudentTrial
 
 
 def stddev_trial(data: Data, augmentation: str) -> StddevTrial:
-    student = student_trial(data, STUDENT_PICK)
+    student = student_trial(data, "cutmixpick_s")
     needed: dict[str, Any] = {
         "student": student.student,
         "student_fingerprint": student.fingerprint,
@@ -67,7 +67,7 @@ def stddev_trial(data: Data, augmentation: str) -> StddevTrial:
         epochs=2,
         batch_size=16,
         pick_size=16,
-        **(needed if augmentation == STUDENT_PICK else {}),
+        **(needed if augmentation == "cutmixpick_s" else {}),
     )
 
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from tests.conftest import golden
 from tests.trainer.recipes import fill_by_name, golden_input
-from trainer.catalog import ARCHITECTURES, MULTIPLY_ADDS
+from trainer.catalog import ARCHITECTURES, MODELS
 from trainer.models import NAMES, build_model
 from trainer.randomness import addressed_generator
 
@@ -46,7 +46,9 @@ def test_multiply_adds_of_the_catalog_are_those_of_the_built_model(name: str) ->
             module.register_forward_hook(count)  # type: ignore[arg-type]
     with torch.no_grad():
         model(torch.zeros(1, 3, 32, 32))
-    assert total == MULTIPLY_ADDS[name] == STATE_DICTS[name]["macs_32x32_100"]
+    assert total == MODELS[name].multiply_adds == STATE_DICTS[name]["macs_32x32_100"]
+    parameters = sum(p.numel() for p in model.parameters())
+    assert parameters == MODELS[name].parameters == STATE_DICTS[name]["params_100"]
 
 
 @pytest.mark.parametrize("case", FORWARD)

@@ -62,6 +62,64 @@ def test_it_is_the_mean_of_unbiased_standard_deviations(seed: int, steps: int, w
     assert meter.value() == pytest.approx(expected, rel=1e-9, nan_ok=True)
 
 
+def jackknife(windows: Tensor) -> float:
+    """Delete-one, by brute force."""
+    count = len(windows)
+    values = np.array(
+        [
+            torch.cat([windows[:i], windows[i + 1 :]]).std(0, unbiased=True).mean().item()
+            for i in range(count)
+        ]
+    )
+    return float(np.sqrt((count - 1) / count * ((values - values.mean()) ** 2).sum()))
+
+
+@given(st.integers(0, 2**32), st.integers(3, 40))
+@settings(max_examples=50, deadline=None)
+def test_the_standard_error_is_the_delete_one_jackknife_s(seed: int, count: int) -> None:
+    meter = MeanProbabilityStddev(1)
+    data = random_steps(seed, count)
+    for step in data:
+        meter.update(*step)
+    windows = torch.stack([torch.cat(step).mean(0) for step in data])
+    assert meter.standard_error() == pytest.approx(jackknife(windows), rel=1e-6)
+
+
+def test_the_standard_error_takes_constant_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, neighbours are left out together, which estimates the same error."""
+    few, all_of_them = MeanProbabilityStddev(1), MeanProbabilityStddev(1)
+    data = random_steps(7, 1000)
+    for step in data:
+        all_of_them.update(*step)
+    monkeypatch.setattr("trainer.stddev.MAX_BLOCKS", 128)
+    for step in data:
+        few.update(*step)
+    assert few.state()["blocks.means"].shape == (125, 6)
+    assert few.value() == all_of_them.value()
+    assert few.standard_error() == pytest.approx(all_of_them.standard_error(), rel=0.25)
+    windows = torch.stack([torch.cat(step).mean(0) for step in data])
+    values = torch.stack(
+        [
+            torch.cat([windows[: 8 * i], windows[8 * i + 8 :]]).std(0, unbiased=True).mean()
+            for i in range(125)
+        ]
+    )
+    expected = ((values - values.mean()).square().sum() * 124 / 125).sqrt().item()
+    assert few.standard_error() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_standard_error_is_the_scatter_of_repeated_measurements() -> None:
+    rng = np.random.default_rng(1)
+    meters = []
+    for _ in range(200):
+        meter = MeanProbabilityStddev(1)
+        for row in torch.from_numpy(rng.normal(0.5, 0.1, (60, 1, 4))):
+            meter.update(row, row)
+        meters.append(meter)
+    scatter = np.std([meter.value() for meter in meters], ddof=1)
+    assert np.mean([m.standard_error() for m in meters]) == pytest.approx(scatter, rel=0.15)
+
+
 @given(st.integers(0, 2**32), st.integers(1, 23))
 @settings(max_examples=50, deadline=None)
 def test_saved_and_restored_anywhere_it_gives_the_same_bits(seed: int, cut: int) -> None:
@@ -75,6 +133,7 @@ def test_saved_and_restored_anywhere_it_gives_the_same_bits(seed: int, cut: int)
     for step in data[cut:]:
         resumed.update(*step)
     assert resumed.value() == straight.value()
+    assert repr(resumed.standard_error()) == repr(straight.standard_error())
 
 
 def test_fewer_than_two_windows_have_no_value() -> None:

@@ -8,11 +8,11 @@ from torch import Tensor
 from tests.conftest import golden
 from tests.trainer.recipes import fill_by_name, normal
 from trainer.augmentations import Batch, Palette
-from trainer.datasets import Dataset, Part
+from trainer.datasets.dataset import Dataset, Part
 from trainer.learners import StudentMember
 from trainer.models import build_model
 from trainer.trial import Data, StudentTrial
-from trainer.views import FrozenTeacher, Score, StepViews, View
+from trainer.views import BaseScheme, FrozenTeacher, StepViews
 
 CASES = golden("train_trajectory_golden")["cases"]
 
@@ -28,25 +28,21 @@ class GivenImages(Batch):
 class GivenViews(StepViews):
     """Views by the recipe of train_trajectory_golden.json instead of drawn ones."""
 
-    def __init__(self, batch: Batch, teacher: FrozenTeacher, mode: str) -> None:
+    def __init__(self, batch: Batch, teacher: FrozenTeacher) -> None:
         super().__init__(batch, teacher, lambda scheme: np.random.default_rng())
-        self._mode = mode
 
-    def mixed(self, scheme: str, pick_size: int = 0, student: Score | None = None) -> View:
-        if scheme == "mixup":
-            images = self.batch.images
-            return self._show(0.3 * images + 0.7 * images.flip(0))
-        return super().mixed(scheme, pick_size, student)
-
-    def _cutmix_runs(self, count: int) -> tuple[View, ...]:
-        boxes = ((slice(4, 20), slice(8, 24)), (slice(0, 10), slice(0, 30)))
-        runs = []
-        for shift, (rows, columns) in enumerate(boxes, start=1):
-            other = torch.roll(torch.arange(len(self.batch)), shift)
-            images = self.batch.images.clone()
-            images[:, :, rows, columns] = self.batch.images[other][:, :, rows, columns]
-            runs.append(self._show(images))
-        return tuple(runs)
+    def _apply(self, base: BaseScheme) -> Tensor:
+        images = self.batch.images
+        if base.name == "mixup":
+            return 0.3 * images + 0.7 * images.flip(0)
+        if base.name == "cutmix":
+            run = len(self._made[base])
+            rows, columns = ((slice(4, 20), slice(8, 24)), (slice(0, 10), slice(0, 30)))[run]
+            mixed = images.clone()
+            other = torch.roll(torch.arange(len(images)), run + 1)
+            mixed[:, :, rows, columns] = images[other][:, :, rows, columns]
+            return mixed
+        return super()._apply(base)
 
 
 SCHEMES = {"identity": "identity", "fixed": "mixup", "cutmix_pick": "cutmixpick_s"}
@@ -67,7 +63,16 @@ def test_several_steps(case: dict) -> None:
     names = tuple(str(c) for c in range(classes))
     dataset = Dataset("given", names, part, part, (0.5,) * 3, (0.5,) * 3)
     trial = StudentTrial(
-        data=Data(name="given", checksum="0" * 64, train_images=1, test_images=1),
+        data=Data(
+            name="given",
+            checksum="sha256:" + "0" * 64,
+            num_classes=classes,
+            image_size=size,
+            train_images=1,
+            test_images=1,
+            format="imagefolder",
+            path="given",
+        ),
         teacher=case["teacher"],
         teacher_fingerprint="0" * 64,
         student=case["student"],
@@ -85,7 +90,7 @@ def test_several_steps(case: dict) -> None:
         member.begin_epoch(step["epoch"])
         assert member._optimiser.param_groups[0]["lr"] == pytest.approx(step["lr"], rel=1e-12)
         before = member._loss_sum.item()
-        member.step(GivenViews(GivenImages(images, labels), teacher, case["mode"]))
+        member.step(GivenViews(GivenImages(images, labels), teacher))
         loss = (member._loss_sum.item() - before) / batch
         assert loss == pytest.approx(step["total_loss"], rel=1e-9)
 

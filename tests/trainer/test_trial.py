@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainer.catalog import AUGMENTATIONS, PICKS
+from trainer.catalog import AUGMENTATIONS, DATASETS, pick_of
 from trainer.trial import (
     TRIAL,
     Data,
+    OwnScheme,
+    PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
     TeacherTrial,
@@ -19,6 +21,7 @@ from trainer.trial import (
 )
 
 DATA = Data.official("fashion_mini")
+OWN = OwnScheme(path="mine.py", source="...")
 TEACHER = TeacherTrial(data=DATA, teacher="resnet20", seed=0, learning_rate=0.05)
 
 
@@ -71,6 +74,10 @@ CHANGES: list[dict[str, Any]] = [
     {"temperature": 2},
     {"label_weight": 0.2},
     {"distillation_weight": 0.8},
+    {"original_weight": 0.5},
+    {"augmented_weight": 0.5},
+    {"randomness": "sample"},
+    {"augmentation": "flippick_t"},
     {"data": Data.official("fashion_mini", train_images=600)},
 ]
 
@@ -95,6 +102,60 @@ def test_what_does_not_act_is_not_hashed(augmentation: str, change: dict[str, An
     assert student(augmentation=augmentation, **change).fingerprint == same.fingerprint
 
 
+def test_randomness_acts_where_something_is_drawn_by_the_paper_s_schemes() -> None:
+    for name in AUGMENTATIONS:
+        same = student(augmentation=name).fingerprint
+        assert (student(augmentation=name, randomness="sample").fingerprint == same) == (
+            name == "identity"
+        )
+    mine = {"augmentation": "mine", "own_scheme": OWN}
+    assert student(**mine, randomness="sample").fingerprint == student(**mine).fingerprint
+
+
+def test_the_temperature_of_a_measurement_acts_in_picks_by_divergence_only() -> None:
+    assert stddev(temperature=2).fingerprint == stddev().fingerprint
+    of = student(augmentation="cutmixpick_k")
+    needed = {
+        "augmentation": "cutmixpick_k",
+        "student": of.student,
+        "student_fingerprint": of.fingerprint,
+        "student_cell": of.cell,
+    }
+    assert stddev(**needed, temperature=2).fingerprint != stddev(**needed).fingerprint
+
+
+def test_a_scheme_of_one_s_own_is_its_code() -> None:
+    mine = student(augmentation="mine", own_scheme=OWN)
+    moved = OwnScheme(path="elsewhere/mine.py", source=OWN.source)
+    assert student(augmentation="mine", own_scheme=moved).fingerprint == mine.fingerprint
+    changed = OwnScheme(path=OWN.path, source="... # changed")
+    assert student(augmentation="mine", own_scheme=changed).fingerprint != mine.fingerprint
+
+
+def test_a_published_teacher_is_its_file() -> None:
+    def published(sha256: str, path: str = "a.pth", **changes: Any) -> str:
+        checkpoint = PublishedCheckpoint(path=path, sha256=sha256)
+        settings: dict[str, Any] = {"seed": 0, "learning_rate": 0.05}
+        trial = TeacherTrial(
+            data=DATA, teacher="resnet20", checkpoint=checkpoint, **(settings | changes)
+        )
+        return trial.fingerprint
+
+    one = published("1" * 64)
+    assert one == published("1" * 64, "b.pth") == published("1" * 64, epochs=3, seed=5)
+    assert len({one, published("2" * 64), TEACHER.fingerprint}) == 3
+
+
+def test_data_are_their_content_not_their_name_or_place() -> None:
+    own = {"checksum": "sha256:" + "1" * 64, "num_classes": 10, "image_size": 16}
+    counts = {"train_images": 100, "test_images": 50, "format": "imagefolder"}
+    one = Data(name="one", path="/a", **own, **counts)
+    other = Data(name="other", path="/b", **own, **counts)
+    assert student(data=one).fingerprint == student(data=other).fingerprint
+    for facts in DATASETS:
+        assert student(data=one).fingerprint != student(data=Data.official(facts)).fingerprint
+
+
 def test_a_decay_that_never_acts_is_not_hashed() -> None:
     short = student(epochs=3)
     assert student(epochs=3, decay=0.5, milestones=(3, 4)).fingerprint == short.fingerprint
@@ -105,7 +166,7 @@ def test_the_pick_size_acts_in_picks_only(name: str) -> None:
     differs = student(augmentation=name, pick_size=32).fingerprint != (
         student(augmentation=name).fingerprint
     )
-    assert differs == (name in PICKS)
+    assert differs == (pick_of(name) is not None)
 
 
 def test_kinds_never_share_a_fingerprint() -> None:
@@ -173,9 +234,9 @@ def test_a_trial_survives_json(trial: Any) -> None:
 
 def test_the_fingerprints_of_the_paper_s_first_trials_never_change() -> None:
     """A change here means that every store in the world is recomputed: raise SEMANTICS on purpose."""
-    assert TEACHER.fingerprint[:16] == "0b21c7d098575895"
-    assert student().fingerprint[:16] == "1f84ccf96f93b7c4"
-    assert stddev().fingerprint[:16] == "4140d886144fd906"
+    assert TEACHER.fingerprint[:16] == "cbc64c640e22e6d7"
+    assert student().fingerprint[:16] == "968088a686229535"
+    assert stddev().fingerprint[:16] == "11cf4a142f2190b0"
 
 
 @pytest.mark.parametrize(
@@ -186,8 +247,12 @@ def test_the_fingerprints_of_the_paper_s_first_trials_never_change() -> None:
         (lambda: student(epochs=0), "greater than"),
         (lambda: student(seed=-1), "greater than"),
         (lambda: student(warmup=3), "Extra inputs"),
-        (lambda: stddev(augmentation="cutmixpick_s"), "takes a student"),
-        (lambda: stddev(student="resnet8"), "takes a student"),
+        (lambda: student(augmentation="cutmixpick2_t"), "is written 'cutmixpick_t'"),
+        (lambda: student(augmentation="mine"), "unknown augmentation 'mine'"),
+        (lambda: student(own_scheme=OWN), "flip is a scheme of the paper"),
+        (lambda: stddev(augmentation="cutmixpick_s"), "cutmixpick_s needs student"),
+        (lambda: stddev(augmentation="mixuppick3_k"), "mixuppick3_k needs student"),
+        (lambda: stddev(student="resnet8"), "flip takes no student"),
         (
             lambda: stddev(data=Data.official("fashion_mini", train_images=60), epochs=9),
             "2 windows",

@@ -1,13 +1,21 @@
 """The nine augmentation schemes and the standard augmentation before them.
 
 `NAMES` are the schemes in the paper's order. All act on a `Batch`: already cropped and flipped per image.
-`POOL_RUNS` independent CutMix runs make the pool of both picks; the first of them is cutmix's own draw.
+Independent runs of a scheme make the pool that a pick chooses from; the first is the scheme's own draw.
 """
 
 from collections.abc import Mapping
 
 from trainer.augmentations.batch import Batch
 from trainer.augmentations.palette import Palette
+from trainer.augmentations.per_image import (
+    CropFlipEach,
+    CutMixEach,
+    CutoutEach,
+    FlipEach,
+    MixupEach,
+    PolicyEach,
+)
 from trainer.augmentations.picking import entropy, pick
 from trainer.augmentations.schemes import (
     CropFlip,
@@ -22,8 +30,6 @@ from trainer.augmentations.schemes import (
 from trainer.augmentations.standard import CropsAndFlips
 from trainer.catalog import AUGMENTATIONS as NAMES
 
-POOL_RUNS = 2
-
 SCHEMES: Mapping[str, type[Scheme]] = {
     "identity": Identity,
     "flip": Flip,
@@ -33,11 +39,21 @@ SCHEMES: Mapping[str, type[Scheme]] = {
     "mixup": Mixup,
     "cutmix": CutMix,
 }
-"""The schemes that are one decision; the picks choose among CutMix runs."""
+"""The paper's: one decision for all images of a batch. The picks choose among runs of these."""
+
+PER_IMAGE_SCHEMES: Mapping[str, type[Scheme]] = {
+    "flip": FlipEach,
+    "crop+flip": CropFlipEach,
+    "cutout": CutoutEach,
+    "autoaugment": PolicyEach,
+    "mixup": MixupEach,
+    "cutmix": CutMixEach,
+}
+"""The same with a decision for each image; identity decides nothing."""
 
 __all__ = [
     "NAMES",
-    "POOL_RUNS",
+    "PER_IMAGE_SCHEMES",
     "SCHEMES",
     "Batch",
     "CropsAndFlips",

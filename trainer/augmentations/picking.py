@@ -1,4 +1,4 @@
-"""Picking: of a pool of augmented images, the ones of highest entropy (PAPER.md, section 4)."""
+"""Picking: of a pool of augmented images, the ones of highest score (PAPER.md, section 4)."""
 
 import torch
 from torch import Tensor
@@ -15,6 +15,20 @@ def entropy(logits: Tensor) -> Tensor:
     """
     probabilities = logits.softmax(dim=1)
     return -(probabilities * probabilities.log()).sum(dim=1)
+
+
+def divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """KL( softmax(t/T) || softmax(s/T) ) of each image, without the factor T^2.
+
+    Args:
+        student_logits, teacher_logits: float [N, C].
+
+    Returns:
+        float [N].
+    """
+    student = (student_logits / temperature).log_softmax(dim=1)
+    teacher = (teacher_logits / temperature).log_softmax(dim=1)
+    return (teacher.exp() * (teacher - student)).sum(dim=1)
 
 
 def pick(scores: Tensor, count: int) -> Tensor:

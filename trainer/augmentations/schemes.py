@@ -141,9 +141,13 @@ class PolicyDecision:
         first_sign, second_sign = rng.integers(0, 2, size=2).tolist()
         return cls(policy, (first, second), (first_sign, second_sign))
 
+    def transform(self, images: Tensor) -> Tensor:
+        """uint8 [B, 3, S, S] -> uint8 [B, 3, S, S]."""
+        policies = self.policy_set(images.shape[-1])
+        return _DecidedAutoAugment(policies, self)(images)  # type: ignore[no-any-return]
+
     def apply(self, batch: Batch) -> Tensor:
-        transform = _DecidedAutoAugment(self.policy_set(batch.image_size), self)
-        return batch.palette.normalise(transform(batch.round_tripped))
+        return batch.palette.normalise(self.transform(batch.round_tripped))
 
 
 def _index(permutation: tuple[int, ...], device: torch.device) -> Tensor:

@@ -1,5 +1,5 @@
-"""Data sets, decoded: uint8 images with labels, and the numbers that normalise them."""
+"""Data sets: official files and one's own images, decoded once, as uint8 tensors.
 
-from trainer.datasets.dataset import DataError, Dataset, Part, load_dataset
-
-__all__ = ["DataError", "Dataset", "Part", "load_dataset"]
+`source` finds and identifies them without torch, `cache` keeps what was decoded, `dataset` makes the tensors
+that a trial works on. One module per format.
+"""

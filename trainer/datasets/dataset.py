@@ -1,20 +1,18 @@
-"""A data set in memory, and how one is loaded and cut down."""
+"""The tensors that a trial works on: a data set, cut down to the images it asks for."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.datasets import fashion_mini
+from trainer.catalog import DATASETS
+from trainer.datasets.arrays import Half
+from trainer.datasets.errors import DataError
+from trainer.datasets.source import open_arrays
 from trainer.trial import Data
-
-
-class DataError(Exception):
-    """Data that cannot be read, are damaged, or are not what their name promises."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Dataset:
-    """`mean` and `std` are per channel, of pixels in 0..1, measured on the training images."""
+    """`mean` and `std` are per channel, of pixels in 0..1."""
 
     name: str
     class_names: tuple[str, ...]
@@ -46,14 +44,6 @@ class Dataset:
     @property
     def image_size(self) -> int:
         return int(self.train.images.shape[-1])
-
-    @classmethod
-    def measured(cls, name: str, class_names: tuple[str, ...], train: Part, test: Part) -> Self:
-        """A data set without published statistics: they are measured, to four digits."""
-        pixels = train.images.double() / 255
-        mean = tuple(round(v, 4) for v in pixels.mean(dim=(0, 2, 3)).tolist())
-        std = tuple(round(v, 4) for v in pixels.std(dim=(0, 2, 3), correction=0).tolist())
-        return cls(name, class_names, train, test, mean, std)
 
     def to(self, device: torch.device) -> "Dataset":
         """The same data set with its tensors on a device."""
@@ -76,32 +66,56 @@ def first_of_each_class(labels: NDArray[np.integer], count: int) -> NDArray[np.i
     return np.sort(np.lexsort((labels, rank))[:count])
 
 
-def _part(images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int) -> Part:
-    """`count` grey [N, S, S] or colour [N, 3, S, S] images as a part; grey is repeated to three channels."""
-    kept = first_of_each_class(labels, count)
-    tensor = torch.from_numpy(images[kept])
-    if tensor.dim() == 3:
-        tensor = tensor.unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
-    return Part(tensor, torch.from_numpy(labels[kept].astype(np.int64)))
+def _cut(half: Half, count: int) -> Half:
+    if count == len(half.labels):
+        return half
+    kept = first_of_each_class(half.labels, count)
+    return Half(half.images[kept], half.labels[kept])
 
 
-_READERS: Mapping[str, Callable[[], fashion_mini.Arrays]] = {"fashion_mini": fashion_mini.read}
+def _part(half: Half) -> Part:
+    """Grey images are repeated to three channels, in memory only once."""
+    images = torch.from_numpy(half.images)
+    if images.dim() == 3:
+        images = images.unsqueeze(1).expand(-1, 3, -1, -1)
+    return Part(images, torch.from_numpy(half.labels))
 
 
-def load_dataset(data: Data) -> Dataset:
+def pixel_statistics(
+    images: NDArray[np.uint8],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of pixels in 0..1, exact, to four digits.
+
+    Args:
+        images: uint8 [N, S, S] (three equal channels) or [N, 3, S, S].
+    """
+    channels = [images] * 3 if images.ndim == 3 else [images[:, c] for c in range(3)]
+    values = np.arange(256) / 255
+    moments = []
+    for channel in channels:
+        shares = np.bincount(channel.ravel(), minlength=256) / channel.size
+        mean = float(shares @ values)
+        moments.append((mean, float(shares @ (values - mean) ** 2) ** 0.5))
+    means, stds = zip(*moments, strict=True)
+    return tuple(round(m, 4) for m in means), tuple(round(s, 4) for s in stds)
+
+
+def load_dataset(data: Data, data_folder: Path = Path("data")) -> Dataset:
     """The data set that a trial names, verified and cut down to the images it asks for.
 
+    Where the paper gives no mean and standard deviation, those of the training images are taken.
+
     Raises:
-        DataError: unknown, missing, damaged, or with fewer images than wanted.
+        DataError: missing, damaged, not what was planned, or with fewer images than wanted.
     """
-    if data.name not in _READERS:
-        raise DataError(f"unknown data set {data.name!r}; known are {', '.join(_READERS)}")
-    arrays = _READERS[data.name]()
-    if arrays.checksum != data.checksum:
-        raise DataError(
-            f"{data.name}: the file's SHA-256 is {arrays.checksum}, expected {data.checksum}; "
-            "install kdsweep anew"
-        )
-    train = _part(arrays.train_images, arrays.train_labels, data.train_images)
-    test = _part(arrays.test_images, arrays.test_labels, data.test_images)
-    return Dataset.measured(data.name, arrays.class_names, train, test)
+    arrays = open_arrays(data, data_folder)
+    train, test = _cut(arrays.train, data.train_images), _cut(arrays.test, data.test_images)
+    facts = None if data.path else DATASETS[data.name]
+    if facts and facts.mean and facts.std:
+        mean: tuple[float, ...] = facts.mean
+        std: tuple[float, ...] = facts.std
+    else:
+        mean, std = pixel_statistics(train.images)
+    if not all(std):
+        raise DataError(f"{data.name}: a channel of the training images has one value only")
+    return Dataset(data.name, arrays.class_names, _part(train), _part(test), mean, std)

@@ -6,38 +6,33 @@ Cut from Fashion-MNIST (MIT licence beside this file) by `make_fashion_mini.py`.
 import hashlib
 import io
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from trainer.catalog import DATASETS
+from trainer.datasets.arrays import Arrays, Half
+from trainer.datasets.errors import DataError
+from trainer.datasets.idx import CLASS_NAMES
 
 FILE = Path(__file__).with_name("fashion_mini.npz")
 
-CLASS_NAMES = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-)
-
-
-class Arrays(NamedTuple):
-    """Decoded images uint8 [N, S, S] or [N, 3, S, S], labels uint8 [N], and the SHA-256 of their file."""
-
-    checksum: str
-    class_names: tuple[str, ...]
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.uint8]
-    test_images: NDArray[np.uint8]
-    test_labels: NDArray[np.uint8]
-
 
 def read() -> Arrays:
+    """Decode the file, grey images of 16x16.
+
+    Raises:
+        DataError: the installed file is not the one that was shipped.
+    """
     raw = FILE.read_bytes()
+    checksum, expected = (
+        f"sha256:{hashlib.sha256(raw).hexdigest()}",
+        DATASETS["fashion_mini"].checksum,
+    )
+    if checksum != expected:
+        raise DataError(f"{FILE}: {checksum}, expected {expected}; install kdsweep anew")
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-        return Arrays(
-            hashlib.sha256(raw).hexdigest(),
-            CLASS_NAMES,
-            arrays["train_images"],
-            arrays["train_labels"],
-            arrays["test_images"],
-            arrays["test_labels"],
+        halves = (
+            Half(arrays[f"{half}_images"], arrays[f"{half}_labels"].astype(np.int64))
+            for half in ("train", "test")
         )
+        return Arrays(CLASS_NAMES, *halves)

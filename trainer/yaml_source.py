@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from orchestrator.problems import FileError, Problem, UserError
+from trainer.problems import FileError, Problem, UserError
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 100_000

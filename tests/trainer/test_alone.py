@@ -1,0 +1,130 @@
+"""`python -m trainer TRIAL.yaml`, as a researcher runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.keepers import assert_equal_results
+from trainer.trial_file import read_trial
+
+TEACHER = """
+kind: teacher
+dataset: fashion_mini
+train_images: 96
+test_images: 50
+teacher: resnet8
+seed: 0
+epochs: 2
+batch_size: 16
+"""
+STUDENT = """
+kind: student
+dataset: fashion_mini
+train_images: 96
+test_images: 50
+teacher_from: teacher.yaml
+student: resnet8
+augmentation: cutmixpick_s
+seed: 0
+epochs: 1
+batch_size: 16
+"""
+STDDEV = """
+kind: stddev
+dataset: fashion_mini
+train_images: 96
+test_images: 50
+student_from: student.yaml
+augmentation: cutmixpick_s
+seed: 0
+epochs: 2
+batch_size: 16
+"""
+
+
+def trainer(folder: Path, *arguments: object) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "trainer", *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher, a student and a stddev trial, run one after the other."""
+    folder = tmp_path_factory.mktemp("alone")
+    for name, content in (("teacher", TEACHER), ("student", STUDENT), ("stddev", STDDEV)):
+        (folder / f"{name}.yaml").write_text(content)
+    code, _, error = trainer(folder, "student.yaml", "--output", "runs")
+    assert code == 2
+    assert "student.yaml: needs the weights of trial" in error
+    assert "run that trial first" in error
+    for name in ("teacher", "student", "stddev"):
+        code, output, error = trainer(folder, f"{name}.yaml", "--output", "runs")
+        assert code == 0, error
+        assert json.loads((folder / output.strip()).read_text())["metrics"]
+    return folder
+
+
+def test_short_trials_have_the_paper_s_defaults(folder: Path) -> None:
+    teacher, student, stddev = (
+        read_trial(folder / f"{name}.yaml") for name in ("teacher", "student", "stddev")
+    )
+    assert student.kind == "student"
+    assert student.learning_rate == 0.05
+    assert student.depends_on == (teacher.fingerprint,)
+    assert stddev.depends_on == (teacher.fingerprint, student.fingerprint)
+
+
+def test_progress_is_logged_epoch_by_epoch(folder: Path) -> None:
+    trial = read_trial(folder / "teacher.yaml")
+    lines = (folder / "runs" / trial.fingerprint / "log.txt").read_text().splitlines()
+    assert f"teacher {trial.fingerprint}" in lines[0]
+    assert "to repeat: python -m trainer " in lines[1]
+    assert ["epoch 1  train_loss" in line for line in lines].count(True) == 1
+    assert ["epoch 2  train_loss" in line for line in lines].count(True) == 1
+
+
+@pytest.mark.parametrize("name", ["teacher", "student", "stddev"])
+def test_the_logged_command_repeats_the_trial_bit_for_bit(name: str, folder: Path) -> None:
+    trial = read_trial(folder / f"{name}.yaml")
+    log = (folder / "runs" / trial.fingerprint / "log.txt").read_text()
+    command = log.split("to repeat: python -m trainer ")[1].splitlines()[0].split()
+    code, _, error = trainer(folder, *command)
+    assert code == 0, error
+    assert_equal_results(folder / "runs", folder / "repeated", trial)
+
+
+def test_a_finished_trial_is_not_run_again(folder: Path) -> None:
+    trial = read_trial(folder / "teacher.yaml")
+    before = (folder / "runs" / trial.fingerprint / "log.txt").read_text()
+    code, output, _ = trainer(folder, "teacher.yaml", "--output", "runs")
+    assert code == 0
+    assert output.strip().endswith("result.json")
+    assert (folder / "runs" / trial.fingerprint / "log.txt").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (TEACHER.replace("fashion_mini", "fashion_min"), ":3:1: dataset: unknown data set"),
+        (TEACHER + "warmup: 3\n", ":10:1: warmup: Extra inputs"),
+        (TEACHER.replace("resnet8", "resnet9"), ":6:1: teacher: Input should be"),
+        (TEACHER.replace("kind: teacher", "kind: pupil"), "kind"),
+        ("[1, 2]", ":1:1: expected the keys of a trial"),
+        (STUDENT.replace("teacher.yaml", "none.yaml"), "none.yaml: cannot be read"),
+        (STUDENT.replace("cutmixpick_s", "cutmax"), "unknown augmentation 'cutmax'"),
+        (TEACHER.replace("0.05", "1").replace("epochs: 2", "learning_rate: 1.0e+30"), "not finite"),
+        ("kind: &a [*a]", "nested at most 50 deep"),
+    ],
+)
+def test_mistakes_are_one_line_each(content: str, message: str, folder: Path) -> None:
+    path = folder / "wrong.yaml"
+    path.write_text(content)
+    code, output, error = trainer(folder, path, "--output", "wrong")
+    assert code == 2
+    assert message in error
+    assert "Traceback" not in error
+    assert output == ""

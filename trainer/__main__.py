@@ -1,0 +1,48 @@
+"""`python -m trainer TRIAL.yaml`: one trial, without Ray."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.problems import UserError
+
+DONE, BAD_INPUT, STOPPED = 0, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    from trainer.alone import run_alone
+
+    try:
+        result = run_alone(
+            options.trial, options.output, options.weights, options.data, options.threads
+        )
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command goes on from the last checkpoint\n")
+        return STOPPED
+    sys.stdout.write(f"{result}\n")
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer",
+        description="Run one trial without Ray: train, show progress, write result and weights.",
+        epilog="example: python -m trainer student.yaml --output runs",
+    )
+    add = parser.add_argument
+    add("trial", type=Path, help="a trial (YAML), short or as a sweep left it in its store")
+    add("--output", type=Path, default=Path("trials"), help="folder for results (default: trials)")
+    add("--weights", type=Path, help="folder with the weights it depends on (default: OUTPUT)")
+    add("--data", type=Path, default=Path("data"), help="folder of data sets (default: data)")
+    add("--threads", type=int, default=1, help="CPU threads; bits depend on it (default: 1)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""One trial run by hand: its folder, its progress, its result."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from trainer.checkpoint import CheckpointError, CheckpointFolder
+from trainer.datasets.dataset import load_dataset
+from trainer.datasets.errors import DataError
+from trainer.device import device_name, prepare_device
+from trainer.keeper import Command, FolderKeeper, Row
+from trainer.keeper import Progress as GroupProgress
+from trainer.learners import DivergedError
+from trainer.lockstep import run_group
+from trainer.problems import UserError
+from trainer.trial import Trial, num_epochs, steps_per_epoch
+from trainer.trial_file import read_trial
+from trainer.trial_log import TrialLog, described, repeat_command
+
+
+def run_alone(
+    trial_file: Path, output: Path, weights: Path | None, data_folder: Path, threads: int
+) -> Path:
+    """Run a trial to its end, from its last checkpoint, into `output/FINGERPRINT/`.
+
+    `weights` holds `FINGERPRINT/final.safetensors` of what the trial depends on; None: `output`.
+
+    Returns:
+        The path of its `result.json`.
+
+    Raises:
+        UserError: the trial, its data or the weights it needs are missing or wrong, or it diverges.
+    """
+    trial = read_trial(trial_file)
+    folder = output / trial.fingerprint
+    result = folder / "result.json"
+    if result.exists():
+        return result
+    weights = weights or output
+    for dependency in trial.depends_on:
+        if not CheckpointFolder(weights / dependency).has_weights():
+            raise UserError(
+                f"{trial_file}: needs the weights of trial {dependency[:12]}, which are not in "
+                f"{weights}; run that trial first, or name their folder with --weights"
+            )
+    log = TrialLog(folder)
+    device = prepare_device(threads, use_gpu=True)
+    try:
+        dataset = load_dataset(trial.data, data_folder)
+        command = repeat_command(log.trial_file, weights, data_folder, threads)
+        log.begin(trial, command, f"on {device_name(device)}")
+        with _bar() as bar:
+            run_group([trial], _ShownKeeper(output, weights, log, bar, trial), dataset, device)
+    except (DataError, CheckpointError, DivergedError) as error:
+        raise UserError(f"{trial_file}: {error}") from error
+    return result
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+class _ShownKeeper(FolderKeeper):
+    """Keeps a trial in a folder, logs it, and shows how far it is."""
+
+    def __init__(
+        self, folder: Path, weights: Path, log: TrialLog, bar: Progress, trial: Trial
+    ) -> None:
+        super().__init__(folder, weights_folder=weights)
+        self._log = log
+        self._bar = bar
+        self._task: TaskID = bar.add_task(
+            f"{trial.kind} {trial.fingerprint[:12]}",
+            total=num_epochs(trial) * steps_per_epoch(trial),
+        )
+
+    def after_epoch(self, trial: Trial, row: Row) -> None:
+        self._log.add_row(row)
+        if self._bar.disable:
+            self._bar.console.print(described(row), highlight=False, soft_wrap=True)
+
+    def after_step(self, progress: GroupProgress) -> Command:
+        done = (progress.epoch - 1) * progress.steps_per_epoch + progress.step
+        self._bar.update(self._task, completed=done)
+        return super().after_step(progress)

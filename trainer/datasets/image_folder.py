@@ -1,0 +1,54 @@
+"""Anybody's own images: `train/CLASS/*` and `test/CLASS/*` (or `val/CLASS/*`), of any size."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.datasets.arrays import Arrays, Half, checked
+from trainer.datasets.errors import DataError
+from trainer.datasets.images import ENDINGS, decode
+
+TEST_FOLDERS = ("test", "val")
+
+
+def read(folder: Path, image_size: int) -> Arrays:
+    """Decode all images, each cut to its centred square and resized to `image_size`, in order of name.
+
+    Raises:
+        DataError: a folder is missing or empty, an image is unreadable, or the halves' classes differ.
+    """
+    train = folder / "train"
+    test = next(
+        (folder / name for name in TEST_FOLDERS if (folder / name).is_dir()), folder / "test"
+    )
+    names = _classes(train)
+    strange = sorted(set(_classes(test)).symmetric_difference(names))
+    if strange:
+        raise DataError(
+            f"{folder}: the class {strange[0]!r} is not in both {train.name}/ and {test.name}/"
+        )
+    halves = (_half(half, names, image_size) for half in (train, test))
+    return checked(Arrays(names, *halves), folder)
+
+
+def _classes(half: Path) -> tuple[str, ...]:
+    if not half.is_dir():
+        raise DataError(f"{half}: no such folder; expected {half.name}/CLASS/IMAGE files")
+    names = tuple(sorted(entry.name for entry in half.iterdir() if entry.is_dir()))
+    if len(names) < 2:
+        raise DataError(f"{half}: {len(names)} folders of classes; two are needed at least")
+    return names
+
+
+def _half(half: Path, names: Sequence[str], image_size: int) -> Half:
+    images: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        paths = sorted(p for p in (half / name).iterdir() if p.suffix.lower() in ENDINGS)
+        if not paths:
+            raise DataError(f"{half / name}: no image in it")
+        images.extend(decode(path.read_bytes(), path, image_size) for path in paths)
+        labels.extend([label] * len(paths))
+    return Half(np.stack(images), np.asarray(labels, dtype=np.int64))

@@ -1,0 +1,109 @@
+"""One's own images, in any of the formats, and their identity: the SHA-256 of what was decoded.
+
+To know the identity, the images must be decoded. That is done once: what was decoded goes to the cache, and a
+note there tells the identity of a folder that has not changed since (same names, sizes and times).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from trainer.datasets import cifar, idx, image_folder, tiny_imagenet
+from trainer.datasets.arrays import Arrays, content_checksum
+from trainer.datasets.cache import cache_root, cached
+from trainer.datasets.errors import DataError
+from trainer.files import write_atomically
+
+PREPARATION = "1"
+"""Raised when the same files would be decoded otherwise."""
+
+
+@dataclass(frozen=True)
+class OwnImages:
+    """What a planner needs to know of a folder of images."""
+
+    checksum: str
+    num_classes: int
+    image_size: int
+    train_images: int
+    test_images: int
+
+
+def read_own(form: str, folder: Path, image_size: int | None) -> Arrays:
+    """Decode a folder of images of one's own.
+
+    Raises:
+        DataError: the folder is missing, or not in this format.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    readers: Mapping[str, Callable[[], Arrays]] = {
+        "imagefolder": lambda: image_folder.read(folder, image_size or 0),
+        "cifar10": lambda: _cifar("cifar10", folder),
+        "cifar100": lambda: _cifar("cifar100", folder),
+        "fashion_mnist": lambda: idx.read(lambda file: idx.read_file(folder, file), folder),
+        "tinyimagenet": lambda: tiny_imagenet.read(tiny_imagenet.files_of_folder(folder), folder),
+    }
+    return readers[form]()
+
+
+def _cifar(name: str, folder: Path) -> Arrays:
+    return cifar.read(cifar.LAYOUTS[name], cifar.files_of_folder(folder), folder)
+
+
+def identify(form: str, folder: Path, image_size: int | None) -> OwnImages:
+    """What a folder holds; decodes it, into the cache, unless an unchanged folder was seen before.
+
+    Raises:
+        DataError: as `read_own`.
+    """
+    note = cache_root() / "seen" / f"{_listing(form, folder, image_size)}.json"
+    if note.exists():
+        return OwnImages(**json.loads(note.read_text()))
+    arrays = read_own(form, folder, image_size)
+    checksum = content_checksum(arrays, PREPARATION)
+    cached(checksum, lambda: arrays)
+    seen = OwnImages(
+        checksum=checksum,
+        num_classes=len(arrays.class_names),
+        image_size=arrays.image_size,
+        train_images=len(arrays.train.labels),
+        test_images=len(arrays.test.labels),
+    )
+    write_atomically(note, json.dumps(asdict(seen)).encode())
+    return seen
+
+
+def open_own(checksum: str, form: str, folder: Path, image_size: int) -> Arrays:
+    """The images that were planned, from the cache of this node, or decoded again.
+
+    Raises:
+        DataError: as `read_own`, or the folder holds other images than were planned.
+    """
+
+    def build() -> Arrays:
+        arrays = read_own(form, folder, image_size)
+        found = content_checksum(arrays, PREPARATION)
+        if found != checksum:
+            raise DataError(f"{folder}: not the images that were planned: {found}, not {checksum}")
+        return arrays
+
+    return cached(checksum, build)
+
+
+def _listing(form: str, folder: Path, image_size: int | None) -> str:
+    """A fingerprint of a folder's names, sizes and times of change."""
+    digest = hashlib.sha256(json.dumps([PREPARATION, form, image_size]).encode())
+    for path, status in sorted(_files(folder)):
+        digest.update(json.dumps([path, status.st_size, status.st_mtime_ns]).encode())
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(top, name)  # noqa: PTH118
+            yield path, os.stat(path)  # noqa: PTH116

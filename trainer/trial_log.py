@@ -1,0 +1,53 @@
+"""A trial's folder: the trial itself, and a log that names the command which repeats it.
+
+FOLDER/trial.yaml    everything the trial is
+FOLDER/log.txt       when, where, what became of it, epoch by epoch
+"""
+
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from trainer.files import write_atomically
+from trainer.trial import Trial
+
+
+def repeat_command(trial_file: Path, weights: Path, data: Path, threads: int) -> str:
+    """The command that runs a trial again, alone, with equal bits on equal hardware."""
+    options = {"--weights": weights.absolute(), "--data": data.absolute(), "--threads": threads}
+    words = [word for option in options.items() for word in option]
+    command = ["python", "-m", "trainer", trial_file.absolute(), *words, "--output", "repeated"]
+    return shlex.join(map(str, command))
+
+
+class TrialLog:
+    """The log of one trial; an interrupted trial goes on in the same file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.trial_file = folder / "trial.yaml"
+        self._path = folder / "log.txt"
+
+    def begin(self, trial: Trial, command: str, circumstances: str) -> None:
+        """Write the trial's file, and say how to repeat it and where it runs."""
+        content = yaml.safe_dump(trial.model_dump(mode="json", exclude_none=True), sort_keys=False)
+        write_atomically(self.trial_file, content.encode())
+        self.add(f"{trial.kind} {trial.fingerprint}")
+        self.add(f"to repeat: {command}")
+        self.add(circumstances)
+
+    def add(self, text: str) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
+
+    def add_row(self, row: Mapping[str, float | int]) -> None:
+        """One line per epoch."""
+        self.add(described(row))
+
+
+def described(row: Mapping[str, float | int]) -> str:
+    """`epoch 3  train_loss 0.1234  test_loss ...`."""
+    return "  ".join(f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
