@@ -150,6 +150,8 @@ def _run(
     made = _plan(sweep, store, retry_failed)
     console = _stdout()
     code = DONE
+    for warning in made.warnings:
+        console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if made.missing:
         folder = data_folder or (Path(sweep.data) if sweep.data else DEFAULT_DATA)
         code = _run_missing(made, store, folder.expanduser().absolute(), cpus, gpus, console)

@@ -154,6 +154,22 @@ class Plan:
         return tuple(c.path for c in given if c is not None and c.sha256 is None)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed, but hardly meant."""
+        found: dict[str, None] = {}
+        for trial in self.trials:
+            pick = pick_of(trial.augmentation)
+            if pick is None or isinstance(trial, TeacherTrial):
+                continue
+            pool = pick.runs * trial.batch_size
+            if trial.pick_size >= pool:
+                found[
+                    f"{trial.kind} {trial.augmentation}: a pick_size of {trial.pick_size} keeps the "
+                    f"whole pool of {pick.runs} x {trial.batch_size} images: nothing is picked"
+                ] = None
+        return tuple(found)
+
+    @property
     def unknown(self) -> frozenset[str]:
         """Placeholders of fingerprints that follow from absent checkpoints."""
         found: set[str] = set()

@@ -98,7 +98,7 @@ def plan_table(plan: Plan) -> Table:
     if plan.unknown:
         absent = ", ".join(plan.absent_checkpoints)
         caption += f"\nfingerprints of {len(plan.unknown)} trials are unknown without {absent}"
-    table.caption = caption
+    table.caption = "\n".join([caption, *(f"WARNING: {w}" for w in plan.warnings)])
     return table
 
 
@@ -111,6 +111,7 @@ def _as_json(plan: Plan, running: Mapping[str, Running]) -> dict[str, Any]:
     state, unknown = states(plan, running), plan.unknown
     return {
         "absent_checkpoints": list(plan.absent_checkpoints),
+        "warnings": list(plan.warnings),
         "counts": _counts(plan, running),
         "trials": [
             _trial_as_json(t, state[t.fingerprint], plan)

@@ -28,7 +28,8 @@ def sweep(**changes: Any) -> Sweep:
 
 def add(store: Store, trial: Trial) -> None:
     """A finished trial with made-up numbers: worse and wider for earlier augmentations."""
-    rank = AUGMENTATIONS.index(trial.augmentation) if trial.augmentation else 0
+    known = trial.augmentation in AUGMENTATIONS
+    rank = AUGMENTATIONS.index(str(trial.augmentation)) if known else 0
     dependencies = {
         name: getattr(trial, name, None)
         for name in ("teacher_fingerprint", "student_fingerprint", "student_cell")

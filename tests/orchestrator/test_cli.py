@@ -10,7 +10,7 @@ import pytest
 from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
 
-COMMANDS = ("plan", "run", "resume", "status", "table", "plot")
+COMMANDS = ("plan", "run", "resume", "status", "models", "table", "plot")
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 
 
@@ -18,14 +18,14 @@ QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
     code, output = run(tmp_path, command, "--help")
     assert code == 0
-    assert f"Example: kdsweep {command} " in output
+    assert f"Example: kdsweep {command}" in output
 
 
 def test_the_options_are_a_surface(tmp_path: Path) -> None:
     """Scripts rely on these: an option may be added, not taken away."""
     _, output = run(tmp_path, "run", "--help")
-    assert {"--store", "--cpus", "--gpus"} <= set(output.replace(",", " ").split())
-    for command in ("plan", "status", "table"):
+    assert {"--store", "--data", "--cpus", "--gpus"} <= set(output.replace(",", " ").split())
+    for command in ("plan", "status", "models", "table"):
         _, output = run(tmp_path, command, "--help")
         assert "--json" in output
 
@@ -46,6 +46,16 @@ def test_the_trainer_knows_nothing_of_ray_or_the_orchestrator(module: str) -> No
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     modules = {name.split(".")[0] for name in json.loads(answer.stdout)}
     assert not modules & {"ray", "orchestrator", "analysis", "pyarrow", "pandas"}
+
+
+def test_models_are_listed_with_their_sizes(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "models")
+    assert code == 0
+    assert "resnet8x4" in output
+    assert "1,233,540" in output
+    assert "177,071,104" in output
+    code, output = run(tmp_path, "models", "--json")
+    assert json.loads(output)["vgg8"]["multiply_adds"] == 96_192_512
 
 
 def test_a_plan_needs_no_store(tmp_path: Path) -> None:

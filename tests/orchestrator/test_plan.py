@@ -237,3 +237,13 @@ def test_images_of_one_s_own_are_planned_by_their_content(
         expand(sweep(dataset=moved | {"train_images": 2}))
     with pytest.raises(UserError, match="no such folder"):
         expand(sweep(dataset=choice))
+
+
+def test_a_pick_that_picks_nothing_is_warned_of(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    assert make_plan(sweep(), store, retry_failed=False).warnings == ()
+    small = sweep(student={"batch_size": 32})
+    assert make_plan(small, store, retry_failed=False).warnings == (
+        "student cutmixpick_s: a pick_size of 64 keeps the whole pool of 2 x 32 images: nothing is picked",
+        "student cutmixpick_t: a pick_size of 64 keeps the whole pool of 2 x 32 images: nothing is picked",
+    )

@@ -1,0 +1,46 @@
+"""The documents: every link leads somewhere, every shown sweep is valid."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.sweep import Sweep
+from tests.orchestrator.commands import run
+
+TOP = Path(__file__).parent.parent
+DOCUMENTS = sorted([*TOP.glob("*.md"), *TOP.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def blocks(language: str) -> list[str]:
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_readme_s_sweep_is_valid() -> None:
+    whole = [c for c in map(yaml.safe_load, blocks("yaml")) if "pairs" in c]
+    assert whole
+    for content in whole:
+        Sweep.model_validate(content)
+
+
+def test_every_shown_command_exists(tmp_path: Path) -> None:
+    shown = {m for block in blocks("bash") for m in re.findall(r"kdsweep ([a-z-]+)", block)}
+    assert {"plan", "run", "resume", "status", "table", "plot"} <= shown
+    for command in sorted(shown):
+        code, output = run(tmp_path, command, "--help")
+        assert code == 0, output
+
+
+def test_every_module_says_what_it_is() -> None:
+    for folder in ("trainer", "orchestrator", "analysis"):
+        for path in (TOP / folder).rglob("*.py"):
+            assert path.read_text().startswith('"""'), path
