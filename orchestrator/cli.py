@@ -231,6 +231,14 @@ def status(sweep: SweepFile, store: StoreOption = None, as_json: Json = False) -
             _stdout().print(part)
 
 
+@app.command(epilog="Example: `kdsweep schema > sweep.schema.json`")
+def schema() -> None:
+    """Print the JSON Schema of sweep files, for editors."""
+    from orchestrator.sweep_schema import sweep_schema
+
+    _print_json(sweep_schema())
+
+
 @app.command(epilog="Example: `kdsweep models`")
 def models(as_json: Json = False) -> None:
     """List the architectures, with parameters (100 classes) and multiply-adds (a 32x32 image)."""

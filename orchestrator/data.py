@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestrator.sweep import DatasetChoice
+from orchestrator.settings import DatasetChoice
 from trainer.datasets.errors import DataError
 from trainer.problems import UserError
 from trainer.trial import Data

@@ -19,8 +19,8 @@ from typing import Any
 from orchestrator.data import prepare
 from orchestrator.plan import Plan
 from orchestrator.scheduling import Capacity, Job, Scheduler
+from orchestrator.settings import AllResources
 from orchestrator.store import Store
-from orchestrator.sweep import AllResources
 from orchestrator.view import View
 from trainer.problems import UserError
 

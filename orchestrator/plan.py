@@ -7,19 +7,24 @@ What sweeps, pairs or measures have in common is one trial, because it has one f
 teacher share its T. stddev, and only cutmixpick_s, which needs a student's entropies, has one per pair.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
 from orchestrator.data import identified
+from orchestrator.settings import TeacherSettings
 from orchestrator.store import Store
-from orchestrator.sweep import Pair, Sweep
+from orchestrator.sweep import Sweep
+from orchestrator.variations import Hyperparameters, Point
 from trainer.catalog import default_learning_rate, pick_of
 from trainer.problems import UserError
 from trainer.trial import (
     Data,
+    Distillation,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
@@ -35,94 +40,129 @@ def expand(sweep: Sweep) -> list[Trial]:
     the identity, so they are read; without its checkpoint, a teacher is one whose identity is unknown.
 
     Raises:
-        UserError: images of one's own are missing or wrong, or too few for what is asked.
+        UserError: images of one's own are missing or wrong, or too few for what is asked; or nothing is
+            left to run.
     """
     trials: dict[str, Trial] = {}
     for choice in sweep.dataset:
-        for trial in _trials_on(sweep, identified(choice)):
-            trials.setdefault(trial.fingerprint, trial)
-    return list(trials.values())
+        data = identified(choice)
+        for variation in _variations(sweep):
+            for trial in _Expansion(sweep, data, variation).trials():
+                trials.setdefault(trial.fingerprint, trial)
+    if not trials:
+        raise UserError(f"{sweep.name}: no trials are left by include and exclude")
+    return sorted(trials.values(), key=_order)
 
 
-def _trials_on(sweep: Sweep, data: Data) -> Iterator[Trial]:
-    teachers = {pair.teacher: _teacher(sweep, data, pair.teacher) for pair in sweep.pairs}
-    yield from teachers.values()
-    for seed in sweep.seeds:
-        for pair in sweep.pairs:
-            teacher = teachers[pair.teacher].fingerprint
+def _order(trial: Trial) -> tuple[bool, int]:
+    """Teachers first, then seed by seed; trials of one seed stay as they are."""
+    return trial.kind != "teacher", trial.seed if trial.kind != "teacher" else 0
+
+
+def _variations(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """The settings of every combination of the grid's values; one without any where there is no grid."""
+    for values in itertools.product(*sweep.grid.values()):
+        yield dict(zip(sweep.grid, values, strict=True))
+
+
+class _Expansion:
+    """The trials of one data set under one variation of the grid."""
+
+    def __init__(self, sweep: Sweep, data: Data, variation: Mapping[str, Any]) -> None:
+        self._sweep = sweep
+        self._data = data
+        self._base = sweep.hyperparameters.with_settings(variation)
+        self._overridden: dict[tuple[int, ...], Hyperparameters] = {}
+        self._teachers: dict[str, TeacherTrial] = {}
+
+    def trials(self) -> Iterator[Trial]:
+        sweep = self._sweep
+        for seed, pair in itertools.product(sweep.seeds, sweep.pairs):
             for augmentation in sweep.augmentations:
-                pick = pick_of(augmentation)
-                picks_by_student = pick is not None and pick.needs_student
-                student = _student(sweep, data, pair, teacher, augmentation, seed)
-                if "s_test_loss" in sweep.measure or picks_by_student:
-                    yield student
-                if "t_stddev" in sweep.measure:
-                    needed = student if picks_by_student else None
-                    yield _stddev(sweep, data, pair, teacher, augmentation, seed, needed)
+                point = Point(self._data.name, pair, augmentation, seed)
+                if sweep.wants(point):
+                    yield from self._at(point)
 
+    def _hyperparameters(self, point: Point) -> Hyperparameters:
+        overrides = self._sweep.overrides
+        acting = tuple(i for i, rule in enumerate(overrides) if rule.where.matches(point))
+        if acting not in self._overridden:
+            settings = {k: v for i in acting for k, v in overrides[i].set.items()}
+            self._overridden[acting] = self._base.with_settings(settings)
+        return self._overridden[acting]
 
-def _teacher(sweep: Sweep, data: Data, architecture: str) -> TeacherTrial:
-    settings = sweep.teachers.model_dump(exclude={"learning_rate", "seed", "checkpoint"})
-    rate = sweep.teachers.learning_rate or default_learning_rate(architecture)
-    path = sweep.teachers.checkpoint_path(data.name, architecture)
-    return TeacherTrial(
-        data=data,
-        teacher=architecture,
-        seed=sweep.teachers.seed,
-        learning_rate=rate,
-        checkpoint=PublishedCheckpoint.of(path) if path else None,
-        **settings,
-    )
+    def _at(self, point: Point) -> Iterator[Trial]:
+        """What a point needs, each trial after what it depends on."""
+        hyper, measure = self._hyperparameters(point), self._sweep.measure
+        teacher = self._teacher(hyper.teachers, point.pair.teacher)
+        yield teacher
+        pick = pick_of(point.augmentation)
+        picks_by_student = pick is not None and pick.needs_student
+        student = None
+        if "s_test_loss" in measure or picks_by_student:
+            student = self._student(hyper, point, teacher)
+            yield student
+        if "t_stddev" in measure:
+            yield self._stddev(hyper, point, teacher, student if picks_by_student else None)
 
+    def _teacher(self, settings: TeacherSettings, architecture: str) -> TeacherTrial:
+        """One teacher for all the points of its architecture."""
+        if architecture not in self._teachers:
+            given = settings.model_dump(exclude={"learning_rate", "checkpoint"})
+            path = settings.checkpoint_path(self._data.name, architecture)
+            self._teachers[architecture] = TeacherTrial(
+                data=self._data,
+                teacher=architecture,
+                learning_rate=settings.learning_rate or default_learning_rate(architecture),
+                checkpoint=PublishedCheckpoint.of(path) if path else None,
+                **given,
+            )
+        return self._teachers[architecture]
 
-def _student(
-    sweep: Sweep, data: Data, pair: Pair, teacher: str, augmentation: str, seed: int
-) -> StudentTrial:
-    settings = sweep.student
-    prolonged = {
-        "epochs": settings.epochs * settings.epoch_factor,
-        "milestones": tuple(m * settings.epoch_factor for m in settings.milestones),
-    }
-    given = settings.model_dump(exclude={"learning_rate", "epoch_factor"})
-    return StudentTrial(
-        data=data,
-        teacher=pair.teacher,
-        teacher_fingerprint=teacher,
-        student=pair.student,
-        augmentation=augmentation,
-        randomness=sweep.randomness,
-        own_scheme=sweep.own_scheme(augmentation),
-        seed=seed,
-        learning_rate=settings.learning_rate or default_learning_rate(pair.student),
-        **(given | prolonged),
-    )
-
-
-def _stddev(
-    sweep: Sweep,
-    data: Data,
-    pair: Pair,
-    teacher: str,
-    augmentation: str,
-    seed: int,
-    student: StudentTrial | None,
-) -> StddevTrial:
-    try:
-        return StddevTrial(
-            data=data,
-            teacher=pair.teacher,
-            teacher_fingerprint=teacher,
-            augmentation=augmentation,
-            randomness=sweep.randomness,
-            own_scheme=sweep.own_scheme(augmentation),
-            seed=seed,
-            student=student.student if student else None,
-            student_fingerprint=student.fingerprint if student else None,
-            student_cell=student.cell if student else None,
-            **sweep.stddev.model_dump(),
+    def _student(self, hyper: Hyperparameters, point: Point, teacher: TeacherTrial) -> StudentTrial:
+        settings, architecture = hyper.student, point.pair.student
+        given = {name: getattr(settings, name) for name in Distillation.model_fields}
+        prolonged = {
+            "epochs": settings.epochs * settings.epoch_factor,
+            "milestones": tuple(m * settings.epoch_factor for m in settings.milestones),
+        }
+        return StudentTrial(
+            data=self._data,
+            teacher=point.pair.teacher,
+            teacher_fingerprint=teacher.fingerprint,
+            student=architecture,
+            augmentation=point.augmentation,
+            randomness=hyper.randomness,
+            own_scheme=self._sweep.own_scheme(point.augmentation),
+            seed=point.seed,
+            learning_rate=settings.learning_rate or default_learning_rate(architecture),
+            **(given | prolonged),
         )
-    except ValidationError as error:
-        raise UserError(f"{data.name}: {error.errors()[0]['msg']}") from error
+
+    def _stddev(
+        self,
+        hyper: Hyperparameters,
+        point: Point,
+        teacher: TeacherTrial,
+        student: StudentTrial | None,
+    ) -> StddevTrial:
+        settings = hyper.stddev
+        try:
+            return StddevTrial(
+                data=self._data,
+                teacher=point.pair.teacher,
+                teacher_fingerprint=teacher.fingerprint,
+                augmentation=point.augmentation,
+                randomness=hyper.randomness,
+                own_scheme=self._sweep.own_scheme(point.augmentation),
+                seed=point.seed,
+                student=student.student if student else None,
+                student_fingerprint=student.fingerprint if student else None,
+                student_cell=student.cell if student else None,
+                **{name: getattr(settings, name) for name in type(settings).model_fields},
+            )
+        except ValidationError as error:
+            raise UserError(f"{self._data.name}: {error.errors()[0]['msg']}") from error
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.costs import solo_cost
-from orchestrator.sweep import AllResources, Resources
+from orchestrator.settings import AllResources, Resources
 from trainer.trial import Trial, lockstep_key
 
 

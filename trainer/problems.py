@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -13,6 +14,7 @@ class UserError(Exception):
 class Problem:
     """One mistake in a file; lines and columns count from 1."""
 
+    path: Path
     line: int
     column: int
     key: str
@@ -20,12 +22,12 @@ class Problem:
 
 
 class FileError(UserError):
-    """All the mistakes of one file."""
+    """All the mistakes of a file, and of those that it builds on."""
 
-    def __init__(self, path: object, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
         lines = (
-            f"{path}:{p.line}:{p.column}: {p.key + ': ' if p.key else ''}{p.message}"
+            f"{p.path}:{p.line}:{p.column}: {p.key + ': ' if p.key else ''}{p.message}"
             for p in self.problems
         )
         super().__init__("\n".join(lines))

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from trainer.catalog import DATASETS, default_learning_rate
-from trainer.problems import FileError, Problem, did_you_mean
+from trainer.problems import FileError, did_you_mean
 from trainer.trial import TRIAL, Data, StudentTrial, Trial
 from trainer.yaml_source import YamlSource, read_yaml
 
@@ -41,9 +42,7 @@ def read_trial(path: Path) -> Trial:
 def _read(path: Path, depth: int) -> Trial:
     source = read_yaml(path)
     if not isinstance(source.data, dict):
-        raise FileError(
-            path, [Problem(1, 1, "", "expected the keys of a trial: kind, dataset, ...")]
-        )
+        raise FileError([source.problem((), "expected the keys of a trial: kind, dataset, ...")])
     fields = dict(source.data)
     _resolve_dependencies(source, fields, depth)
     _resolve_data(source, fields)
@@ -53,16 +52,12 @@ def _read(path: Path, depth: int) -> Trial:
     try:
         return TRIAL.validate_python(fields)
     except ValidationError as error:
-        problems = [
-            _problem(source, d["loc"][1:], f"{d['msg'].removeprefix('Value error, ')}")
-            for d in error.errors()
-        ]
-        raise FileError(path, problems) from error
+        problems = [source.problem(d["loc"][1:], _message(d)) for d in error.errors()]
+        raise FileError(problems) from error
 
 
-def _problem(source: YamlSource, loc: tuple[str | int, ...], message: str) -> Problem:
-    line, column = source.place(loc)
-    return Problem(line, column, ".".join(map(str, loc)), message)
+def _message(details: ErrorDetails) -> str:
+    return details["msg"].removeprefix("Value error, ")
 
 
 def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
@@ -71,9 +66,12 @@ def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
     name = fields.pop("dataset")
     if name not in DATASETS:
         message = f"unknown data set {name!r}{did_you_mean(str(name), DATASETS)}"
-        raise FileError(source.path, [_problem(source, ("dataset",), message)])
+        raise FileError([source.problem(("dataset",), message)])
     counts = {key: fields.pop(key, None) for key in ("train_images", "test_images")}
-    fields["data"] = Data.official(name, **counts)
+    try:
+        fields["data"] = Data.official(name, **counts)
+    except ValidationError as error:
+        raise FileError([source.problem(d["loc"], _message(d)) for d in error.errors()]) from error
 
 
 def _resolve_dependencies(source: YamlSource, fields: dict[str, Any], depth: int) -> None:
@@ -84,7 +82,7 @@ def _resolve_dependencies(source: YamlSource, fields: dict[str, Any], depth: int
         trial = _read(needed, depth - 1) if depth else None
         if trial is None or trial.kind != kind:
             message = f"{needed} is no {kind} trial"
-            raise FileError(source.path, [_problem(source, (key,), message)])
+            raise FileError([source.problem((key,), message)])
         fields.setdefault("teacher", trial.teacher)
         fields[f"{kind}_fingerprint"] = trial.fingerprint
         if isinstance(trial, StudentTrial):

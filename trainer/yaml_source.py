@@ -7,7 +7,7 @@ as it is used, so a file cannot blow up).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -21,37 +21,47 @@ PLAIN_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 KeyPath = tuple[str | int, ...]
 
 
+class Mark(NamedTuple):
+    """A place in a file; lines and columns count from 1."""
+
+    path: Path
+    line: int
+    column: int
+
+
 @dataclass(frozen=True)
 class YamlSource:
-    """`data` is plain; `marks` maps the path of each value (and key) to its line and column."""
+    """`data` is plain; `marks` maps the path of each value (and key) to where it stands."""
 
     path: Path
     data: Any
-    marks: Mapping[KeyPath, tuple[int, int]]
+    marks: Mapping[KeyPath, Mark]
 
-    def place(self, path: KeyPath) -> tuple[int, int]:
-        """The line and column of the value at `path`, or of the nearest one around it."""
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """A mistake at the value at `path`, or at the nearest one around it."""
+        key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
         while path not in self.marks and path:
             path = path[:-1]
-        return self.marks.get(path, (1, 1))
+        return Problem(*self.marks.get(path, Mark(self.path, 1, 1)), key, message)
 
 
 class _Reader:
-    def __init__(self) -> None:
-        self.marks: dict[KeyPath, tuple[int, int]] = {}
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.marks: dict[KeyPath, Mark] = {}
         self.problems: list[Problem] = []
         self._constructor = yaml.SafeLoader("")
         self._values = 0
 
     def read(self, node: yaml.Node, path: KeyPath = ()) -> Any:
         self._values += 1
-        line, column = node.start_mark.line + 1, node.start_mark.column + 1
-        self.marks.setdefault(path, (line, column))
+        place = self._mark(node)
+        self.marks.setdefault(path, place)
         if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
             limit = f"at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep, are read"
-            raise _LimitError(Problem(line, column, "", limit))
+            raise _LimitError(Problem(*place, "", limit))
         if isinstance(node, yaml.CollectionNode) and node.tag not in PLAIN_COLLECTIONS:
-            self.problems.append(Problem(line, column, "", f"the tag {node.tag} is not allowed"))
+            self.problems.append(Problem(*place, "", f"the tag {node.tag} is not allowed"))
             return None
         if isinstance(node, yaml.MappingNode):
             return dict(self._items(node, path))
@@ -60,18 +70,20 @@ class _Reader:
         try:
             return self._constructor.construct_object(node)
         except yaml.constructor.ConstructorError as error:
-            self.problems.append(Problem(line, column, "", f"{error.problem}"))
+            self.problems.append(Problem(*place, "", f"{error.problem}"))
             return None
+
+    def _mark(self, node: yaml.Node) -> Mark:
+        return Mark(self._path, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def _items(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, Any]]:
         seen: set[str] = set()
         for key_node, value_node in node.value:
-            line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
-            key = str(key_node.value)
+            key, place = str(key_node.value), self._mark(key_node)
             if key in seen:
-                self.problems.append(Problem(line, column, key, "this key stands here twice"))
+                self.problems.append(Problem(*place, key, "this key stands here twice"))
             seen.add(key)
-            self.marks[(*path, key)] = (line, column)
+            self.marks[(*path, key)] = place
             yield key, self.read(value_node, (*path, key))
 
 
@@ -97,19 +109,19 @@ def read_yaml(path: Path) -> YamlSource:
         raise UserError(f"{path}: not a text file in UTF-8") from error
     if len(raw) > MAX_BYTES:
         raise UserError(f"{path}: {len(raw)} bytes; a sweep has at most {MAX_BYTES}")
-    reader = _Reader()
+    reader = _Reader(path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = reader.read(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise FileError(path, [Problem(line, column, "", f"not YAML: {error.problem}")]) from error
+        raise FileError([Problem(path, line, column, "", f"not YAML: {error.problem}")]) from error
     except yaml.YAMLError as error:
-        raise FileError(path, [Problem(1, 1, "", f"not YAML: {error}")]) from error
+        raise FileError([Problem(path, 1, 1, "", f"not YAML: {error}")]) from error
     except (_LimitError, RecursionError) as error:
         problem = error.problem if isinstance(error, _LimitError) else None
-        raise FileError(path, [problem or Problem(1, 1, "", "nested too deep")]) from error
+        raise FileError([problem or Problem(path, 1, 1, "", "nested too deep")]) from error
     if reader.problems:
-        raise FileError(path, reader.problems)
+        raise FileError(reader.problems)
     return YamlSource(path, data, reader.marks)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from orchestrator.plan import expand
 from orchestrator.scheduling import Capacity, Job, Scheduler
-from orchestrator.sweep import AllResources, Resources, Sweep
+from orchestrator.settings import AllResources, Resources
+from orchestrator.sweep import Sweep
 from trainer.trial import Trial, lockstep_key
 
 ONE_CPU = AllResources(**dict.fromkeys(("teacher", "student", "stddev"), Resources(cpu=1, gpu=0)))
