@@ -242,11 +242,10 @@ def schema() -> None:
 @app.command(epilog="Example: `kdsweep models`")
 def models(as_json: Json = False) -> None:
     """List the architectures, with parameters (100 classes) and multiply-adds (a 32x32 image)."""
-    from orchestrator.reports import model_table
-    from trainer.catalog import MODELS
+    from orchestrator.reports import model_table, models_as_json
 
     if as_json:
-        _print_json({name: facts._asdict() for name, facts in MODELS.items()})
+        _print_json(models_as_json())
     else:
         _stdout().print(model_table())
 

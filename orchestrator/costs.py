@@ -6,7 +6,7 @@ as two forward passes. Evaluation is left out.
 
 from collections.abc import Iterable
 
-from trainer.catalog import MODELS, base_of, pick_of
+from trainer.catalog import base_of, multiply_adds, pick_of
 from trainer.trial import StudentTrial, TeacherTrial, Trial, num_epochs
 
 TRAIN = 3
@@ -15,9 +15,9 @@ TRAIN = 3
 
 def _passes(trial: Trial, architecture: str) -> float:
     """Multiply-adds to show one model every training image in every epoch."""
-    scale = (trial.data.image_size / 32) ** 2
-    images = trial.data.train_images * num_epochs(trial)
-    return MODELS[architecture].multiply_adds * scale * images
+    data = trial.data
+    per_image = multiply_adds(architecture, data.image_size, data.num_classes)
+    return float(per_image * data.train_images * num_epochs(trial))
 
 
 def _own_cost(trial: Trial) -> float:

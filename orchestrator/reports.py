@@ -11,7 +11,7 @@ from rich.text import Text
 from orchestrator.costs import solo_cost
 from orchestrator.plan import Plan
 from orchestrator.store import Running
-from trainer.catalog import MODELS, default_learning_rate
+from trainer.catalog import MODELS, default_learning_rate, multiply_adds
 from trainer.trial import TRIAL, Trial
 
 CHANCE_DEVIATIONS = 2
@@ -46,6 +46,14 @@ def states(plan: Plan, running: Mapping[str, Running]) -> dict[str, str]:
     return found
 
 
+def models_as_json() -> dict[str, dict[str, int]]:
+    """Parameters (100 classes) and multiply-adds (a 32x32 image) by name."""
+    return {
+        name: {"parameters": facts.parameters, "multiply_adds": multiply_adds(name, 32, 100)}
+        for name, facts in MODELS.items()
+    }
+
+
 def model_table() -> Table:
     """The architectures with their sizes."""
     table = Table()
@@ -54,7 +62,7 @@ def model_table() -> Table:
     table.add_column("multiply-adds", justify="right")
     table.add_column("learning rate", justify="right")
     for name, facts in MODELS.items():
-        sizes = (f"{facts.parameters:,}", f"{facts.multiply_adds:,}")
+        sizes = (f"{facts.parameters:,}", f"{multiply_adds(name, 32, 100):,}")
         table.add_row(name, *sizes, f"{default_learning_rate(name):g}")
     return table
 

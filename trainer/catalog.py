@@ -72,45 +72,79 @@ BASE_SCHEMES: tuple[str, ...] = tuple(name for name in AUGMENTATIONS if pick_of(
 
 
 class ModelFacts(NamedTuple):
-    """Of a model with 100 classes: its parameters, and the multiply-adds of one 32x32 image."""
+    """What an architecture consists of.
+
+    `parameters` are counted with 100 classes. `weights` are the weights of all convolutions by the size of
+    their output: the whole image, half of it, a quarter, ... `features` enter the last linear layer;
+    `linear_weights` are those of linear layers before it.
+    """
 
     parameters: int
-    multiply_adds: int
+    weights: tuple[int, ...]
+    features: int
+    linear_weights: int = 0
 
 
 MODELS: Mapping[str, ModelFacts] = MappingProxyType(
     {
-        "resnet8": ModelFacts(83_892, 12_507_392),
-        "resnet14": ModelFacts(181_108, 26_663_168),
-        "resnet20": ModelFacts(278_324, 40_818_944),
-        "resnet32": ModelFacts(472_756, 69_130_496),
-        "resnet44": ModelFacts(667_188, 97_442_048),
-        "resnet56": ModelFacts(861_620, 125_753_600),
-        "resnet110": ModelFacts(1_736_564, 253_155_584),
-        "resnet8x4": ModelFacts(1_233_540, 177_071_104),
-        "resnet32x4": ModelFacts(7_433_860, 1_083_040_768),
-        "wrn_16_1": ModelFacts(180_916, 26_663_168),
-        "wrn_16_2": ModelFacts(703_284, 101_118_464),
-        "wrn_28_10": ModelFacts(36_536_884, 5_243_386_368),
-        "wrn_40_1": ModelFacts(569_780, 83_286_272),
-        "wrn_40_2": ModelFacts(2_255_156, 327_610_880),
-        "vgg8": ModelFacts(3_965_028, 96_192_512),
-        "vgg8_3neurons": ModelFacts(3_915_667, 96_143_148),
-        "vgg11": ModelFacts(9_277_284, 209_438_720),
-        "vgg13": ModelFacts(9_462_180, 284_936_192),
-        "vgg13_3neurons": ModelFacts(9_412_819, 284_886_828),
-        "vgg16": ModelFacts(14_774_436, 398_182_400),
-        "vgg19": ModelFacts(20_086_692, 511_428_608),
-        "ResNet18": ModelFacts(11_220_132, 555_468_800),
-        "ResNet50": ModelFacts(23_705_252, 1_298_014_208),
-        "MobileNetV2": ModelFacts(812_836, 6_523_648),
-        "MobileNetV2_0_25": ModelFacts(364_492, 2_143_104),
-        "ShuffleV1": ModelFacts(949_258, 38_691_456),
-        "ShuffleV2": ModelFacts(1_355_528, 44_504_448),
-        "ShuffleV2_0_3": ModelFacts(235_588, 6_548_224),
+        "resnet8": ModelFacts(83_892, (5_040, 14_336, 57_344), 64),
+        "resnet14": ModelFacts(181_108, (9_648, 32_768, 131_072), 64),
+        "resnet20": ModelFacts(278_324, (14_256, 51_200, 204_800), 64),
+        "resnet32": ModelFacts(472_756, (23_472, 88_064, 352_256), 64),
+        "resnet44": ModelFacts(667_188, (32_688, 124_928, 499_712), 64),
+        "resnet56": ModelFacts(861_620, (41_904, 161_792, 647_168), 64),
+        "resnet110": ModelFacts(1_736_564, (83_376, 327_680, 1_310_720), 64),
+        "resnet8x4": ModelFacts(1_233_540, (58_208, 229_376, 917_504), 256),
+        "resnet32x4": ModelFacts(7_433_860, (353_120, 1_409_024, 5_636_096), 256),
+        "wrn_16_1": ModelFacts(180_916, (9_648, 32_768, 131_072), 64),
+        "wrn_16_2": ModelFacts(703_284, (33_200, 131_072, 524_288), 128),
+        "wrn_28_10": ModelFacts(36_536_884, (1_638_832, 6_963_200, 27_852_800), 640),
+        "wrn_40_1": ModelFacts(569_780, (28_080, 106_496, 425_984), 64),
+        "wrn_40_2": ModelFacts(2_255_156, (106_928, 425_984, 1_703_936), 128),
+        "vgg8": ModelFacts(3_965_028, (1_728, 73_728, 294_912, 1_179_648, 2_359_296), 512),
+        "vgg8_3neurons": ModelFacts(
+            3_915_667, (1_728, 73_728, 294_912, 1_179_648, 2_359_296), 3, 1_536
+        ),
+        "vgg11": ModelFacts(9_277_284, (1_728, 73_728, 884_736, 3_538_944, 4_718_592), 512),
+        "vgg13": ModelFacts(9_462_180, (38_592, 221_184, 884_736, 3_538_944, 4_718_592), 512),
+        "vgg13_3neurons": ModelFacts(
+            9_412_819, (38_592, 221_184, 884_736, 3_538_944, 4_718_592), 3, 1_536
+        ),
+        "vgg16": ModelFacts(14_774_436, (38_592, 221_184, 1_474_560, 5_898_240, 7_077_888), 512),
+        "vgg19": ModelFacts(20_086_692, (38_592, 221_184, 2_064_384, 8_257_536, 9_437_184), 512),
+        "ResNet18": ModelFacts(11_220_132, (149_184, 524_288, 2_097_152, 8_388_608), 512),
+        "ResNet50": ModelFacts(23_705_252, (247_488, 1_310_720, 7_471_104, 14_417_920), 2048),
+        "MobileNetV2": ModelFacts(812_836, (0, 5_592, 11_208, 137_376, 512_192), 1280),
+        "MobileNetV2_0_25": ModelFacts(364_492, (0, 1_812, 3_396, 37_584, 183_136), 1280),
+        "ShuffleV1": ModelFacts(949_258, (1_368, 39_594, 300_900, 487_560), 960),
+        "ShuffleV2": ModelFacts(1_355_528, (1_464, 40_700, 278_516, 916_168), 1024),
+        "ShuffleV2_0_3": ModelFacts(235_588, (552, 5_816, 35_240, 136_720), 512),
     }
 )
-"""Every architecture (MODELS.md, section 9); multiply-adds of convolutions and linear layers only."""
+"""Every architecture (MODELS.md)."""
+
+
+def multiply_adds(architecture: str, image_size: int, num_classes: int) -> int:
+    """Multiply-adds of one forward pass of one image: convolutions and linear layers only."""
+    facts = MODELS[architecture]
+    sizes = _stage_sizes(architecture, image_size)
+    convolutions = sum(w * size**2 for w, size in zip(facts.weights, sizes, strict=False))
+    return convolutions + facts.linear_weights + facts.features * num_classes
+
+
+def _stage_sizes(architecture: str, image_size: int) -> list[int]:
+    """Strided convolutions round up; vgg's pools round down, and the fourth is there at 64 pixels only."""
+    pools = architecture.startswith("vgg")
+    sizes = [image_size]
+    while len(sizes) < len(MODELS[architecture].weights):
+        size = sizes[-1]
+        sizes.append(size // 2 if pools else -(-size // 2))
+    if pools and image_size != VGG_FOURTH_POOL_SIZE:
+        sizes[4] = sizes[3]
+    return sizes
+
+
+VGG_FOURTH_POOL_SIZE = 64
 
 ARCHITECTURES: tuple[str, ...] = tuple(MODELS)
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from tests.conftest import golden
 from tests.trainer.recipes import fill_by_name, golden_input
-from trainer.catalog import ARCHITECTURES, MODELS
+from trainer.catalog import ARCHITECTURES, MODELS, multiply_adds
 from trainer.models import NAMES, build_model
 from trainer.randomness import addressed_generator
 
@@ -30,8 +30,8 @@ def test_keys_order_shapes_and_counts(name: str) -> None:
             assert shapes == reference["state_dict_100"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_multiply_adds_of_the_catalog_are_those_of_the_built_model(name: str) -> None:
+def counted(model: nn.Module, size: int) -> int:
+    """Multiply-adds of a built model's convolutions and linear layers."""
     total = 0
 
     def count(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
@@ -40,15 +40,24 @@ def test_multiply_adds_of_the_catalog_are_those_of_the_built_model(name: str) ->
         places = output[0, 0].numel() if output.ndim == 4 else 1
         total += module.weight.numel() * places
 
-    model = build_model(name, 100, 32).eval()
-    for module in model.modules():
+    for module in model.eval().modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(count)  # type: ignore[arg-type]
     with torch.no_grad():
-        model(torch.zeros(1, 3, 32, 32))
-    assert total == MODELS[name].multiply_adds == STATE_DICTS[name]["macs_32x32_100"]
-    parameters = sum(p.numel() for p in model.parameters())
-    assert parameters == MODELS[name].parameters == STATE_DICTS[name]["params_100"]
+        model(torch.zeros(1, 3, size, size))
+    return total
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_multiply_adds_are_those_of_the_built_model(name: str) -> None:
+    for size, classes in ((32, 100), (64, 200), (16, 10), (28, 10), (33, 7)):
+        built = counted(build_model(name, classes, size), size)
+        assert multiply_adds(name, size, classes) == built, size
+    reference = STATE_DICTS[name]
+    assert multiply_adds(name, 32, 100) == reference["macs_32x32_100"]
+    assert MODELS[name].parameters == reference["params_100"]
+    if "macs_64x64_200" in reference:
+        assert multiply_adds(name, 64, 200) == reference["macs_64x64_200"]
 
 
 @pytest.mark.parametrize("case", FORWARD)
