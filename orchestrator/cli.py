@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
 
     from orchestrator.plan import Plan
+    from orchestrator.status_view import Correlations
     from orchestrator.store import Store
     from orchestrator.sweep import Sweep
 
@@ -41,10 +42,12 @@ Cpus = Annotated[
 Gpus = Annotated[
     int | None, typer.Option(min=0, help="GPUs that this machine's Ray may use; all by default.")
 ]
+Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it until all is done.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 DEFAULT_STORE = Path("kdsweep-store")
 DEFAULT_DATA = Path("data")
+WATCH_EVERY_S = 2.0
 
 
 def main() -> None:
@@ -218,17 +221,79 @@ def _show_results(sweep: "Sweep", store: "Store", console: "Console") -> None:
 
 
 @app.command(epilog="Example: `kdsweep status sweeps/quickstart.yaml`")
-def status(sweep: SweepFile, store: StoreOption = None, as_json: Json = False) -> None:
-    """Show what is done, running, failed and waiting; with the reason of every failure."""
-    from orchestrator.reports import status_as_json, status_report
+def status(
+    sweep: SweepFile, store: StoreOption = None, watch: Watch = False, as_json: Json = False
+) -> None:
+    """Show what is done, running, failed and waiting, correlations so far, the reason of every failure."""
+    from orchestrator.status_view import status_as_json
 
     loaded, opened = _open(sweep, store)
-    made = _plan(loaded, opened, retry_failed=False)
     if as_json:
-        _print_json(status_as_json(made, opened.running()))
+        made = _plan(loaded, opened, retry_failed=False)
+        _print_json(status_as_json(made, opened.running(), _correlations(made, opened)))
+    elif watch:
+        _watch(loaded, opened)
     else:
-        for part in status_report(made, opened.running()):
-            _stdout().print(part)
+        _stdout().print(_status(loaded, opened))
+
+
+def _status(sweep: "Sweep", store: "Store") -> "Group":
+    from rich.console import Group
+
+    from orchestrator.status_view import status_report
+
+    made = _plan(sweep, store, retry_failed=False)
+    log_command = f"kdsweep logs --store {store.root}"
+    return Group(*status_report(made, store.running(), _correlations(made, store), log_command))
+
+
+def _watch(sweep: "Sweep", store: "Store") -> None:
+    """Show the status until interrupted, or nothing is left to run."""
+    import time
+
+    from rich.live import Live
+
+    with Live(console=_stdout(), auto_refresh=False) as live:
+        while True:
+            live.update(_status(sweep, store), refresh=True)
+            if not _plan(sweep, store, retry_failed=False).missing:
+                return
+            time.sleep(WATCH_EVERY_S)
+
+
+def _correlations(made: "Plan", store: "Store") -> "Correlations":
+    """Pearson's coefficient of each pair over the augmentations that are complete by now."""
+    import math
+
+    from analysis.points import panels
+    from orchestrator.status_view import PairCorrelation
+
+    wanted = {trial.fingerprint for trial in made.trials}
+    found = {}
+    for panel in panels(store.results(wanted)):
+        pearson = panel.correlation.pearson
+        found[panel.dataset, panel.pair] = PairCorrelation(
+            None if math.isnan(pearson) else pearson,
+            len(panel.complete),
+            len(made.sweep.augmentations),
+        )
+    return found
+
+
+@app.command(epilog="Example: `kdsweep logs 3f9a --store kdsweep-store`")
+def logs(
+    fingerprint: Annotated[str, typer.Argument(help="A trial's fingerprint, or its beginning.")],
+    store: StoreOption = None,
+) -> None:
+    """Show the log of one trial: where it ran, each epoch, and the command that repeats it."""
+    from trainer.problems import UserError
+
+    opened = _existing(store or DEFAULT_STORE)
+    found = sorted((opened.root / "trials").glob(f"{fingerprint}*/log.txt"))
+    if not fingerprint.isalnum() or len(found) != 1:
+        number = "several trials begin" if found else "no trial begins"
+        raise UserError(f"{number} with {fingerprint!r} in {opened.root}")
+    typer.echo(found[0].read_text(), nl=False)
 
 
 @app.command(epilog="Example: `kdsweep schema > sweep.schema.json`")

@@ -1,10 +1,9 @@
-"""What `plan` and `status` show: counts, and the matrix pair x augmentation."""
+"""What `plan` shows: counts by kind, and the states of trials."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import sqrt
 from typing import Any
 
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,13 +17,6 @@ CHANCE_DEVIATIONS = 2
 """A teacher within so many standard deviations of guessing is no better than chance."""
 
 STATES = ("done", "running", "missing", "failed", "blocked")
-GLYPHS = {
-    "done": ("●", "green"),
-    "running": ("◐", "yellow"),
-    "missing": ("·", "dim"),
-    "failed": ("✗", "red"),
-    "blocked": ("○", "magenta"),
-}
 
 
 def states(plan: Plan, running: Mapping[str, Running]) -> dict[str, str]:
@@ -83,7 +75,8 @@ def teacher_lines(results: Iterable[Mapping[str, Any]]) -> Iterator[Text]:
             )
 
 
-def _counts(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict[str, int]]:
+def counts_by_kind(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict[str, int]]:
+    """Number of trials by kind and state."""
     state = states(plan, running)
     kinds = {kind: dict.fromkeys(STATES, 0) for kind in ("teacher", "student", "stddev")}
     for trial in plan.trials:
@@ -98,7 +91,7 @@ def plan_table(plan: Plan) -> Table:
     for heading in ("trials", "done", "missing", "failed", "blocked", "depends on"):
         table.add_column(heading, justify="right" if heading != "depends on" else "left")
     depends_on = {"teacher": "", "student": "teacher", "stddev": "teacher, or student (picks)"}
-    for kind, counts in _counts(plan, {}).items():
+    for kind, counts in counts_by_kind(plan, {}).items():
         shown = (counts[state] for state in ("done", "missing", "failed", "blocked"))
         table.add_row(kind, str(sum(counts.values())), *map(str, shown), depends_on[kind])
     work = sum(solo_cost(trial) for trial in plan.missing)
@@ -110,17 +103,15 @@ def plan_table(plan: Plan) -> Table:
     return table
 
 
-def plan_as_json(plan: Plan) -> dict[str, Any]:
+def plan_as_json(plan: Plan, running: Mapping[str, Running] | None = None) -> dict[str, Any]:
     """The plan for scripts: counts by kind, and every trial with its state and dependencies."""
-    return {"name": plan.sweep.name, **_as_json(plan, {})}
-
-
-def _as_json(plan: Plan, running: Mapping[str, Running]) -> dict[str, Any]:
+    running = running or {}
     state, unknown = states(plan, running), plan.unknown
     return {
+        "name": plan.sweep.name,
         "absent_checkpoints": list(plan.absent_checkpoints),
         "warnings": list(plan.warnings),
-        "counts": _counts(plan, running),
+        "counts": counts_by_kind(plan, running),
         "trials": [
             _trial_as_json(t, state[t.fingerprint], plan)
             | {"is_known": t.fingerprint not in unknown}
@@ -142,72 +133,3 @@ def _trial_as_json(trial: Trial, state: str, plan: Plan) -> dict[str, Any]:
         "state": state,
         "error": plan.failed.get(trial.fingerprint),
     }
-
-
-def status_as_json(plan: Plan, running: Mapping[str, Running]) -> dict[str, Any]:
-    """The status for scripts."""
-    return {"name": plan.sweep.name, **_as_json(plan, running)}
-
-
-def status_report(plan: Plan, running: Mapping[str, Running]) -> Iterator[RenderableType]:
-    """A matrix per data set, what its glyphs mean, and every failure with its reason."""
-    state = states(plan, running)
-    for dataset in dict.fromkeys(trial.dataset for trial in plan.trials):
-        yield _matrix(plan, dataset, state)
-    yield _legend(plan, running)
-    for trial in plan.trials:
-        if state[trial.fingerprint] == "failed":
-            name = " ".join(filter(None, (trial.kind, trial.teacher, trial.student)))
-            scheme = f" {trial.augmentation}" if trial.augmentation else ""
-            error = plan.failed[trial.fingerprint]
-            text = f"{trial.fingerprint[:12]} {name}{scheme} seed {trial.seed}: {error}"
-            yield Text(text, style="red")
-
-
-def _matrix(plan: Plan, dataset: str, state: Mapping[str, str]) -> Table:
-    table = Table(title=f"{plan.sweep.name} on {dataset}", title_justify="left")
-    table.add_column("augmentation")
-    table.add_column("measure")
-    pairs = plan.sweep.pairs
-    for pair in pairs:
-        table.add_column(str(pair))
-    on_it = [trial for trial in plan.trials if trial.dataset == dataset]
-    teachers = {t.teacher: _glyphs([t], state) for t in on_it if t.kind == "teacher"}
-    table.add_row("", "teacher", *(teachers[pair.teacher] for pair in pairs), end_section=True)
-    for augmentation in plan.sweep.augmentations:
-        alike = [t for t in on_it if t.augmentation == augmentation]
-        for kind, measure in (("student", "S. test loss"), ("stddev", "T. stddev")):
-            of_kind = [t for t in alike if t.kind == kind]
-            cells = [
-                _glyphs(
-                    [
-                        t
-                        for t in of_kind
-                        if t.teacher == pair.teacher and t.student in (pair.student, None)
-                    ],
-                    state,
-                )
-                for pair in pairs
-            ]
-            name = augmentation if kind == "student" else ""
-            table.add_row(name, measure, *cells, end_section=kind == "stddev")
-    return table
-
-
-def _glyphs(trials: list[Trial], state: Mapping[str, str]) -> Text:
-    text = Text()
-    for trial in trials:
-        text.append(*GLYPHS[state[trial.fingerprint]])
-    return text
-
-
-def _legend(plan: Plan, running: Mapping[str, Running]) -> Text:
-    totals = dict.fromkeys(STATES, 0)
-    for counts in _counts(plan, running).values():
-        for name, count in counts.items():
-            totals[name] += count
-    text = Text("one glyph per seed: ")
-    for name, count in totals.items():
-        text.append(*GLYPHS[name])
-        text.append(f" {count} {name}  ")
-    return text

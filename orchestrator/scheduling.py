@@ -59,7 +59,9 @@ class Scheduler:
         capacity: Capacity,
         resources: AllResources,
         position: Callable[[Trial], Hashable],
+        limit: Callable[[Sequence[Trial]], int] = len,
     ) -> None:
+        self._limit = limit
         self._resources = resources
         self._position = position
         self._capacity = capacity
@@ -131,7 +133,7 @@ class Scheduler:
     def _take(self, key: Hashable, places: int) -> tuple[Trial, ...]:
         """A whole group, or its fair part where places would stay empty."""
         group = self._ready[key]
-        size = math.ceil(len(group) / self._parts(places)[key])
+        size = min(math.ceil(len(group) / self._parts(places)[key]), self._limit(group))
         taken, rest = group[:size], group[size:]
         if rest:
             self._ready[key] = rest

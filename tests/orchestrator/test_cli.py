@@ -10,7 +10,7 @@ import pytest
 from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
 
-COMMANDS = ("plan", "run", "resume", "status", "models", "table", "plot")
+COMMANDS = ("plan", "run", "resume", "status", "logs", "models", "schema", "table", "plot")
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 
 
