@@ -1,6 +1,6 @@
-"""A sweep's data: found, identified, and decoded before anything is trained."""
+"""A sweep's data: found and identified."""
 
-from collections.abc import Iterable
+import os
 from pathlib import Path
 
 from orchestrator.settings import DatasetChoice
@@ -19,7 +19,7 @@ def identified(choice: DatasetChoice) -> Data:
         return Data.official(choice.name, choice.train_images, choice.test_images)
     from trainer.datasets.own_images import identify
 
-    folder = Path(choice.path).expanduser().absolute()
+    folder = Path(os.path.expanduser(choice.path)).absolute()  # noqa: PTH111
     try:
         found = identify(str(choice.format), folder, choice.image_size)
     except DataError as error:
@@ -44,18 +44,3 @@ def identified(choice: DatasetChoice) -> Data:
         path=str(folder),
         **counts,
     )
-
-
-def prepare(needed: Iterable[Data], data_folder: Path) -> None:
-    """Find, verify and decode data into this node's cache, before any worker asks for them.
-
-    Raises:
-        UserError: they are missing, damaged, or not what was planned.
-    """
-    from trainer.datasets.source import open_arrays
-
-    for data in dict.fromkeys(needed):
-        try:
-            open_arrays(data, data_folder)
-        except DataError as error:
-            raise UserError(str(error)) from error

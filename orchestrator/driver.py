@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from orchestrator.data import prepare
 from orchestrator.plan import Plan
+from orchestrator.preparation import prepare
 from orchestrator.scheduling import Capacity, Job, Scheduler
 from orchestrator.settings import AllResources
 from orchestrator.store import Store
@@ -72,9 +72,7 @@ def run_plan(
         UserError: data or published checkpoints are missing or wrong, or a job asks for more than any node
             has; nothing was started.
     """
-    if plan.absent_checkpoints:
-        raise UserError("\n".join(f"{path}: no such file" for path in plan.absent_checkpoints))
-    prepare((trial.data for trial in plan.missing), data_folder)
+    prepare(plan.missing, data_folder)
     with _ray(cluster) as ray:
         resources = _decided(plan, ray)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))

@@ -83,7 +83,11 @@ class StoreKeeper:
         for trial in trials:
             log = self._log(trial)
             command = repeat_command(
-                log.trial_file, self._store.checkpoints, data_folder, columns["num_threads"]
+                log.trial_file,
+                self._store.checkpoints,
+                data_folder,
+                columns["num_threads"],
+                "cpu" if self._device == "cpu" else "cuda",
             )
             log.begin(trial, command, circumstances)
 

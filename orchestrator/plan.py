@@ -10,6 +10,7 @@ teacher share its T. stddev, and only cutmixpick_s, which needs a student's entr
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,18 +127,19 @@ class _Expansion:
             "epochs": settings.epochs * settings.epoch_factor,
             "milestones": tuple(m * settings.epoch_factor for m in settings.milestones),
         }
-        return StudentTrial(
-            data=self._data,
-            teacher=point.pair.teacher,
-            teacher_fingerprint=teacher.fingerprint,
-            student=architecture,
-            augmentation=point.augmentation,
-            randomness=hyper.randomness,
-            own_scheme=self._sweep.own_scheme(point.augmentation),
-            seed=point.seed,
-            learning_rate=settings.learning_rate or default_learning_rate(architecture),
-            **(given | prolonged),
-        )
+        with self._told():
+            return StudentTrial(
+                data=self._data,
+                teacher=point.pair.teacher,
+                teacher_fingerprint=teacher.fingerprint,
+                student=architecture,
+                augmentation=point.augmentation,
+                randomness=hyper.randomness,
+                own_scheme=self._sweep.own_scheme(point.augmentation),
+                seed=point.seed,
+                learning_rate=settings.learning_rate or default_learning_rate(architecture),
+                **(given | prolonged),
+            )
 
     def _stddev(
         self,
@@ -147,7 +149,7 @@ class _Expansion:
         student: StudentTrial | None,
     ) -> StddevTrial:
         settings = hyper.stddev
-        try:
+        with self._told():
             return StddevTrial(
                 data=self._data,
                 teacher=point.pair.teacher,
@@ -161,8 +163,17 @@ class _Expansion:
                 student_cell=student.cell if student else None,
                 **{name: getattr(settings, name) for name in type(settings).model_fields},
             )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What no trial can be is the sweep's mistake."""
+        try:
+            yield
         except ValidationError as error:
-            raise UserError(f"{self._data.name}: {error.errors()[0]['msg']}") from error
+            details = error.errors()[0]
+            key = ".".join(map(str, details["loc"]))
+            message = details["msg"].removeprefix("Value error, ")
+            raise UserError(f"{self._sweep.name}: {key + ': ' if key else ''}{message}") from error
 
 
 @dataclass(frozen=True)

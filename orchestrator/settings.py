@@ -1,17 +1,19 @@
 """The sections of a sweep file: pairs, data, schemes, hyper-parameters, resources."""
 
 import ast
+import os
 import re
 import string
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from orchestrator.mistakes import EVERY, known, mistake
+from orchestrator.mistakes import EVERY, distinct, known, mistake
 from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, DATASETS, FORMATS, pick_of
 from trainer.problems import did_you_mean
-from trainer.trial import Count, Distillation, Frozen, Name, Rate, Seed, Training
+from trainer.trial import Count, Distillation, Frozen, Name, Number, Rate, Seed, Training
 
 Kind = Literal["teacher", "student", "stddev"]
 
@@ -25,8 +27,10 @@ class Pair(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            value = f"{value.get('teacher')}/{value.get('student')}"
         if not isinstance(value, str):
-            return value
+            raise mistake(f"expected TEACHER/STUDENT, as in resnet20/resnet8, not {value!r}")
         teacher, slash, student = value.partition("/")
         if not slash:
             raise mistake(f"expected TEACHER/STUDENT, as in resnet20/resnet8, not {value!r}")
@@ -113,10 +117,12 @@ class SchemeFile(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: object) -> object:
-        if not isinstance(value, str):
+        if isinstance(value, SchemeFile):
             return value
+        if not isinstance(value, str):
+            raise mistake(f"expected the path of a Python file, not {value!r}")
         try:
-            source = Path(value).expanduser().read_text()
+            source = Path(os.path.expanduser(value)).read_text()  # noqa: PTH111
             names = _registered_names(ast.parse(source))
         except OSError as error:
             raise mistake(f"{value}: cannot be read: {error.strerror}") from error
@@ -124,6 +130,7 @@ class SchemeFile(Frozen):
             raise mistake(f"{value}: not a Python file: {error}") from error
         if not names:
             raise mistake(f'{value}: registers no scheme; expected @register("NAME")')
+        distinct(tuple(names))
         taken = [n for n in names if n in AUGMENTATIONS or pick_of(n)]
         if taken:
             raise mistake(f"{value}: {taken[0]!r} is a name of kdsweep's own")
@@ -156,6 +163,8 @@ def _checked_pattern(pattern: str) -> str:
     except ValueError as error:
         raise mistake(f"{pattern!r}: {error}") from error
     for field in fields:
+        if field in PLACEHOLDERS and f"{{{field}}}" not in pattern:
+            raise mistake(f"{pattern!r}: write {{{field}}} alone, without a format")
         if field not in PLACEHOLDERS:
             raise mistake(f"unknown placeholder {{{field}}}{did_you_mean(field, PLACEHOLDERS)}")
     return pattern
@@ -179,14 +188,15 @@ class TeacherSettings(Training):
         pattern = self.checkpoint.get(dataset, self.checkpoint.get(EVERY))
         if pattern is None:
             return None
-        return Path(pattern.format(teacher=teacher, dataset=dataset)).expanduser().absolute()
+        path = pattern.format(teacher=teacher, dataset=dataset)
+        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
 
 
 class StudentSettings(Distillation):
     """`epoch_factor` prolongs training: epochs and milestones are multiplied by it."""
 
     learning_rate: Rate | None = None
-    epoch_factor: Annotated[int, Field(ge=1, le=1000)] = 1
+    epoch_factor: Annotated[int, Field(ge=1, le=1000), Number] = 1
 
 
 class Resources(Frozen):

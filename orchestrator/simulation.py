@@ -49,6 +49,10 @@ def longest_chain(trials: Sequence[Trial]) -> float:
     return max(chain.values(), default=0.0)
 
 
+def _at_the_start(_trial: Trial) -> None:
+    """No trial of a simulation has a checkpoint."""
+
+
 def simulate(
     trials: Sequence[Trial],
     capacity: Capacity,
@@ -64,7 +68,7 @@ def simulate(
         places: how many jobs fit at once, for utilisation and bound.
         throughput: multiply-adds per second of one place.
     """
-    scheduler = Scheduler(trials, (), capacity, resources, lambda trial: None)
+    scheduler = Scheduler(trials, (), capacity, resources, _at_the_start)
     now, busy, num_jobs, work = 0.0, 0.0, 0, 0.0
     running: list[tuple[float, int, Job]] = []
     while not scheduler.is_over:

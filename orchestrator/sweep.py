@@ -58,6 +58,13 @@ def _augmentation(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _registered_once(files: tuple[SchemeFile, ...]) -> tuple[SchemeFile, ...]:
+    """Two files must not register one name."""
+    if files:
+        distinct(tuple(name for file in files for name in file.names))
+    return files
+
+
 Rules = Annotated[tuple[Where, ...], BeforeValidator(as_list)]
 
 
@@ -69,7 +76,9 @@ class Sweep(Frozen):
         tuple[DatasetChoice, ...], BeforeValidator(as_list), AfterValidator(distinct)
     ]
     pairs: Annotated[tuple[Pair, ...], AfterValidator(distinct)]
-    schemes: Annotated[tuple[SchemeFile, ...], BeforeValidator(as_list)] = ()
+    schemes: Annotated[
+        tuple[SchemeFile, ...], BeforeValidator(as_list), AfterValidator(_registered_once)
+    ] = ()
     augmentations: Annotated[
         tuple[Annotated[str, AfterValidator(_augmentation)], ...],
         BeforeValidator(_all_augmentations),

@@ -74,7 +74,8 @@ def _checked_value(key: str, value: Any) -> Any:
         return getattr(SECTIONS[section].model_validate({name: value}), name)
     except ValidationError as error:
         message = error.errors()[0]["msg"].replace("Input should be", "expected")
-        raise mistake_at(key, f"{message}, not {value!r}") from error
+        told = message if "not " in message else f"{message}, not {value!r}"
+        raise mistake_at(key, told) from error
 
 
 def _checked_axes(axes: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:

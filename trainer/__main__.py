@@ -7,21 +7,29 @@ from pathlib import Path
 
 from trainer.problems import UserError
 
-DONE, BAD_INPUT, STOPPED = 0, 2, 3
+DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = _parser().parse_args(arguments)
-    from trainer.alone import run_alone
+    from trainer.alone import TrialFailedError, run_alone
 
     try:
         result = run_alone(
-            options.trial, options.output, options.weights, options.data, options.threads
+            options.trial,
+            output=options.output,
+            weights=options.weights,
+            data_folder=options.data,
+            threads=options.threads,
+            device=options.device,
         )
-    except UserError as error:
+    except (UserError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
+    except TrialFailedError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("stopped; the same command goes on from the last checkpoint\n")
         return STOPPED
@@ -40,8 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, default=Path("trials"), help="folder for results (default: trials)")
     add("--weights", type=Path, help="folder with the weights it depends on (default: OUTPUT)")
     add("--data", type=Path, default=Path("data"), help="folder of data sets (default: data)")
-    add("--threads", type=int, default=1, help="CPU threads; bits depend on it (default: 1)")
+    add("--threads", type=_positive, default=1, help="CPU threads; bits depend on it (default: 1)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, not {text!r}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """One trial run by hand: its folder, its progress, its result."""
 
+import traceback
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +12,6 @@ from trainer.datasets.errors import DataError
 from trainer.device import device_name, prepare_device
 from trainer.keeper import Command, FolderKeeper, Row
 from trainer.keeper import Progress as GroupProgress
-from trainer.learners import DivergedError
 from trainer.lockstep import run_group
 from trainer.problems import UserError
 from trainer.trial import Trial, num_epochs, steps_per_epoch
@@ -19,18 +19,30 @@ from trainer.trial_file import read_trial
 from trainer.trial_log import TrialLog, described, repeat_command
 
 
+class TrialFailedError(Exception):
+    """A trial could not be computed; its log has the traceback."""
+
+
 def run_alone(
-    trial_file: Path, output: Path, weights: Path | None, data_folder: Path, threads: int
+    trial_file: Path,
+    *,
+    output: Path,
+    weights: Path | None,
+    data_folder: Path,
+    threads: int,
+    device: str,
 ) -> Path:
     """Run a trial to its end, from its last checkpoint, into `output/FINGERPRINT/`.
 
-    `weights` holds `FINGERPRINT/final.safetensors` of what the trial depends on; None: `output`.
+    `weights` holds `FINGERPRINT/final.safetensors` of what the trial depends on; None: `output`. `device`
+    is `cpu`, `cuda`, or `auto`: a GPU where there is one.
 
     Returns:
         The path of its `result.json`.
 
     Raises:
-        UserError: the trial, its data or the weights it needs are missing or wrong, or it diverges.
+        UserError: the trial, its data or the weights it needs are missing or wrong.
+        TrialFailedError: it diverges, or a scheme of one's own is wrong.
     """
     trial = read_trial(trial_file)
     folder = output / trial.fingerprint
@@ -45,15 +57,24 @@ def run_alone(
                 f"{weights}; run that trial first, or name their folder with --weights"
             )
     log = TrialLog(folder)
-    device = prepare_device(threads, use_gpu=True)
+    chosen = prepare_device(threads, use_gpu=device != "cpu")
+    if device == "cuda" and chosen.type != "cuda":
+        raise UserError("--device cuda: torch finds no GPU here")
     try:
         dataset = load_dataset(trial.data, data_folder)
-        command = repeat_command(log.trial_file, weights, data_folder, threads)
-        log.begin(trial, command, f"on {device_name(device)}")
-        with _bar() as bar:
-            run_group([trial], _ShownKeeper(output, weights, log, bar, trial), dataset, device)
-    except (DataError, CheckpointError, DivergedError) as error:
+    except DataError as error:
         raise UserError(f"{trial_file}: {error}") from error
+    command = repeat_command(log.trial_file, weights, data_folder, threads, chosen.type)
+    log.begin(trial, command, f"on {device_name(chosen)}")
+    try:
+        with _bar() as bar:
+            run_group([trial], _ShownKeeper(output, weights, log, bar, trial), dataset, chosen)
+    except CheckpointError as error:
+        raise UserError(f"{trial_file}: {error}") from error
+    except Exception as error:
+        log.add("".join(traceback.format_exception(error)))
+        reason = f"{type(error).__name__}: {error}"
+        raise TrialFailedError(f"{trial_file}: {reason}; the traceback is in {log.path}") from error
     return result
 
 

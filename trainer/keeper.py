@@ -5,6 +5,7 @@ store, `FolderKeeper` to a plain folder.
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,11 @@ class Keeper(Protocol):
         """Called after every step; must be quick."""
 
 
+def _without_nan(row: Row) -> dict[str, float | int | None]:
+    """JSON has no NaN: what is undefined is null."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+
+
 class FolderKeeper:
     """Keeps trials under one folder: `FINGERPRINT/` with checkpoint, final weights and `result.json`.
 
@@ -110,8 +116,8 @@ class FolderKeeper:
         folder = self._of(trial.fingerprint)
         folder.keep(result.weights)
         content: dict[str, Any] = {"trial": trial.model_dump(mode="json")}
-        content["metrics"] = dict(result.metrics)
-        content["curve"] = [dict(row) for row in result.curve]
+        content["metrics"] = _without_nan(result.metrics)
+        content["curve"] = [_without_nan(row) for row in result.curve]
         path = self._folder / trial.fingerprint / "result.json"
         write_atomically(path, json.dumps(content, indent=1).encode())
         folder.drop_checkpoints()

@@ -36,6 +36,7 @@ from trainer.learners import (
 from trainer.published import read_published
 from trainer.randomness import addressed_generator
 from trainer.trial import (
+    SEMANTICS,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
@@ -71,6 +72,12 @@ def run_group(
         ValueError: the trials do not belong together.
         CheckpointError: the weights of a dependency are missing or damaged.
     """
+    for trial in trials:
+        if trial.semantics != SEMANTICS[trial.kind]:
+            raise ValueError(
+                f"{trial.kind} trials of semantics {trial.semantics} are computed by another version of "
+                f"kdsweep; this one computes {SEMANTICS[trial.kind]}"
+            )
     if len({lockstep_key(trial) for trial in trials}) != 1:
         raise ValueError("these trials cannot share a group: their lockstep keys differ")
     first, dataset = trials[0], dataset.to(device)
@@ -143,10 +150,14 @@ class _Group:
     def run(self, start: Position, trials: Sequence[tuple[Checkpoint | None, Trial]]) -> None:
         """Run trials that all stand at `start` until none is left or the keeper says stop."""
         for checkpoint, trial in trials:
-            member = self._member(trial)
-            if checkpoint is not None:
-                member.restore(checkpoint)
-            self._members[trial] = member
+            try:
+                member = self._member(trial)
+                if checkpoint is not None:
+                    member.restore(checkpoint)
+            except Exception as error:  # noqa: BLE001
+                self._drop(trial, error)
+            else:
+                self._members[trial] = member
         epoch, step = start.epoch, start.step
         while self._members and not self.stopped:
             self._run_epoch(epoch, step)
@@ -187,8 +198,11 @@ class _Group:
                 act(member)
             except Exception as error:  # noqa: BLE001
                 del self._members[trial]
-                self.failed.append(trial.fingerprint)
-                self._keeper.fail(trial, error)
+                self._drop(trial, error)
+
+    def _drop(self, trial: Trial, error: Exception) -> None:
+        self.failed.append(trial.fingerprint)
+        self._keeper.fail(trial, error)
 
     def _end_epoch(self, epoch: int) -> None:
         self._each(operator.methodcaller("end_epoch", epoch))

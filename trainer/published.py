@@ -6,6 +6,7 @@ tensors and plain values (`weights_only=True`).
 """
 
 import hashlib
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +23,9 @@ from trainer.models import build_model
 
 WRAPPERS = ("model", "state_dict", "net")
 PREFIX = "module."
+_SCALAR = np.float64(0).__reduce__()[0]
 HARMLESS: list[Any] = [
-    np.float64(0).__reduce__()[0],
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     np.dtype,
     np.dtypes.Float64DType,
     np.dtypes.Float32DType,
@@ -61,10 +63,11 @@ def _content(path: Path, raw: bytes) -> Any:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(HARMLESS):
             warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles raise almost anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path}: not a checkpoint of tensors: {reason}") from error
+        raise CheckpointError(
+            f"{path}: not a checkpoint of tensors and plain values ({type(error).__name__})"
+        ) from error
 
 
 def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:

@@ -23,7 +23,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic_core import PydanticCustomError
 
 from trainer.catalog import ARCHITECTURES, BASE_SCHEMES, DATASETS, FORMATS, base_of, pick_of
 
@@ -31,9 +32,22 @@ Architecture = Literal[ARCHITECTURES]  # type: ignore[valid-type]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Count = Annotated[int, Field(ge=1, le=2**31)]
-Rate = Annotated[float, Field(gt=0)]
+
+
+def _number(value: object) -> object:
+    """YAML's yes and '32' are no numbers."""
+    if isinstance(value, bool | str):
+        raise PydanticCustomError(
+            "mistake", "expected a number, not {value}", {"value": repr(value)}
+        )
+    return value
+
+
+Number = BeforeValidator(_number)
+Seed = Annotated[int, Field(ge=0, lt=2**63), Number]
+Count = Annotated[int, Field(ge=1, le=2**31), Number]
+Rate = Annotated[float, Field(gt=0), Number]
+Weight = Annotated[float, Field(ge=0), Number]
 Precision = Literal["fp32"]
 Randomness = Literal["batch", "sample"]
 """Whether a scheme decides once for all images of a batch, as the paper's code does, or for each image."""
@@ -144,10 +158,10 @@ class Training(Frozen):
 
     epochs: Count = 240
     batch_size: Count = 64
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    momentum: Annotated[float, Field(ge=0, lt=1), Number] = 0.9
+    weight_decay: Weight = 5e-4
     milestones: tuple[Count, ...] = (150, 180, 210)
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    decay: Annotated[float, Field(gt=0, le=1), Number] = 0.1
     precision: Precision = "fp32"
 
 
@@ -158,11 +172,11 @@ class Distillation(Training):
     + augmented_weight * KD(s(m), t(m)) ]. With an augmented_weight of 0, m is not even made.
     """
 
-    temperature: Annotated[float, Field(gt=0)] = 4.0
-    label_weight: Annotated[float, Field(ge=0)] = 0.1
-    distillation_weight: Annotated[float, Field(ge=0)] = 0.9
-    original_weight: Annotated[float, Field(ge=0)] = 1.0
-    augmented_weight: Annotated[float, Field(ge=0)] = 1.0
+    temperature: Rate = 4.0
+    label_weight: Weight = 0.1
+    distillation_weight: Weight = 0.9
+    original_weight: Weight = 1.0
+    augmented_weight: Weight = 1.0
     pick_size: Count = 64
 
 
@@ -173,13 +187,12 @@ class Measurement(Frozen):
     batch_size: Count = 64
     batches_per_window: Count = 5
     pick_size: Count = 64
-    temperature: Annotated[float, Field(gt=0)] = 4.0
+    temperature: Rate = 4.0
     """Acts only where images are picked by the divergence of student and teacher."""
     precision: Precision = "fp32"
 
 
 class _Trial(Frozen):
-    SEMANTICS: ClassVar[int]
     RECORDED_ONLY: ClassVar[frozenset[str]] = frozenset()
     """Fields that are not hashed."""
 
@@ -194,7 +207,7 @@ class _Trial(Frozen):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that is hashed, as a JSON value."""
-        return {**self._acting_fields(), "semantics": self.SEMANTICS}
+        return self._acting_fields()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -254,14 +267,18 @@ class _AugmentedTrial(_Trial):
         return kept | ({"own_scheme": self.own_scheme.sha256} if self.own_scheme else {})
 
 
+SEMANTICS = {"teacher": 1, "student": 1, "stddev": 1}
+"""What a trial of each kind computes, by number. Trials of other numbers are read, but not run."""
+
+
 class TeacherTrial(_Trial, Training):
     """A teacher: trained by cross-entropy, or, with a `checkpoint`, published and only evaluated.
 
     Of a published teacher neither seed nor hyper-parameters are hashed.
     """
 
-    SEMANTICS: ClassVar[int] = 1
     kind: Literal["teacher"] = "teacher"
+    semantics: Count = SEMANTICS["teacher"]
     learning_rate: Rate
     checkpoint: PublishedCheckpoint | None = None
 
@@ -280,7 +297,8 @@ class TeacherTrial(_Trial, Training):
     def _acting_fields(self) -> dict[str, Any]:
         fields = super()._acting_fields()
         if self.checkpoint is not None:
-            acting = {key: fields[key] for key in ("kind", "data", "teacher", "precision")}
+            kept = ("kind", "data", "teacher", "precision", "semantics")
+            acting = {key: fields[key] for key in kept}
             content = self.checkpoint.sha256 or {"absent": self.checkpoint.path}
             return acting | {"checkpoint": content}
         del fields["checkpoint"]
@@ -290,8 +308,8 @@ class TeacherTrial(_Trial, Training):
 class StudentTrial(_AugmentedTrial, Distillation):
     """Distil a student with one augmentation: its test loss at the last epoch is S. test loss."""
 
-    SEMANTICS: ClassVar[int] = 1
     kind: Literal["student"] = "student"
+    semantics: Count = SEMANTICS["student"]
     teacher_fingerprint: Fingerprint
     student: Architecture
     learning_rate: Rate
@@ -310,9 +328,9 @@ class StddevTrial(_AugmentedTrial, Measurement):
     Only picks that a student scores take a student: one trained with that very augmentation.
     """
 
-    SEMANTICS: ClassVar[int] = 1
     RECORDED_ONLY: ClassVar[frozenset[str]] = frozenset({"student_cell"})
     kind: Literal["stddev"] = "stddev"
+    semantics: Count = SEMANTICS["stddev"]
     teacher_fingerprint: Fingerprint
     student: Architecture | None = None
     student_fingerprint: Fingerprint | None = None

@@ -11,7 +11,8 @@ paper's default:
     seed: 0
     epochs: 3
 
-`teacher_from` and `student_from` name the files of trials that this one depends on.
+`teacher_from` and `student_from` name the files of trials that this one depends on. `dataset` may be images
+of one's own as in a sweep, `checkpoint` a published teacher's file, `scheme` a file of schemes of one's own.
 """
 
 from pathlib import Path
@@ -21,8 +22,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from trainer.catalog import DATASETS, default_learning_rate
+from trainer.datasets.errors import DataError
+from trainer.datasets.own_images import identify
 from trainer.problems import FileError, did_you_mean
-from trainer.trial import TRIAL, Data, StudentTrial, Trial
+from trainer.trial import TRIAL, Data, OwnScheme, PublishedCheckpoint, StudentTrial, Trial
 from trainer.yaml_source import YamlSource, read_yaml
 
 MAX_DEPTH = 3
@@ -46,8 +49,9 @@ def _read(path: Path, depth: int) -> Trial:
     fields = dict(source.data)
     _resolve_dependencies(source, fields, depth)
     _resolve_data(source, fields)
+    _resolve_files(source, fields)
     role = "student" if fields.get("kind") == "student" else "teacher"
-    if fields.get("kind") in {"teacher", "student"} and isinstance(fields.get(role), str):
+    if fields.get("kind") in ("teacher", "student") and isinstance(fields.get(role), str):
         fields.setdefault("learning_rate", default_learning_rate(fields[role]))
     try:
         return TRIAL.validate_python(fields)
@@ -61,17 +65,62 @@ def _message(details: ErrorDetails) -> str:
 
 
 def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
+    """`dataset` by name, or one's own as a sweep has it, with `train_images` and `test_images`."""
     if "dataset" not in fields:
         return
-    name = fields.pop("dataset")
-    if name not in DATASETS:
-        message = f"unknown data set {name!r}{did_you_mean(str(name), DATASETS)}"
-        raise FileError([source.problem(("dataset",), message)])
+    dataset = fields.pop("dataset")
     counts = {key: fields.pop(key, None) for key in ("train_images", "test_images")}
     try:
-        fields["data"] = Data.official(name, **counts)
+        if isinstance(dataset, dict):
+            fields["data"] = _own_data(**dataset, **counts)
+        elif isinstance(dataset, str) and dataset in DATASETS:
+            fields["data"] = Data.official(dataset, **counts)
+        else:
+            message = f"unknown data set {dataset!r}{did_you_mean(str(dataset), DATASETS)}"
+            raise FileError([source.problem(("dataset",), message)])
     except ValidationError as error:
         raise FileError([source.problem(d["loc"], _message(d)) for d in error.errors()]) from error
+    except (TypeError, DataError) as error:
+        message = str(error).removeprefix("_own_data() ")
+        raise FileError([source.problem(("dataset",), message)]) from error
+
+
+def _own_data(
+    name: str,
+    format: str,  # noqa: A002
+    path: str,
+    image_size: int | None = None,
+    train_images: int | None = None,
+    test_images: int | None = None,
+) -> Data:
+    folder = Path(path).absolute()
+    found = identify(format, folder, image_size)
+    return Data(
+        name=name,
+        format=format,
+        path=str(folder),
+        checksum=found.checksum,
+        num_classes=found.num_classes,
+        image_size=found.image_size,
+        train_images=train_images or found.train_images,
+        test_images=test_images or found.test_images,
+    )
+
+
+def _resolve_files(source: YamlSource, fields: dict[str, Any]) -> None:
+    """`checkpoint: FILE` is a published teacher, `scheme: FILE` registers a scheme of one's own."""
+    checkpoint, scheme = fields.get("checkpoint"), fields.pop("scheme", None)
+    if isinstance(checkpoint, str):
+        published = PublishedCheckpoint.of(Path(checkpoint).absolute())
+        if published.sha256 is None:
+            raise FileError([source.problem(("checkpoint",), f"{checkpoint}: no such file")])
+        fields["checkpoint"] = published
+    if scheme is not None:
+        try:
+            fields["own_scheme"] = OwnScheme(path=scheme, source=Path(scheme).read_text())
+        except (OSError, TypeError, ValueError) as error:
+            message = f"{scheme}: cannot be read: {error}"
+            raise FileError([source.problem(("scheme",), message)]) from error
 
 
 def _resolve_dependencies(source: YamlSource, fields: dict[str, Any], depth: int) -> None:

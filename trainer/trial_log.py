@@ -15,9 +15,14 @@ from trainer.files import write_atomically
 from trainer.trial import Trial
 
 
-def repeat_command(trial_file: Path, weights: Path, data: Path, threads: int) -> str:
+def repeat_command(trial_file: Path, weights: Path, data: Path, threads: int, device: str) -> str:
     """The command that runs a trial again, alone, with equal bits on equal hardware."""
-    options = {"--weights": weights.absolute(), "--data": data.absolute(), "--threads": threads}
+    options: dict[str, object] = {
+        "--weights": weights.absolute(),
+        "--data": data.absolute(),
+        "--threads": threads,
+    }
+    options["--device"] = device
     words = [word for option in options.items() for word in option]
     command = ["python", "-m", "trainer", trial_file.absolute(), *words, "--output", "repeated"]
     return shlex.join(map(str, command))
@@ -28,7 +33,7 @@ class TrialLog:
 
     def __init__(self, folder: Path) -> None:
         self.trial_file = folder / "trial.yaml"
-        self._path = folder / "log.txt"
+        self.path = folder / "log.txt"
 
     def begin(self, trial: Trial, command: str, circumstances: str) -> None:
         """Write the trial's file, and say how to repeat it and where it runs."""
@@ -39,8 +44,8 @@ class TrialLog:
         self.add(circumstances)
 
     def add(self, text: str) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
 
     def add_row(self, row: Mapping[str, float | int]) -> None:

@@ -71,7 +71,9 @@ class _Reader:
             return self._constructor.construct_object(node)
         except yaml.constructor.ConstructorError as error:
             self.problems.append(Problem(*place, "", f"{error.problem}"))
-            return None
+        except (ValueError, OverflowError) as error:
+            self.problems.append(Problem(*place, "", f"{node.value!r}: {error}"))
+        return None
 
     def _mark(self, node: yaml.Node) -> Mark:
         return Mark(self._path, node.start_mark.line + 1, node.start_mark.column + 1)

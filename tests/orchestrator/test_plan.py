@@ -247,3 +247,8 @@ def test_a_pick_that_picks_nothing_is_warned_of(tmp_path: Path) -> None:
         "student cutmixpick_s: a pick_size of 64 keeps the whole pool of 2 x 32 images: nothing is picked",
         "student cutmixpick_t: a pick_size of 64 keeps the whole pool of 2 x 32 images: nothing is picked",
     )
+
+
+def test_what_no_trial_can_be_is_the_sweep_s_mistake() -> None:
+    with pytest.raises(UserError, match=r"x: epochs: .* less than or equal to 2147483648"):
+        expand(sweep(student={"epochs": 2_000_000_000, "epoch_factor": 1000}))

@@ -67,6 +67,12 @@ def test_a_folder_in_cifar_100_s_format_through_the_whole_path(home: Path, tmp_p
     assert "fingerprints of 9 trials are unknown" in output
     assert not store.root.exists()
 
+    torch.save({"model": build_model("resnet14", 4, 32).state_dict()}, checkpoint)
+    code, output = run(home, "run", sweep, "--store", store.root)
+    assert (code, len(output.strip().splitlines())) == (2, 1)
+    assert f"{checkpoint}: not the weights of resnet8: it has" in output
+    assert not store.root.exists()
+
     constant = build_model("resnet8", 4, 32)
     torch.nn.init.zeros_(constant.get_parameter("fc.weight"))
     torch.save({"epoch": 240, "model": constant.state_dict()}, checkpoint)
@@ -140,3 +146,17 @@ def test_randomness_per_image_runs_beside_the_paper_s_without_mixing(
     assert [len(panel["points"]) for panel in panels] == [3, 3]
     assert panels[0]["points"][0] == panels[1]["points"][0]
     assert panels[0]["points"][1] != panels[1]["points"][1]
+
+
+def test_a_scheme_of_one_s_own_that_raises_starts_nothing(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from trainer.augmentations.own import register\n"
+        '@register("mine")\ndef mine(images, rng):\n    return images / undefined\n'
+    )
+    sweep = write_sweep(
+        tmp_path, schemes=str(tmp_path / "mine.py"), augmentations=["identity", "mine"]
+    )
+    code, output = run(home, "run", sweep, "--store", tmp_path / "store")
+    assert (code, len(output.strip().splitlines())) == (2, 1)
+    assert "mine.py: mine: NameError: name 'undefined' is not defined" in output
+    assert not (tmp_path / "store").exists()

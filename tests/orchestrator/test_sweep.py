@@ -58,6 +58,14 @@ def problems(path: Path) -> list[str]:
         ("resources: {student: {gpu: 2}}", "expected less than or equal to 1, not 2"),
         ("measure: [loss]", "'loss' is unknown; expected 's_test_loss' or 't_stddev'"),
         ("stddev: {epochs: 1, batches_per_window: 94}", "T. stddev needs 2 windows or more"),
+        ("student: {epochs: yes}", "student.epochs: expected a number, not True"),
+        ("student: {epochs: '3'}", "student.epochs: expected a number, not '3'"),
+        ("pairs: [{teacher: resnet8, student: nope}]", "unknown model 'nope'"),
+        ("pairs: [3]", "expected TEACHER/STUDENT, as in resnet20/resnet8, not 3"),
+        ("schemes: [{path: x, source: y, names: [z]}]", "expected the path of a Python file"),
+        ("schemes: ~nosuchuser/x.py", "cannot be read"),
+        ("teachers: {checkpoint: '/x/{teacher:d}'}", "write {teacher} alone, without a format"),
+        ("name: 2024-13-01", "month must be in 1..12"),
         ("augmentations: [cutmixpick2_t]", "'cutmixpick2_t' is written 'cutmixpick_t'"),
         ("augmentations: [cutmaxpick_t]", "unknown augmentation 'cutmax'; did you mean 'cutmix'?"),
         ("randomness: image", "'image' is unknown; expected 'batch' or 'sample'"),
@@ -99,6 +107,7 @@ def test_each_mistake_is_named_with_its_place(line: str, expected: str, tmp_path
         ("x = 1", 'registers no scheme; expected @register("NAME")'),
         ('@register("cutmix")\ndef f(): ...', "'cutmix' is a name of kdsweep's own"),
         ('@register("mypick_t")\ndef f(): ...', "'mypick_t' is a name of kdsweep's own"),
+        ('@register("a")\n@register("a")\ndef f(): ...', "a stands here twice"),
         ('@register("a b")\ndef f(): ...', "'a b': expected letters"),
     ],
 )
@@ -169,3 +178,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "unused")
     with pytest.raises(UserError, match="cannot be read"):
         load_sweep(tmp_path)
+
+
+def test_two_files_cannot_register_one_name(tmp_path: Path) -> None:
+    files = [tmp_path / "one.py", tmp_path / "two.py"]
+    for file in files:
+        file.write_text('@register("mine")\ndef f(): ...')
+    (line,) = problems(write_sweep(tmp_path, schemes=list(map(str, files))))
+    assert "schemes: mine stands here twice" in line

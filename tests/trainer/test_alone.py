@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from tests.trainer import data_files
 from tests.trainer.keepers import assert_equal_results
+from trainer.models import build_model
 from trainer.trial_file import read_trial
 
 TEACHER = """
@@ -116,7 +119,12 @@ def test_a_finished_trial_is_not_run_again(folder: Path) -> None:
         ("[1, 2]", ":1:1: expected the keys of a trial"),
         (STUDENT.replace("teacher.yaml", "none.yaml"), "none.yaml: cannot be read"),
         (STUDENT.replace("cutmixpick_s", "cutmax"), "unknown augmentation 'cutmax'"),
-        (TEACHER.replace("0.05", "1").replace("epochs: 2", "learning_rate: 1.0e+30"), "not finite"),
+        (TEACHER.replace("kind: teacher", "kind: [teacher]"), "kind"),
+        (TEACHER.replace("fashion_mini", "[x]"), "unknown data set ['x']"),
+        (TEACHER.replace("fashion_mini", "{name: x}"), "missing 2 required positional arguments"),
+        (TEACHER.replace("epochs: 2", "epochs: yes"), "expected a number, not True"),
+        (TEACHER + "checkpoint: none.pth\n", "none.pth: no such file"),
+        (STUDENT + "scheme: none.py\n", "none.py: cannot be read"),
         ("kind: &a [*a]", "nested at most 50 deep"),
     ],
 )
@@ -128,3 +136,51 @@ def test_mistakes_are_one_line_each(content: str, message: str, folder: Path) ->
     assert message in error
     assert "Traceback" not in error
     assert output == ""
+
+
+def test_a_trial_that_cannot_be_computed_is_exit_code_1(folder: Path) -> None:
+    """It diverges; the traceback is in its log."""
+    path = folder / "diverging.yaml"
+    path.write_text(TEACHER + "learning_rate: 1.0e+30\n")
+    code, _, error = trainer(folder, path, "--output", "diverged")
+    assert code == 1
+    assert "DivergedError: the loss is not finite after epoch 1" in error
+    assert len(error.strip().splitlines()) == 1
+    log = folder / "diverged" / read_trial(path).fingerprint / "log.txt"
+    assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--threads", "0"), "expected a number from 1"),
+        (("--output", "teacher.yaml/x"), "Not a directory"),
+        (("--device", "tpu"), "invalid choice"),
+    ],
+)
+def test_wrong_options(options: tuple[str, ...], message: str, folder: Path) -> None:
+    code, _, error = trainer(folder, "teacher.yaml", *options)
+    assert code == 2
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_own_images_schemes_and_published_teachers_by_hand(folder: Path) -> None:
+    images = data_files.write_image_folder(folder / "images")
+    torch.save({"model": build_model("resnet8", 3, 16).state_dict()}, folder / "teacher.pth")
+    data = f"{{name: mine, format: imagefolder, path: {images}, image_size: 16}}"
+    (folder / "published.yaml").write_text(
+        f"kind: teacher\ndataset: {data}\nteacher: resnet8\nseed: 0\ncheckpoint: teacher.pth\n"
+    )
+    (folder / "mine.py").write_text(
+        "from trainer.augmentations.own import register\n"
+        '@register("negative")\ndef negative(images, rng):\n    return -images\n'
+    )
+    (folder / "own.yaml").write_text(
+        f"kind: student\ndataset: {data}\nteacher_from: published.yaml\nstudent: resnet8\n"
+        "augmentation: negative\nscheme: mine.py\nseed: 0\nepochs: 1\nbatch_size: 8\n"
+    )
+    for name in ("published", "own"):
+        code, output, error = trainer(folder, f"{name}.yaml", "--output", "runs")
+        assert code == 0, error
+    assert json.loads((folder / output.strip()).read_text())["metrics"]["test_loss"] > 0

@@ -185,6 +185,16 @@ def test_autoaugment_applies_torchvisions_operations(
     assert torch.equal(decision.apply(batch), expected)
 
 
+def test_autoaugment_leaves_deterministic_mode_as_it_was() -> None:
+    """Equalize needs it off on CUDA; that it is off elsewhere would be silent."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        PolicyDecision(0, (0.0, 0.0), (0, 0)).apply(random_batch())
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 # The schemes, in distribution
 
 

@@ -26,7 +26,7 @@ from trainer.datasets.dataset import load_dataset, pixel_statistics
 from trainer.datasets.download import download
 from trainer.datasets.errors import DataError
 from trainer.datasets.official import ARCHIVES, read_official
-from trainer.datasets.own_images import OwnImages, identify, open_own, read_own
+from trainer.datasets.own_images import OwnImages, identify, listing, open_own, read_own
 from trainer.trial import Data
 
 
@@ -159,6 +159,8 @@ def test_missing_data_that_cannot_be_downloaded(
     assert "http" in message
     assert "(MD5 " in message
     assert str(tmp_path / "none") in message
+    with pytest.raises(DataError, match="could not be downloaded"):
+        read_official(name, tmp_path / "none")
 
 
 class Server(http.server.SimpleHTTPRequestHandler):
@@ -273,6 +275,57 @@ def test_an_unchanged_folder_is_not_decoded_again(
     assert open_own(first.checksum, "imagefolder", folder, 16).image_size == 16
 
 
+def test_a_folder_behind_a_link_is_seen_to_change(tmp_path: Path) -> None:
+    folder = data_files.write_image_folder(tmp_path / "images")
+    (folder / "train").rename(tmp_path / "big")
+    (folder / "train").symlink_to(tmp_path / "big")
+    (folder / "train" / ".#lock").symlink_to("nowhere")
+    before = identify("imagefolder", folder, 16)
+    black = np.zeros((3, 16, 16), dtype=np.uint8)
+    data_files.save_image(tmp_path / "big" / "kind 0" / "0.png", black)
+    assert identify("imagefolder", folder, 16).checksum != before.checksum
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    folder = data_files.write_image_folder(tmp_path / "images")
+    before = listing(folder)
+    (folder / "train" / "kind 0" / "circle").symlink_to(folder)
+    assert listing(folder) == before
+
+
+def test_an_unverified_folder_never_stands_for_the_verified_archive(small_official: Path) -> None:
+    folder = small_official / "tiny-imagenet-200"
+    changed = next((folder / "train").rglob("*.JPEG"))
+    data_files.save_image(changed, np.zeros((3, 64, 64), dtype=np.uint8))
+    spoilt = load_dataset(Data.official("tinyimagenet"), small_official)
+    folder.rename(small_official / "elsewhere")
+    verified = load_dataset(Data.official("tinyimagenet"), small_official)
+    assert not torch.equal(spoilt.train.images, verified.train.images)
+
+
+@pytest.mark.parametrize("place", ["cache", "image", "data"])
+def test_what_may_not_be_read_is_one_message(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file where a folder is wanted: root may read everything else."""
+    (tmp_path / "file").write_text("")
+    folder = data_files.write_image_folder(tmp_path / "images")
+    match place:
+        case "cache":
+            monkeypatch.setenv("KDSWEEP_CACHE", str(tmp_path / "file"))
+            with pytest.raises(DataError, match="file"):
+                identify("imagefolder", folder, 16)
+        case "image":
+            image = folder / "train" / "kind 0" / "0.png"
+            image.unlink()
+            image.mkdir()
+            with pytest.raises(DataError, match=r"0\.png: Is a directory"):
+                identify("imagefolder", folder, 16)
+        case "data":
+            with pytest.raises(DataError):
+                load_dataset(Data.official("cifar100"), tmp_path / "file")
+
+
 class Bomb:
     def __reduce__(self) -> Any:
         return os.system, ("touch /tmp/kdsweep-was-here",)
@@ -295,6 +348,12 @@ def spoil(folder: Path, form: str, how: str) -> None:
             data_files.write_cifar100(folder, classes=5)
             data_files.write_cifar100(folder.with_name("other"), classes=4)
             (folder.with_name("other") / "meta").rename(folder / "meta")
+        case "cifar100", "ragged":
+            content = pickle.loads((folder / "test").read_bytes(), encoding="bytes")
+            content[b"fine_labels"][0] = [1, 2]
+            (folder / "test").write_bytes(pickle.dumps(content))
+        case "cifar100", "names":
+            (folder / "meta").write_bytes(pickle.dumps({b"fine_label_names": 3}))
         case "cifar100", "empty class":
             data_files.write_cifar100(folder, classes=50, train=40, test=50)
         case "fashion_mnist", "truncated":
@@ -335,6 +394,8 @@ def spoil(folder: Path, form: str, how: str) -> None:
         ("cifar100", "missing", "test: cannot be read: No such file"),
         ("cifar100", "shape", "train: rows of 2882 bytes are no square RGB images"),
         ("cifar100", "labels", "a training image has the label 4, there are 4 classes"),
+        ("cifar100", "ragged", "test: the labels are no list of class numbers"),
+        ("cifar100", "names", "meta: fine_label_names is no list of names"),
         ("cifar100", "empty class", "the class 'class 40' has no training image"),
         ("fashion_mnist", "truncated", "train-images-idx3-ubyte.gz: damaged"),
         ("fashion_mnist", "short", "1 bytes for 20 x 28 x 28: truncated"),

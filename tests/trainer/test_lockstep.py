@@ -20,7 +20,7 @@ from trainer.datasets.dataset import Dataset
 from trainer.keeper import FolderKeeper
 from trainer.learners import DivergedError
 from trainer.lockstep import run_group
-from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial, Trial
+from trainer.trial import Data, OwnScheme, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 CPU = torch.device("cpu")
 STEPS_PER_EPOCH = 10
@@ -275,3 +275,53 @@ def test_students_of_one_seed_start_from_the_same_weights(
     first, second, third = (final_weights(tmp_path, t)["fc.weight"] for t in (*group, other))
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
+
+
+IN_PLACE = """
+from trainer.augmentations.own import register
+
+@register("black_rows")
+def black_rows(images, rng):
+    images[:, :, :4] = 0
+    return images
+"""
+
+
+def test_a_scheme_that_changes_its_images_in_place_changes_nobody_else_s(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    own = OwnScheme(path="own.py", source=IN_PLACE)
+    group = [
+        student_trial(tiny_data, "identity"),
+        student_trial(tiny_data, "black_rows", own_scheme=own),
+        student_trial(tiny_data, "cutmix"),
+    ]
+    run_fresh(tmp_path, reference, group, tiny_dataset)
+    for trial in (group[0], group[2]):
+        assert_equal_results(reference, tmp_path, trial)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    run_fresh(alone, reference, [group[1]], tiny_dataset)
+    assert_equal_results(alone, tmp_path, group[1])
+
+
+def test_a_member_without_its_student_leaves_and_the_others_go_on(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    good, bad = stddev_trial(tiny_data, "cutmix"), stddev_trial(tiny_data, "cutmixpick_s")
+    shutil.copytree(reference / good.teacher_fingerprint, tmp_path / good.teacher_fingerprint)
+    keeper = LenientKeeper(tmp_path)
+    outcome = run_group([bad, good], keeper, tiny_dataset, CPU)
+    assert outcome.finished == (good.fingerprint,)
+    assert outcome.failed == (bad.fingerprint,)
+    assert "no final weights there" in str(keeper.failures[bad.fingerprint])
+    assert_equal_results(reference, tmp_path, good)
+
+
+def test_trials_of_other_semantics_are_not_run(
+    tmp_path: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    stranger = teacher_trial(tiny_data, semantics=99)
+    assert stranger.fingerprint != teacher_trial(tiny_data).fingerprint
+    with pytest.raises(ValueError, match="semantics 99 are computed by another version"):
+        run_group([stranger], FolderKeeper(tmp_path), tiny_dataset, CPU)

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,21 @@ FILES: dict[str, Callable[[Path], object]] = {
         {k: v for k, v in weights().items() if not k.endswith("num_batches_tracked")}, p
     ),
 }
+
+
+def with_old_numpy(path: Path) -> None:
+    """As numpy 1 wrote its numbers: `numpy.core`, which numpy 2 calls `numpy._core`."""
+    torch.save(authors(weights(), best_acc=np.float64(70.1)), path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(
+                name, content.replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray")
+            )
+
+
+FILES["with_old_numpy.pth"] = with_old_numpy
 
 
 def written(name: str, folder: Path) -> tuple[Path, str]:

@@ -6,18 +6,21 @@
     def invert(images, rng):
         return -images if rng.random() < 0.5 else images
 
-The function gets `images` float32 [B, 3, S, S], cropped, flipped and normalised, and `rng`, a
+The function gets `images` float32 [B, 3, S, S], cropped, flipped and normalised, its own to change, and `rng`, a
 `numpy.random.Generator` that stands at the address of this seed, epoch and step. It returns float32
 [B', 3, S, S] and must draw from `rng` alone, so that a trial can be resumed and repeated bit for bit. The
 file's hash is part of the trial's identity, so it stands alone: what it imports of one's own is not hashed.
 """
 
+import hashlib
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from types import ModuleType
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from trainer.trial import OwnScheme
@@ -25,14 +28,14 @@ from trainer.trial import OwnScheme
 OwnFunction = Callable[[Tensor, np.random.Generator], Tensor]
 Registered = TypeVar("Registered", bound=OwnFunction)
 
-_MARK = "_kdsweep_scheme"
+_MARK = "_kdsweep_schemes"
 
 
 def register(name: str) -> Callable[[Registered], Registered]:
     """Name a function of one's own, as the sweep's `augmentations` will."""
 
     def mark(function: Registered) -> Registered:
-        setattr(function, _MARK, name)
+        setattr(function, _MARK, (*getattr(function, _MARK, ()), name))
         return function
 
     return mark
@@ -41,9 +44,11 @@ def register(name: str) -> Callable[[Registered], Registered]:
 @lru_cache
 def _functions(source: str, path: str) -> dict[str, OwnFunction]:
     """The registered functions of a file, by name. Runs the file."""
-    module = ModuleType("kdsweep_own_schemes")
+    module = ModuleType(f"kdsweep_own_{hashlib.sha256(source.encode()).hexdigest()[:16]}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module
     exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102
-    return {getattr(v, _MARK): v for v in vars(module).values() if hasattr(v, _MARK)}
+    return {name: v for v in vars(module).values() for name in getattr(v, _MARK, ())}
 
 
 def apply_own(scheme: OwnScheme, name: str, images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -55,7 +60,7 @@ def apply_own(scheme: OwnScheme, name: str, images: Tensor, rng: np.random.Gener
     functions = _functions(scheme.source, scheme.path)
     if name not in functions:
         raise ValueError(f"{scheme.path} registers no scheme {name!r}, but {list(functions)}")
-    made: object = functions[name](images, rng)
+    made: object = functions[name](images.clone(memory_format=torch.preserve_format), rng)
     if isinstance(made, Tensor) and _are_images(made, like=images):
         return made
     got = f"{made.dtype} {list(made.shape)}" if isinstance(made, Tensor) else type(made).__name__

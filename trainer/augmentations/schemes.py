@@ -142,9 +142,18 @@ class PolicyDecision:
         return cls(policy, (first, second), (first_sign, second_sign))
 
     def transform(self, images: Tensor) -> Tensor:
-        """uint8 [B, 3, S, S] -> uint8 [B, 3, S, S]."""
+        """Uint8 [B, 3, S, S] -> uint8 [B, 3, S, S].
+
+        Equalize counts bytes with `torch.histc`, which deterministic mode forbids on CUDA because floats are
+        added in any order. Counts are whole numbers far below 2^24: their float sums are exact in any order.
+        """
         policies = self.policy_set(images.shape[-1])
-        return _DecidedAutoAugment(policies, self)(images)  # type: ignore[no-any-return]
+        was_deterministic = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(False)
+        try:
+            return _DecidedAutoAugment(policies, self)(images)  # type: ignore[no-any-return]
+        finally:
+            torch.use_deterministic_algorithms(was_deterministic)
 
     def apply(self, batch: Batch) -> Tensor:
         return batch.palette.normalise(self.transform(batch.round_tripped))

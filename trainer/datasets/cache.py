@@ -19,7 +19,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from trainer.datasets.arrays import Arrays, Half, checked
-from trainer.datasets.errors import DataError
+from trainer.datasets.errors import DataError, readable
 from trainer.files import write_atomically
 
 HALVES = ("train", "test")
@@ -43,7 +43,8 @@ def cached(checksum: str, build: Callable[[], Arrays]) -> Arrays:
         DataError: what `build` raises, or there is no room for the cache.
     """
     entry = _entry(checksum)
-    entry.parent.mkdir(parents=True, exist_ok=True)
+    with readable(entry):
+        entry.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{entry}.lock"):
         found = _open(entry)
         if found is None:

@@ -72,6 +72,8 @@ def read(layout: Layout, read_file: ReadFile, where: Path) -> Arrays:
         DataError: a file is missing, damaged, or not of this format.
     """
     names = _entry(where / layout.meta, read_file(layout.meta), layout.names)
+    if not isinstance(names, list | tuple):
+        raise DataError(f"{where / layout.meta}: {layout.names.decode()} is no list of names")
     train = [_half(layout, name, read_file, where) for name in layout.train]
     arrays = Arrays(
         class_names=tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names),
@@ -97,7 +99,10 @@ def _half(layout: Layout, name: str, read_file: ReadFile, where: Path) -> Half:
 
 
 def _labels(path: Path, labels: Sequence[Any]) -> NDArray[np.int64]:
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        array = np.empty((0, 0))
     if array.ndim != 1 or array.dtype.kind not in "iu" or (array < 0).any():
         raise DataError(f"{path}: the labels are no list of class numbers")
     return array.astype(np.int64)

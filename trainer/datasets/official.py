@@ -112,6 +112,14 @@ def read_official(name: str, data_folder: Path) -> Arrays:
     return arrays
 
 
+def unverified_folder(name: str, data_folder: Path) -> Path | None:
+    """The folder that would be read without checksums, because none of its files are published."""
+    archive = ARCHIVES.get(name)
+    if archive is None or archive.members or not (data_folder / archive.folder).is_dir():
+        return None
+    return data_folder / archive.folder
+
+
 def _or_ones_own(name: str) -> str:
     return (
         f"; images of your own in this layout are named so: "
@@ -152,7 +160,7 @@ def _cifar(name: str, data_folder: Path) -> Arrays:
     def verified(read: cifar.ReadFile) -> cifar.ReadFile:
         return lambda file: _verify(read(file), archive.members[file], folder / file, name)
 
-    if folder.is_dir():
+    if all((folder / file).is_file() for file in archive.members):
         return cifar.read(layout, verified(cifar.files_of_folder(folder)), folder)
     with tarfile.open(_fetched(archive, data_folder, name)) as tar:
 
@@ -176,9 +184,10 @@ def _tiny_imagenet(data_folder: Path) -> Arrays:
 def _fashion_mnist(data_folder: Path) -> Arrays:
     folders = [data_folder / name for name in FASHION_FOLDERS]
     folder = next((f for f in folders if f.is_dir()), folders[0])
-    if not folder.is_dir():
-        for file, md5 in FASHION_MD5.items():
-            download(FASHION_URL + file, folder / file, md5)
+    for file, md5 in FASHION_MD5.items():
+        packed = folder / file
+        if not packed.exists() and not packed.with_suffix("").exists():
+            download(FASHION_URL + file, packed, md5)
 
     def verified(file: str) -> bytes:
         raw = idx.read_file(folder, file)

@@ -14,7 +14,7 @@ from pathlib import Path
 from trainer.datasets import cifar, idx, image_folder, tiny_imagenet
 from trainer.datasets.arrays import Arrays, content_checksum
 from trainer.datasets.cache import cache_root, cached
-from trainer.datasets.errors import DataError
+from trainer.datasets.errors import DataError, readable
 from trainer.files import write_atomically
 
 PREPARATION = "1"
@@ -60,12 +60,15 @@ def identify(form: str, folder: Path, image_size: int | None) -> OwnImages:
     Raises:
         DataError: as `read_own`.
     """
-    note = cache_root() / "seen" / f"{_listing(form, folder, image_size)}.json"
-    if note.exists():
-        return OwnImages(**json.loads(note.read_text()))
-    arrays = read_own(form, folder, image_size)
-    checksum = content_checksum(arrays, PREPARATION)
-    cached(checksum, lambda: arrays)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    with readable(folder):
+        note = cache_root() / "seen" / f"{listing(folder, form, image_size)}.json"
+        if note.exists():
+            return OwnImages(**json.loads(note.read_text()))
+        arrays = read_own(form, folder, image_size)
+        checksum = content_checksum(arrays, PREPARATION)
+        cached(checksum, lambda: arrays)
     seen = OwnImages(
         checksum=checksum,
         num_classes=len(arrays.class_names),
@@ -73,7 +76,8 @@ def identify(form: str, folder: Path, image_size: int | None) -> OwnImages:
         train_images=len(arrays.train.labels),
         test_images=len(arrays.test.labels),
     )
-    write_atomically(note, json.dumps(asdict(seen)).encode())
+    with readable(note):
+        write_atomically(note, json.dumps(asdict(seen)).encode())
     return seen
 
 
@@ -91,19 +95,29 @@ def open_own(checksum: str, form: str, folder: Path, image_size: int) -> Arrays:
             raise DataError(f"{folder}: not the images that were planned: {found}, not {checksum}")
         return arrays
 
-    return cached(checksum, build)
+    with readable(folder):
+        return cached(checksum, build)
 
 
-def _listing(form: str, folder: Path, image_size: int | None) -> str:
-    """A fingerprint of a folder's names, sizes and times of change."""
-    digest = hashlib.sha256(json.dumps([PREPARATION, form, image_size]).encode())
+def listing(folder: Path, *preparation: object) -> str:
+    """A fingerprint of a folder's names, sizes and times of change, and of how it is prepared."""
+    digest = hashlib.sha256(json.dumps([PREPARATION, *preparation]).encode())
     for path, status in sorted(_files(folder)):
         digest.update(json.dumps([path, status.st_size, status.st_mtime_ns]).encode())
     return digest.hexdigest()
 
 
 def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    for top, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(top, name)  # noqa: PTH118
-            yield path, os.stat(path)  # noqa: PTH116
+    """All files below a folder, through links as the readers go, but never in a circle."""
+    waiting, seen = [str(folder)], set[str]()
+    while waiting:
+        real = os.path.realpath(top := waiting.pop())
+        if real in seen:
+            continue
+        seen.add(real)
+        with os.scandir(top) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                elif entry.is_file():
+                    yield entry.path, entry.stat()

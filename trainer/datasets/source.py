@@ -5,9 +5,9 @@ from pathlib import Path
 from trainer.catalog import DATASETS
 from trainer.datasets.arrays import Arrays
 from trainer.datasets.cache import cached
-from trainer.datasets.errors import DataError
-from trainer.datasets.official import read_official
-from trainer.datasets.own_images import open_own
+from trainer.datasets.errors import DataError, readable
+from trainer.datasets.official import read_official, unverified_folder
+from trainer.datasets.own_images import listing, open_own
 from trainer.trial import Data
 
 EMBEDDED = "fashion_mini"
@@ -28,4 +28,9 @@ def open_arrays(data: Data, data_folder: Path) -> Arrays:
         )
     if data.name == EMBEDDED:
         return read_official(data.name, data_folder)
-    return cached(data.checksum, lambda: read_official(data.name, data_folder))
+    with readable(data_folder):
+        unverified = unverified_folder(data.name, data_folder)
+        name = data.checksum
+        if unverified is not None:
+            name = f"{name}-unpacked-{listing(unverified)}"
+        return cached(name, lambda: read_official(data.name, data_folder))

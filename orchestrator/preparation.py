@@ -1,0 +1,73 @@
+"""What is tried out before anything is trained: data, published teachers, schemes of one's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.problems import UserError
+from trainer.trial import Data, TeacherTrial, Trial
+
+
+def prepare(trials: Sequence[Trial], data_folder: Path) -> None:
+    """Decode data into this node's cache, read published teachers, let own schemes act on noise.
+
+    Raises:
+        UserError: something is missing, damaged, wrong, or not what was planned.
+    """
+    absent = [
+        trial.checkpoint.path
+        for trial in trials
+        if isinstance(trial, TeacherTrial) and trial.checkpoint and not trial.checkpoint.sha256
+    ]
+    if absent:
+        raise UserError("\n".join(f"{path}: no such file" for path in absent))
+    for data in {trial.data: None for trial in trials}:
+        _decode(data, data_folder)
+    for trial in trials:
+        if isinstance(trial, TeacherTrial):
+            _read_checkpoint(trial)
+    own = {(t.own_scheme, t.augmentation): t for t in trials if not isinstance(t, TeacherTrial)}
+    for trial in own.values():
+        _try_own_scheme(trial)
+
+
+def _decode(data: Data, data_folder: Path) -> None:
+    from trainer.datasets.errors import DataError
+    from trainer.datasets.source import open_arrays
+
+    try:
+        open_arrays(data, data_folder)
+    except DataError as error:
+        raise UserError(str(error)) from error
+
+
+def _read_checkpoint(trial: TeacherTrial) -> None:
+    if trial.checkpoint is None:
+        return
+    from trainer.checkpoint import CheckpointError
+    from trainer.published import read_published
+
+    path, classes = Path(trial.checkpoint.path), trial.data.num_classes
+    try:
+        read_published(path, trial.checkpoint.sha256, trial.teacher, classes)
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+
+
+def _try_own_scheme(trial: Trial) -> None:
+    if isinstance(trial, TeacherTrial) or trial.own_scheme is None:
+        return
+    import numpy as np
+    import torch
+
+    from trainer.augmentations.own import apply_own
+    from trainer.catalog import base_of
+
+    name, size = base_of(trial.augmentation), trial.data.image_size
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.standard_normal((4, 3, size, size), dtype=np.float32))
+    try:
+        apply_own(trial.own_scheme, name, noise, rng)
+    except Exception as error:  # a researcher's code may raise anything
+        raise UserError(
+            f"{trial.own_scheme.path}: {name}: {type(error).__name__}: {error}"
+        ) from error
