@@ -4,39 +4,52 @@ A *cell* is the mean over trials that differ in the seed only. A point joins a s
 the stddev cell (T. stddev) of the same teacher, told by its fingerprint, and the same augmentation;
 cutmixpick_s, whose T. stddev depends on the student, also by the student's cell.
 
-    panels(store.results()) -> one Panel per teacher, student and set of hyper-parameters
+    panels(read_rows(store)) -> one Panel per teacher, student and set of hyper-parameters
+
+Imported rows make panels of their own: nothing is averaged over where a number comes from.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from analysis.coefficients import Array
 from analysis.correlations import Correlation, correlate
-from analysis.settings import Setting, variants
+from analysis.rows import IMPORTED
+from analysis.settings import names_of, variants, with_settings
 from trainer.catalog import AUGMENTATIONS
-from trainer.trial import digest
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean, unbiased standard deviation (nan for one value) and number of a cell's values, by seed."""
+    """A cell: mean, unbiased standard deviation (nan for one value), and what it is made of, by seed.
+
+    `num_undefined` trials finished with a value that is not finite; they are left out, and counted.
+    """
 
     mean: float
     std: float
     seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    fingerprints: tuple[str, ...]
+    num_undefined: int = 0
 
     @property
     def n(self) -> int:
         return len(self.seeds)
 
+    @property
+    def address(self) -> str:
+        """What names this cell and its trials, wherever it is used."""
+        return " ".join(self.fingerprints)
+
 
 @dataclass(frozen=True)
 class Point:
-    """One augmentation of a panel; a part is None where the store has no such trial yet."""
+    """One augmentation of a panel; a part is None where the store has no such value yet."""
 
     augmentation: str
     test_loss: Mean | None
@@ -52,13 +65,15 @@ class Point:
 class Panel:
     """The points of one pair on one data set, under one setting of everything else.
 
-    `variant` tells panels of one pair apart; empty where there is only one.
+    `variant` says in which settings panels of one pair differ; empty where there is only one.
     """
 
     dataset: str
     teacher: str
     student: str
     variant: str
+    source: str
+    teacher_fingerprint: str
     points: tuple[Point, ...]
 
     @property
@@ -66,74 +81,110 @@ class Panel:
         return f"{self.teacher}/{self.student}"
 
     @property
+    def column(self) -> str:
+        """The pair, with its variant."""
+        return self.pair + (f" ({self.variant})" if self.variant else "")
+
+    @property
     def title(self) -> str:
-        return f"{self.dataset} {self.pair}" + (f" ({self.variant})" if self.variant else "")
+        return f"{self.dataset} {self.column}"
 
     @property
     def complete(self) -> tuple[Point, ...]:
         return tuple(point for point in self.points if point.is_complete)
 
+    def cells(self) -> tuple[tuple[str, Mean, Mean], ...]:
+        """Augmentation, T. stddev and S. test loss of every complete point."""
+        return tuple(
+            (p.augmentation, p.t_stddev, p.test_loss)
+            for p in self.points
+            if p.t_stddev is not None and p.test_loss is not None
+        )
+
+    def coordinates(self) -> tuple[Array, Array]:
+        """T. stddev [n] and S. test loss [n] of the complete points."""
+        cells = self.cells()
+        return np.array([x.mean for _, x, _ in cells]), np.array([y.mean for _, _, y in cells])
+
     @property
     def correlation(self) -> Correlation:
         """Over the augmentations that have both values."""
-        stddevs = [p.t_stddev.mean for p in self.complete if p.t_stddev]
-        losses = [p.test_loss.mean for p in self.complete if p.test_loss]
-        return correlate(stddevs, losses)
+        return correlate(*self.coordinates())
 
 
-def panels(results: pa.Table) -> list[Panel]:
-    """All panels of a store's result rows, sorted by data set, teacher and student."""
-    rows = results.to_pandas()
-    rows = rows[rows["kind"] != "teacher"]
-    settings = [Setting.of(trial) for trial in rows["trial"]]
-    rows = rows.assign(common=[s.common for s in settings], special=[s.special for s in settings])
+def in_order(augmentations: Iterable[str]) -> list[str]:
+    """Distinct augmentations: the paper's in its order, then others by name."""
+    there = set(augmentations)
+    return [a for a in AUGMENTATIONS if a in there] + sorted(there.difference(AUGMENTATIONS))
+
+
+def panels(rows: pd.DataFrame) -> list[Panel]:
+    """All panels of a store's rows (`analysis.rows.read_rows`), sorted by data set, teacher and student."""
+    rows = with_settings(rows[rows["kind"] != "teacher"])
     students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
     found = []
     for (dataset, teacher, student), of_pair in students.groupby(["dataset", "teacher", "student"]):
-        of_this_pair = []
-        for (fingerprint, _), of_setting in of_pair.groupby(["teacher_fingerprint", "common"]):
+        drafts, differ = [], []
+        for (fingerprint, common), of_setting in of_pair.groupby(["teacher_fingerprint", "common"]):
+            source = str(of_setting["source"].iloc[0])
             of_teacher = stddevs[stddevs["teacher_fingerprint"] == fingerprint]
-            measurements = [m for _, m in of_teacher.groupby("common")] or [of_teacher]
-            for measured in measurements:
-                for losses, values in variants(of_setting, measured):
-                    points = tuple(_points(losses, values))
-                    marks = digest(sorted([*losses["cell"], *values["cell"]]))[:8]
-                    of_this_pair.append((marks, points))
-        for marks, points in of_this_pair:
-            variant = marks if len(of_this_pair) > 1 else ""
-            found.append(Panel(str(dataset), str(teacher), str(student), variant, points))
+            measurements = list(of_teacher.groupby("common")) or [("{}", of_teacher)]
+            for measurement, measured in measurements:
+                for chosen, losses, values in variants(of_setting, measured):
+                    drafts.append(
+                        Panel(
+                            dataset=str(dataset),
+                            teacher=str(teacher),
+                            student=str(student),
+                            variant="",
+                            source=source,
+                            teacher_fingerprint=str(fingerprint),
+                            points=tuple(_points(losses, values)),
+                        )
+                    )
+                    made = {"teacher": str(fingerprint), "source": source}
+                    made |= {"student": str(common), "stddev": str(measurement)}
+                    differ.append(made | chosen)
+        found += [replace(d, variant=v) for d, v in zip(drafts, names_of(differ), strict=True)]
     return found
 
 
 def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:
-    for augmentation in ordered({*students["augmentation"], *stddevs["augmentation"]}):
+    for augmentation in in_order([*students["augmentation"], *stddevs["augmentation"]]):
         losses = students[students["augmentation"] == augmentation]
-        cells = set(losses["cell"])
         alike = stddevs[stddevs["augmentation"] == augmentation]
-        measured = alike[alike["student_cell"].isna() | alike["student_cell"].isin(cells)]
+        measured = alike[_belongs(alike, students, losses)]
         if len(losses) or len(measured):
             yield Point(
                 augmentation,
-                _mean(losses, "test_loss"),
-                _mean(losses, "test_accuracy"),
-                _mean(measured, "t_stddev"),
+                mean_of(losses, "test_loss"),
+                mean_of(losses, "test_accuracy"),
+                mean_of(measured, "t_stddev"),
             )
 
 
-def ordered(augmentations: Iterable[str]) -> list[str]:
-    """The paper's in its order, then the others by name."""
-    names = set(augmentations)
-    return [n for n in AUGMENTATIONS if n in names] + sorted(names.difference(AUGMENTATIONS))
+def _belongs(stddevs: pd.DataFrame, students: pd.DataFrame, losses: pd.DataFrame) -> "pd.Series":
+    """Which T. stddev rows are of the teacher alone, or were picked by a student of this very cell.
+
+    An imported one does not say which student it was: it belongs to all imported ones of its pair.
+    """
+    of_teacher = stddevs["student"].isna()
+    of_cell = stddevs["student_cell"].isin(set(losses["cell"]))
+    of_pair = (stddevs["source"] == IMPORTED) & stddevs["student"].isin(set(students["student"]))
+    return of_teacher | of_cell | of_pair
 
 
-def _mean(rows: pd.DataFrame, column: str) -> Mean | None:
-    if rows.empty:
+def mean_of(rows: pd.DataFrame, column: str) -> Mean | None:
+    """The cell that rows of different seeds make; None without a finite value."""
+    finite = rows[np.isfinite(rows[column].to_numpy(dtype=np.float64))].sort_values("seed")
+    if finite.empty:
         return None
-    ordered = rows.sort_values("seed")
-    values: Any = ordered[column].to_numpy(dtype=np.float64)
-    std = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-    return Mean(float(values.mean()), std, _seeds(ordered["seed"].tolist()))
-
-
-def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    return tuple(int(seed) for seed in seeds)
+    values = finite[column].to_numpy(dtype=np.float64)
+    return Mean(
+        mean=float(values.mean()),
+        std=float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+        seeds=tuple(int(seed) for seed in finite["seed"]),
+        values=tuple(map(float, values)),
+        fingerprints=tuple(map(str, finite["fingerprint"])),
+        num_undefined=len(rows) - len(finite),
+    )

@@ -1,76 +1,74 @@
-"""Tables of a store: results and correlations, for a terminal and as JSON."""
+"""Everything a store says in tables: results per group, correlations, pooled estimates; and as JSON."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
+from analysis.coefficients import NAMES
+from analysis.correlation_tables import correlation_grids, p_value
 from analysis.correlations import Correlation
-from analysis.points import Mean, Panel
-
-COEFFICIENTS = ("pearson", "spearman", "kendall")
-
-
-def panel_tables(panels: Sequence[Panel]) -> Iterator[RenderableType]:
-    """Per panel its points, augmentations in the paper's order, then its coefficients."""
-    for panel in panels:
-        table = Table(title=panel.title, title_justify="left")
-        table.add_column("augmentation")
-        for heading in ("S. test loss", "S. accuracy %", "T. stddev"):
-            table.add_column(heading, justify="right")
-        table.add_column("seeds", justify="right")
-        for point in panel.points:
-            table.add_row(
-                point.augmentation,
-                written(point.test_loss, 4),
-                written(point.test_accuracy, 2, scale=100),
-                written(point.t_stddev, 6),
-                _num_seeds(point.test_loss, point.t_stddev),
-            )
-        yield table
-        yield Text("\n".join(coefficients(panel.correlation)) + "\n")
+from analysis.evidence import Evidence, Findings
+from analysis.grid import Grid
+from analysis.points import Panel
+from analysis.result_tables import CORRELATION, METRIC_NAMES, result_grids
 
 
-def written(mean: Mean | None, digits: int, scale: float = 1.0) -> str:
-    """`1.2345 ± 0.0012`, or `missing`."""
-    if mean is None:
-        return "missing"
-    text = f"{scale * mean.mean:.{digits}f}"
-    return text if math.isnan(mean.std) else f"{text} ± {scale * mean.std:.{digits}f}"
+def table_grids(
+    panels: Sequence[Panel],
+    findings: Findings,
+    metrics: Sequence[str] = METRIC_NAMES,
+    group_by: Sequence[str] = ("dataset",),
+) -> list[Grid]:
+    """Result tables of the chosen metrics, then the correlations."""
+    grids = list(result_grids(panels, metrics, group_by))
+    if CORRELATION in metrics:
+        grids += correlation_grids(findings)
+    return grids
 
 
-def _num_seeds(losses: Mean | None, stddevs: Mean | None) -> str:
-    counts = sorted({mean.n if mean else 0 for mean in (losses, stddevs)})
-    return "/".join(map(str, counts))
-
-
-def coefficients(correlation: Correlation) -> list[str]:
-    """A line per coefficient, with its p-value in percent and n."""
+def coefficient_lines(correlation: Correlation, p: Sequence[float] | None = None) -> list[str]:
+    """A line per coefficient, with a p-value and n: those of a permutation test if given, else as printed."""
     n = correlation.n
     if math.isnan(correlation.pearson):
         return [f"no correlation yet: {n} augmentations have both values, 3 are needed"]
+    shown = p if p is not None else [getattr(correlation, f"{name}_p") for name in NAMES]
     return [
-        f"{name.capitalize():8} {getattr(correlation, name):7.4f}   "
-        f"p = {100 * getattr(correlation, name + '_p'):.2f}%   n = {n}"
-        for name in COEFFICIENTS
+        f"{name.capitalize():8} {getattr(correlation, name):7.4f}  p = {p_value(value)}  n = {n}"
+        for name, value in zip(NAMES, shown, strict=True)
     ]
 
 
-def as_json(panels: Sequence[Panel]) -> list[dict[str, Any]]:
-    """The panels with their points and correlations as JSON-like data; None where undefined."""
-    return [_plain({**asdict(p), "correlation": asdict(p.correlation)}) for p in panels]
+def as_json(panels: Sequence[Panel], findings: Findings) -> dict[str, Any]:
+    """Panels with their points, correlations and evidence, and the pooled estimates; None where undefined."""
+    by_panel = {id(evidence.panel): evidence for evidence in findings.evidence}
+    return {
+        "panels": [_panel_as_json(panel, by_panel[id(panel)]) for panel in panels],
+        "pooled": [plain(asdict(pooled)) for pooled in findings.pooled],
+        "num_tests": findings.num_tests,
+        "bootstrap": asdict(findings.bootstrap),
+    }
 
 
-def _plain(value: Any) -> Any:
+def _panel_as_json(panel: Panel, evidence: Evidence) -> dict[str, Any]:
+    estimates = {name: asdict(estimate) for name, estimate in evidence.estimates.items()}
+    for estimate in estimates.values():
+        moves = zip(evidence.augmentations, estimate["influence"], strict=True)
+        estimate["influence"] = dict(moves)
+    return {
+        **plain(asdict(panel)),
+        "correlation": plain(asdict(panel.correlation)),
+        "evidence": {"is_exact": evidence.is_exact, **plain(estimates)},
+    }
+
+
+def plain(value: Any) -> Any:
+    """The same as JSON can hold it: lists for tuples, None for NaN."""
     match value:
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case float() if math.isnan(value):
             return None
         case _:

@@ -2,9 +2,20 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+from orchestrator.console import (
+    DEFAULT_STORE,
+    data_folder,
+    existing_store,
+    open_sweep,
+    print_json,
+    stderr,
+    stdout,
+)
+from orchestrator.evidence_commands import add_commands
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -27,7 +38,6 @@ app = typer.Typer(
 )
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
-StoreFolder = Annotated[Path, typer.Argument(metavar="STORE", help="The folder with the results.")]
 StoreOption = Annotated[
     Path | None,
     typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),
@@ -45,8 +55,6 @@ Gpus = Annotated[
 Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it until all is done.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-DEFAULT_STORE = Path("kdsweep-store")
-DEFAULT_DATA = Path("data")
 WATCH_EVERY_S = 2.0
 
 
@@ -57,46 +65,11 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        _stderr().print(str(error), markup=False, highlight=False, soft_wrap=True, style="red")
+        stderr().print(str(error), markup=False, highlight=False, soft_wrap=True, style="red")
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
-        _stderr().print("left at once; the same command goes on from the last checkpoints")
+        stderr().print("left at once; the same command goes on from the last checkpoints")
         sys.exit(STOPPED)
-
-
-def _stdout() -> "Console":
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _stderr() -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=1))
-
-
-def _open(sweep_file: Path, store: Path | None) -> "tuple[Sweep, Store]":
-    from orchestrator.store import Store
-    from orchestrator.sweep import load_sweep
-
-    sweep = load_sweep(sweep_file)
-    return sweep, Store(store or (Path(sweep.store) if sweep.store else DEFAULT_STORE))
-
-
-def _existing(folder: Path) -> "Store":
-    from orchestrator.store import Store
-    from trainer.problems import UserError
-
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; kdsweep run SWEEP makes a store")
-    return Store(folder)
 
 
 def _plan(sweep: "Sweep", store: "Store", retry_failed: bool) -> "Plan":
@@ -110,11 +83,11 @@ def plan(sweep: SweepFile, store: StoreOption = None, as_json: Json = False) -> 
     """Show what would run, and what the store already has."""
     from orchestrator.reports import plan_as_json, plan_table
 
-    made = _plan(*_open(sweep, store), retry_failed=False)
+    made = _plan(*open_sweep(sweep, store), retry_failed=False)
     if as_json:
-        _print_json(plan_as_json(made))
+        print_json(plan_as_json(made))
     else:
-        _stdout().print(plan_table(made))
+        stdout().print(plan_table(made))
 
 
 @app.command(epilog="Example: `kdsweep run sweeps/quickstart.yaml`")
@@ -144,20 +117,19 @@ def resume(
 def _run(
     sweep_file: Path,
     store_folder: Path | None,
-    data_folder: Path | None,
+    data: Path | None,
     cpus: int | None,
     gpus: int | None,
     retry_failed: bool,
 ) -> NoReturn:
-    sweep, store = _open(sweep_file, store_folder)
+    sweep, store = open_sweep(sweep_file, store_folder)
     made = _plan(sweep, store, retry_failed)
-    console = _stdout()
+    console = stdout()
     code = DONE
     for warning in made.warnings:
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if made.missing:
-        folder = data_folder or (Path(sweep.data) if sweep.data else DEFAULT_DATA)
-        code = _run_missing(made, store, folder.expanduser().absolute(), cpus, gpus, console)
+        code = _run_missing(made, store, data_folder(sweep, data), cpus, gpus, console)
     elif made.failed:
         code = SOME_FAILED
     else:
@@ -175,7 +147,7 @@ def _run(
 def _run_missing(
     made: "Plan",
     store: "Store",
-    data_folder: Path,
+    data: Path,
     cpus: int | None,
     gpus: int | None,
     console: "Console",
@@ -183,7 +155,7 @@ def _run_missing(
     from orchestrator.driver import LocalCluster, run_plan
     from orchestrator.view import make_view
 
-    summary = run_plan(made, store, data_folder, LocalCluster(cpus, gpus), make_view(console))
+    summary = run_plan(made, store, data, LocalCluster(cpus, gpus), make_view(console))
     counts = [f"{summary.finished} finished"]
     for number, word in (
         (summary.failed, "failed"),
@@ -200,22 +172,26 @@ def _run_missing(
 
 def _show_results(sweep: "Sweep", store: "Store", console: "Console") -> None:
     """The tables of a sweep's own trials, and its scatter plot beside the results."""
-    from analysis.plots import scatter
+    from analysis.evidence import weigh
+    from analysis.formats import terminal
+    from analysis.plots import draw_scatter
     from analysis.points import panels
-    from analysis.tables import panel_tables
+    from analysis.rows import read_rows
+    from analysis.tables import table_grids
     from orchestrator.plan import expand
     from orchestrator.reports import teacher_lines
 
     fingerprints = {trial.fingerprint for trial in expand(sweep)}
-    results = store.results(fingerprints)
-    for line in teacher_lines(results.to_pylist()):
+    rows = read_rows(store, fingerprints=fingerprints)
+    for line in teacher_lines(store.results(fingerprints).to_pylist()):
         console.print(line, soft_wrap=True)
-    found = panels(results)
-    for table in panel_tables(found):
-        console.print(table)
+    found = panels(rows)
+    findings = weigh(found)
+    for part in terminal(table_grids(found, findings)):
+        console.print(part)
     if any(panel.complete for panel in found):
         picture = store.root / "plots" / f"{sweep.name}.png"
-        scatter(found, picture)
+        draw_scatter(findings, picture)
         console.print(f"plot:  {picture}", soft_wrap=True)
     console.print(f"store: {store.root}", soft_wrap=True)
 
@@ -227,14 +203,14 @@ def status(
     """Show what is done, running, failed and waiting, correlations so far, the reason of every failure."""
     from orchestrator.status_view import status_as_json
 
-    loaded, opened = _open(sweep, store)
+    loaded, opened = open_sweep(sweep, store)
     if as_json:
         made = _plan(loaded, opened, retry_failed=False)
-        _print_json(status_as_json(made, opened.running(), _correlations(made, opened)))
+        print_json(status_as_json(made, opened.running(), _correlations(made, opened)))
     elif watch:
         _watch(loaded, opened)
     else:
-        _stdout().print(_status(loaded, opened))
+        stdout().print(_status(loaded, opened))
 
 
 def _status(sweep: "Sweep", store: "Store") -> "Group":
@@ -253,7 +229,7 @@ def _watch(sweep: "Sweep", store: "Store") -> None:
 
     from rich.live import Live
 
-    with Live(console=_stdout(), auto_refresh=False) as live:
+    with Live(console=stdout(), auto_refresh=False) as live:
         while True:
             live.update(_status(sweep, store), refresh=True)
             if not _plan(sweep, store, retry_failed=False).missing:
@@ -266,11 +242,12 @@ def _correlations(made: "Plan", store: "Store") -> "Correlations":
     import math
 
     from analysis.points import panels
+    from analysis.rows import read_rows
     from orchestrator.status_view import PairCorrelation
 
     wanted = {trial.fingerprint for trial in made.trials}
     found = {}
-    for panel in panels(store.results(wanted)):
+    for panel in panels(read_rows(store, fingerprints=wanted)):
         pearson = panel.correlation.pearson
         found[panel.dataset, panel.pair] = PairCorrelation(
             None if math.isnan(pearson) else pearson,
@@ -288,7 +265,7 @@ def logs(
     """Show the log of one trial: where it ran, each epoch, and the command that repeats it."""
     from trainer.problems import UserError
 
-    opened = _existing(store or DEFAULT_STORE)
+    opened = existing_store(store or DEFAULT_STORE)
     found = sorted((opened.root / "trials").glob(f"{fingerprint}*/log.txt"))
     if not fingerprint.isalnum() or len(found) != 1:
         number = "several trials begin" if found else "no trial begins"
@@ -301,7 +278,7 @@ def schema() -> None:
     """Print the JSON Schema of sweep files, for editors."""
     from orchestrator.sweep_schema import sweep_schema
 
-    _print_json(sweep_schema())
+    print_json(sweep_schema())
 
 
 @app.command(epilog="Example: `kdsweep models`")
@@ -310,45 +287,9 @@ def models(as_json: Json = False) -> None:
     from orchestrator.reports import model_table, models_as_json
 
     if as_json:
-        _print_json(models_as_json())
+        print_json(models_as_json())
     else:
-        _stdout().print(model_table())
+        stdout().print(model_table())
 
 
-@app.command(epilog="Example: `kdsweep table kdsweep-store`")
-def table(store: StoreFolder, as_json: Json = False) -> None:
-    """Print S. test loss, T. stddev and their correlations, per data set and pair."""
-    from analysis.points import panels
-    from analysis.tables import as_json as tables_as_json
-    from analysis.tables import panel_tables
-
-    found = panels(_existing(store).results())
-    if as_json:
-        _print_json(tables_as_json(found))
-        return
-    if not found:
-        _stdout().print("no student has finished yet")
-    for result_table in panel_tables(found):
-        _stdout().print(result_table)
-
-
-@app.command(epilog="Example: `kdsweep plot kdsweep-store --output scatter.svg`")
-def plot(
-    store: StoreFolder,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The picture; its ending names the format.")
-    ] = Path("scatter.png"),
-) -> None:
-    """Draw T. stddev against S. test loss, one panel per pair."""
-    from analysis.plots import FORMATS, scatter
-    from analysis.points import panels
-    from trainer.problems import UserError, did_you_mean
-
-    ending = output.suffix.lstrip(".")
-    if ending not in FORMATS:
-        raise UserError(f"{output}: unknown format {ending!r}{did_you_mean(ending, FORMATS)}")
-    found = [panel for panel in panels(_existing(store).results()) if panel.complete]
-    if not found:
-        raise UserError(f"{store}: nothing to draw: no augmentation has both values yet")
-    scatter(found, output)
-    _stdout().print(f"{output}", soft_wrap=True)
+add_commands(app)

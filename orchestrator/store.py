@@ -2,6 +2,8 @@
 
     results/FINGERPRINT.parquet     one row: the trial, its metrics, where they come from
     epochs/FINGERPRINT.parquet      its learning curve
+    imported/FINGERPRINT.parquet    one row per run of other software; never stands in for a trial
+    imported_epochs/...             their learning curves
     failures/FINGERPRINT-*.parquet  one row per failed attempt
     running/FINGERPRINT.json        who works on it now; goes stale by itself
     checkpoints/FINGERPRINT/        last good checkpoint, or final weights
@@ -85,6 +87,20 @@ RESULTS = _schema(
     num_teacher_passes=pa.int64(),
 )
 """One row per finished trial. Accuracies are shares in 0..1; `trial` is the whole trial as JSON."""
+
+IMPORTED = _schema(
+    **_IDENTITY,
+    cell=pa.string(),
+    teacher_fingerprint=pa.string(),
+    **_METRICS,
+    trial=pa.string(),
+    source=pa.string(),
+    origin=pa.string(),
+    run_id=pa.string(),
+    log_sha256=pa.string(),
+    started_at=_TIME,
+)
+"""One row per imported run. `origin` is the log it was read from, `trial` its settings as JSON."""
 
 EPOCHS = _schema(
     fingerprint=pa.string(),
@@ -172,6 +188,23 @@ class Store:
     def epochs(self) -> pa.Table:
         """The learning curves of all finished trials."""
         return self._read("epochs", EPOCHS)
+
+    # Results of other software
+
+    def add_imported(self, row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
+        """Record a run that was not a trial of ours; `finished` does not know of it."""
+        fingerprint = _checked(row["fingerprint"])
+        epochs = [{**point, "fingerprint": fingerprint} for point in curve]
+        self._write("imported_epochs", fingerprint, EPOCHS, epochs)
+        self._write("imported", fingerprint, IMPORTED, [row])
+
+    def imported(self) -> pa.Table:
+        """One row per imported run."""
+        return self._read("imported", IMPORTED)
+
+    def imported_epochs(self) -> pa.Table:
+        """The learning curves of imported runs."""
+        return self._read("imported_epochs", EPOCHS)
 
     # Failures
 

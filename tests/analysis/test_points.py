@@ -1,21 +1,20 @@
 """From rows to points: joined by the teacher's fingerprint, averaged over seeds only."""
 
-import io
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from analysis.plots import scatter
-from analysis.points import Panel, panels
-from analysis.tables import as_json, coefficients, panel_tables, written
-from orchestrator.keeper import identity_columns
+from analysis.points import Panel, in_order, panels
+from analysis.rows import read_rows
+from analysis.tables import coefficient_lines
 from orchestrator.plan import expand
 from orchestrator.store import Store
 from orchestrator.sweep import Sweep
+from tests.analysis.stores import add
 from trainer.catalog import AUGMENTATIONS
+from trainer.problems import UserError
 from trainer.trial import Trial
 
 PAIRS = ["resnet20/resnet8", "resnet20/resnet14"]
@@ -26,23 +25,14 @@ def sweep(**changes: Any) -> Sweep:
     return Sweep.model_validate(content | changes)
 
 
-def add(store: Store, trial: Trial) -> None:
-    """A finished trial with made-up numbers: worse and wider for earlier augmentations."""
+def made_up(trial: Trial) -> dict[str, Any]:
+    """Worse and wider for earlier augmentations."""
     known = trial.augmentation in AUGMENTATIONS
     rank = AUGMENTATIONS.index(str(trial.augmentation)) if known else 0
-    dependencies = {
-        name: getattr(trial, name, None)
-        for name in ("teacher_fingerprint", "student_fingerprint", "student_cell")
-    }
-    metrics: dict[str, Any] = {
-        "test_loss": 2 - 0.1 * rank + 0.01 * trial.seed,
-        "test_accuracy": 0.5,
-    }
     if trial.kind == "stddev":
         wider = 0.001 if trial.student == "resnet14" else 0.0
-        metrics = {"t_stddev": 0.01 - 0.0005 * rank + 0.00001 * trial.seed + wider}
-    row = identity_columns(trial) | dependencies | metrics
-    store.add_result(row | {"cell": trial.cell, "trial": trial.model_dump_json()}, [])
+        return {"t_stddev": 0.01 - 0.0005 * rank + 0.00001 * trial.seed + wider}
+    return {"test_loss": 2 - 0.1 * rank + 0.01 * trial.seed, "test_accuracy": 0.5}
 
 
 @pytest.fixture
@@ -53,8 +43,8 @@ def store(tmp_path: Path) -> Store:
 def fill(store: Store, *sweeps: Sweep) -> list[Panel]:
     for wanted in sweeps:
         for trial in expand(wanted):
-            add(store, trial)
-    return panels(store.results())
+            add(store, trial, **made_up(trial))
+    return panels(read_rows(store))
 
 
 def test_one_panel_per_pair_with_all_augmentations(store: Store) -> None:
@@ -92,6 +82,8 @@ def test_different_settings_and_teachers_are_never_averaged(store: Store) -> Non
     found = fill(store, sweep(), warmer, longer)
     assert len(found) == 3 * len(PAIRS)
     assert len({panel.title for panel in found}) == len(found)
+    assert any("student.temperature=8" in panel.variant for panel in found)
+    assert all("learning_rate" not in panel.variant for panel in found)
     for panel in found:
         assert all(p.test_loss and p.test_loss.n == 2 for p in panel.points)
         assert all(p.t_stddev and p.t_stddev.n == 2 for p in panel.points)
@@ -105,55 +97,51 @@ def test_stddev_measured_in_two_ways_makes_two_panels(store: Store) -> None:
 def test_partial_sweeps_give_partial_panels(store: Store) -> None:
     for trial in expand(sweep(pairs=PAIRS[:1])):
         if trial.augmentation in (None, "flip", "mixup") and trial.kind != "stddev":
-            add(store, trial)
+            add(store, trial, **made_up(trial))
         if trial.augmentation == "mixup":
-            add(store, trial)
-    (panel,) = panels(store.results())
+            add(store, trial, **made_up(trial))
+    (panel,) = panels(read_rows(store))
     assert [point.augmentation for point in panel.points] == ["flip", "mixup"]
     assert [point.augmentation for point in panel.complete] == ["mixup"]
-    assert coefficients(panel.correlation)[0].startswith("no correlation yet: 1 augmentations")
+    assert coefficient_lines(panel.correlation)[0].startswith("no correlation yet: 1 augmentations")
 
 
 def test_an_empty_store_has_no_panels(store: Store) -> None:
-    assert panels(store.results()) == []
+    assert panels(read_rows(store)) == []
 
 
-def printed(panels: list[Panel]) -> str:
-    console = Console(width=120, record=True, file=io.StringIO())
-    for table in panel_tables(panels):
-        console.print(table)
-    return console.export_text()
+def test_a_value_that_is_not_finite_is_left_out_and_counted(store: Store) -> None:
+    for trial in expand(sweep(pairs=PAIRS[:1])):
+        numbers = made_up(trial)
+        diverged = trial.augmentation == "mixup" or (trial.augmentation, trial.seed) == ("flip", 0)
+        if trial.kind == "student" and diverged:
+            numbers["test_loss"] = math.nan
+        add(store, trial, **numbers)
+    (panel,) = panels(read_rows(store))
+    by_name = {point.augmentation: point for point in panel.points}
+    flip = by_name["flip"].test_loss
+    assert flip is not None
+    assert (flip.seeds, flip.num_undefined) == ((1,), 1)
+    assert by_name["mixup"].test_loss is None
+    assert panel.correlation.n == 8
+    assert math.isfinite(panel.correlation.pearson)
 
 
-def test_tables(store: Store) -> None:
-    text = printed(fill(store, sweep(pairs=PAIRS[:1])))
-    assert "fashion_mini resnet20/resnet8" in text
-    assert "2.0050 ± 0.0071" in text
-    assert "Kendall" in text
-    assert "n = 9" in text
+def test_own_augmentations_come_after_the_nine() -> None:
+    assert in_order(["zoom", "cutmix", "blur", "flip", "flip"]) == [
+        "flip",
+        "cutmix",
+        "blur",
+        "zoom",
+    ]
 
 
-def test_missing_values_are_visible() -> None:
-    assert written(None, 4) == "missing"
-
-
-def test_json_has_no_nan(store: Store) -> None:
-    data = as_json(fill(store, sweep(seeds=[0], augmentations=["flip"])))
-    assert data[0]["points"][0]["test_loss"]["std"] is None
-    assert data[0]["correlation"]["pearson"] is None
-
-
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_plots(ending: str, store: Store, tmp_path: Path) -> None:
-    path = tmp_path / "new" / f"scatter.{ending}"
-    scatter(fill(store, sweep()), path)
-    content = path.read_bytes()
-    assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
-    if ending == "svg":
-        assert content.count(b"<!-- cutmixpick_t -->") == len(PAIRS)
-        assert b"<!-- Pearson " in content
-
-
-def test_nothing_to_draw(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing to draw"):
-        scatter([], tmp_path / "x.png")
+def test_a_trial_that_cannot_be_read_is_named(store: Store) -> None:
+    (first, *_) = [t for t in expand(sweep()) if t.kind == "student"]
+    add(store, first, test_loss=1.0)
+    rows = read_rows(store)
+    rows["trial"] = rows["trial"].str.replace("student", "pupil")
+    with pytest.raises(
+        UserError, match=f"result {first.fingerprint[:12]}: its trial cannot be read"
+    ):
+        panels(rows)

@@ -3,19 +3,21 @@
 from pathlib import Path
 
 from analysis.points import panels
+from analysis.rows import read_rows
 from orchestrator.plan import expand
 from orchestrator.store import Store
-from tests.analysis.test_points import add, sweep
+from tests.analysis.stores import add
+from tests.analysis.test_points import made_up, sweep
 
 
 def names(store: Store) -> list[list[str]]:
-    return [[p.augmentation for p in panel.complete] for panel in panels(store.results())]
+    return [[p.augmentation for p in panel.complete] for panel in panels(read_rows(store))]
 
 
 def fill(store: Store, **changes: object) -> None:
     small = {"pairs": ["resnet20/resnet8"], "augmentations": ["identity", "flip", "cutmixpick_t"]}
     for trial in expand(sweep(**(small | changes))):
-        add(store, trial)
+        add(store, trial, **made_up(trial))
 
 
 def test_a_trial_without_a_setting_goes_with_every_value_of_it(tmp_path: Path) -> None:
@@ -34,7 +36,7 @@ def test_panels_never_mix_two_values_of_a_setting(tmp_path: Path) -> None:
     fill(store)
     fill(store, randomness="sample")
     fill(store, student={"temperature": 2})
-    for panel in panels(store.results()):
+    for panel in panels(read_rows(store)):
         assert all(p.test_loss is None or p.test_loss.n == 2 for p in panel.points)
         assert all(p.t_stddev is None or p.t_stddev.n == 2 for p in panel.points)
 

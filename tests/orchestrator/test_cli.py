@@ -10,7 +10,10 @@ import pytest
 from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
 
-COMMANDS = ("plan", "run", "resume", "status", "logs", "models", "schema", "table", "plot")
+COMMANDS = (
+    *("plan", "run", "resume", "status", "logs", "models", "schema"),
+    *("table", "plot", "report", "rank", "import-logs"),
+)
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 
 
@@ -97,11 +100,11 @@ def test_other_bad_input(arguments: tuple[str, ...], expected: str, tmp_path: Pa
 def test_the_store_is_taken_from_the_option_then_the_environment_then_the_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestrator.cli import _open
+    from orchestrator.console import open_sweep
 
     monkeypatch.chdir(tmp_path)
     plain, named = write_sweep(tmp_path), tmp_path / "named.yaml"
     named.write_text(plain.read_text() + "\nstore: from-sweep\n")
-    assert _open(plain, None)[1].root == tmp_path / "kdsweep-store"
-    assert _open(named, None)[1].root == tmp_path / "from-sweep"
-    assert _open(named, Path("given"))[1].root == tmp_path / "given"
+    assert open_sweep(plain, None)[1].root == tmp_path / "kdsweep-store"
+    assert open_sweep(named, None)[1].root == tmp_path / "from-sweep"
+    assert open_sweep(named, Path("given"))[1].root == tmp_path / "given"

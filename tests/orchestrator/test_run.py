@@ -120,7 +120,7 @@ def test_the_other_commands_read_what_was_run(
     code, output = run(home, "plan", sweep, "--store", store, "--json")
     assert {trial["state"] for trial in json.loads(output)["trials"]} == {"done"}
     code, output = run(home, "table", store, "--json")
-    (panel,) = json.loads(output)
+    (panel,) = json.loads(output)["panels"]
     assert panel["correlation"]["n"] == 3
     assert [point["augmentation"] for point in panel["points"]] == (
         ["identity", "cutmix", "cutmixpick_s"]

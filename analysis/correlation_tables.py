@@ -1,0 +1,219 @@
+"""The correlation table: a section per panel, a row per coefficient, and the pooled estimates below."""
+
+import math
+from collections.abc import Iterator
+
+from analysis.bootstrap import LEVEL, Interval
+from analysis.coefficients import NAMES
+from analysis.evidence import Estimate, Evidence, Findings
+from analysis.grid import DASH, MISSING, Entry, Grid, Row
+from analysis.pooling import Pooled
+
+_HEADINGS = (
+    "coefficient",
+    "value",
+    "n",
+    "p",
+    "p Holm",
+    "p BH",
+    f"{LEVEL:.0%} over seeds",
+    f"{LEVEL:.0%} over augmentations",
+    "moves most without",
+    "p as printed",
+)
+
+
+def correlation_grids(findings: Findings) -> Iterator[Grid]:
+    """The table of all panels, and the table of pooled estimates where there are any."""
+    if findings.evidence:
+        yield _panels_grid(findings)
+    if findings.pooled:
+        yield _pooled_grid(findings)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number, or a dash where it is undefined."""
+    return DASH if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def p_value(p: float) -> str:
+    """Two significant digits in percent: `0.46%`, `<0.001%`; a dash where it is undefined."""
+    if math.isnan(p):
+        return DASH
+    percent = 100 * p
+    if percent < 0.001:
+        return "<0.001%"
+    digits = max(0, 1 - math.floor(math.log10(percent))) if percent < 10 else 0
+    return f"{percent:.{digits}f}%"
+
+
+def interval(pair: Interval) -> str:
+    """`0.812 to 0.991`, or a dash where it is undefined."""
+    return DASH if math.isnan(pair.low) else f"{pair.low:.3f} to {pair.high:.3f}"
+
+
+def _panels_grid(findings: Findings) -> Grid:
+    rows, records = [], []
+    for evidence in findings.evidence:
+        for i, name in enumerate(NAMES):
+            heading = evidence.panel.title if i == 0 else ""
+            entries = _entries(evidence, name)
+            rows.append(Row(heading, tuple(map(Entry, entries)), begins_section=i == 0))
+            records.append(_record(evidence, name))
+        if evidence.n < 3:
+            missing = Entry(f"{MISSING} (n={evidence.n}, 3 are needed)", is_missing=True)
+            del rows[-len(NAMES) :]
+            blank = (Entry(""),) * (len(_HEADINGS) - 2)
+            rows.append(
+                Row(evidence.panel.title, (Entry(""), missing, *blank), begins_section=True)
+            )
+    return Grid(
+        title="Correlation of T. stddev and S. test loss",
+        corner="panel",
+        headings=_HEADINGS,
+        rows=tuple(rows),
+        notes=tuple(_notes(findings)),
+        records=tuple(records),
+    )
+
+
+def _entries(evidence: Evidence, name: str) -> tuple[str, ...]:
+    estimate = evidence.estimates[name]
+    most = evidence.most_influential(name)
+    return (
+        name.capitalize(),
+        number(estimate.value),
+        str(evidence.n),
+        p_value(estimate.p) + ("" if evidence.is_exact else " (sampled)"),
+        p_value(estimate.holm),
+        p_value(estimate.bh),
+        interval(estimate.over_seeds) + (" *" if evidence.num_single_seed else ""),
+        interval(estimate.over_augmentations),
+        f"{most[0]} ({most[1]:+.3f})" if most else "none",
+        DASH if math.isnan(estimate.p_printed) else f"{100 * estimate.p_printed:.2f}%",
+    )
+
+
+def _record(evidence: Evidence, name: str) -> dict[str, str | float | int | None]:
+    estimate: Estimate = evidence.estimates[name]
+    most = evidence.most_influential(name)
+    return {
+        "table": "correlations",
+        "dataset": evidence.panel.dataset,
+        "pair": evidence.panel.pair,
+        "variant": evidence.panel.variant,
+        "source": evidence.panel.source,
+        "coefficient": name,
+        "value": _finite(estimate.value),
+        "n": evidence.n,
+        "p": _finite(estimate.p),
+        "p_holm": _finite(estimate.holm),
+        "p_bh": _finite(estimate.bh),
+        "p_printed": _finite(estimate.p_printed),
+        "seeds_low": _finite(estimate.over_seeds.low),
+        "seeds_high": _finite(estimate.over_seeds.high),
+        "augmentations_low": _finite(estimate.over_augmentations.low),
+        "augmentations_high": _finite(estimate.over_augmentations.high),
+        "moves_most_without": most[0] if most else None,
+        "moves_by": most[1] if most else None,
+    }
+
+
+def _notes(findings: Findings) -> Iterator[str]:
+    yield (
+        "p: permutation test, two-sided, exact up to 9 augmentations; "
+        f"Holm and Benjamini-Hochberg (BH) over the {findings.num_tests} coefficients of this table; "
+        f"intervals: {findings.bootstrap.num_samples} bootstrap samples; p as printed: scipy's, as in the paper"
+    )
+    if any(_is_flat(e) for e in findings.evidence):
+        yield f"{DASH}: no interval over augmentations where every sample gives the same coefficient"
+    if any(evidence.num_single_seed for evidence in findings.evidence):
+        yield "* some cells have one seed: their noise is unknown, and in no interval over seeds"
+    short = [e for e in findings.evidence if e.n < max(e.n for e in findings.evidence)]
+    if short:
+        yield f"partial: {len(short)} of {len(findings.evidence)} panels have fewer augmentations than others"
+
+
+def _is_flat(evidence: Evidence) -> bool:
+    return any(
+        math.isfinite(e.value) and math.isnan(e.over_augmentations.low)
+        for e in evidence.estimates.values()
+    )
+
+
+_POOLED_HEADINGS = (
+    "coefficient",
+    "value",
+    "panels",
+    "teachers",
+    "n",
+    "p",
+    f"{LEVEL:.0%} over seeds",
+    f"{LEVEL:.0%} over augmentations",
+    f"{LEVEL:.0%} over teachers",
+)
+
+
+def _pooled_grid(findings: Findings) -> Grid:
+    rows, records = [], []
+    for pooled in findings.pooled:
+        for i, name in enumerate(NAMES):
+            estimate = pooled.estimates[name]
+            entries = (
+                name.capitalize(),
+                number(estimate.value),
+                str(pooled.num_panels),
+                str(len(pooled.teachers)),
+                str(pooled.n),
+                p_value(estimate.p) + ("" if pooled.is_exact else " (sampled)"),
+                interval(estimate.over_seeds),
+                interval(estimate.over_augmentations),
+                interval(estimate.over_teachers),
+            )
+            heading = pooled.group if i == 0 else ""
+            rows.append(Row(heading, tuple(map(Entry, entries)), begins_section=i == 0))
+            records.append(_pooled_record(pooled, name))
+    return Grid(
+        title="Pooled over pairs, each teacher counted once",
+        corner="group",
+        headings=_POOLED_HEADINGS,
+        rows=tuple(rows),
+        notes=tuple(_pooled_notes(findings)),
+        records=tuple(records),
+    )
+
+
+def _pooled_notes(findings: Findings) -> Iterator[str]:
+    yield (
+        "mean over a teacher's pairs, then over teachers; p: one order of the augmentations for all panels; "
+        "over teachers: Student's t on the teachers' means"
+    )
+    for pooled in findings.pooled:
+        if pooled.num_left_out:
+            yield (
+                f"partial: {pooled.group}: {pooled.num_left_out} panels with fewer augmentations left out"
+            )
+
+
+def _pooled_record(pooled: Pooled, name: str) -> dict[str, str | float | int | None]:
+    estimate = pooled.estimates[name]
+    return {
+        "table": "pooled",
+        "group": pooled.group,
+        "coefficient": name,
+        "value": _finite(estimate.value),
+        "n": pooled.n,
+        "num_panels": pooled.num_panels,
+        "num_teachers": len(pooled.teachers),
+        "p": _finite(estimate.p),
+        "seeds_low": _finite(estimate.over_seeds.low),
+        "seeds_high": _finite(estimate.over_seeds.high),
+        "augmentations_low": _finite(estimate.over_augmentations.low),
+        "augmentations_high": _finite(estimate.over_augmentations.high),
+        "teachers_low": _finite(estimate.over_teachers.low),
+        "teachers_high": _finite(estimate.over_teachers.high),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,54 @@
+"""Learning curves: the test loss of students by epoch, a mean over seeds per augmentation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.coefficients import Array
+from analysis.points import Panel
+from orchestrator.store import Store
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One augmentation: epochs [e], and mean, lowest and highest test loss over seeds, each [e]."""
+
+    augmentation: str
+    epochs: Array
+    mean: Array
+    low: Array
+    high: Array
+    n: int
+
+
+def read_epochs(store: Store) -> pd.DataFrame:
+    """The curves of own and imported students: fingerprint, epoch, test_loss, without undefined losses."""
+    frames = [store.epochs().to_pandas(), store.imported_epochs().to_pandas()]
+    there = [frame for frame in frames if len(frame)] or frames[:1]
+    epochs = pd.concat(there, ignore_index=True)[["fingerprint", "epoch", "test_loss"]]
+    return pd.DataFrame(epochs.dropna())
+
+
+def curves(panel: Panel, epochs: pd.DataFrame) -> Sequence[Curve]:
+    """The curves of a panel's students, over the epochs that all seeds of an augmentation have."""
+    found = []
+    for point in panel.points:
+        if point.test_loss is None:
+            continue
+        mine = epochs[epochs["fingerprint"].isin(set(point.test_loss.fingerprints))]
+        table = mine.pivot(index="epoch", columns="fingerprint", values="test_loss").dropna()
+        if len(table):
+            losses = table.to_numpy(dtype=np.float64)
+            found.append(
+                Curve(
+                    point.augmentation,
+                    table.index.to_numpy(dtype=np.float64),
+                    losses.mean(axis=1),
+                    losses.min(axis=1),
+                    losses.max(axis=1),
+                    losses.shape[1],
+                )
+            )
+    return found

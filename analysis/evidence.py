@@ -1,0 +1,188 @@
+"""The coefficients of a store with everything that says how far to trust them.
+
+    findings = weigh(panels(read_rows(store)), group_by=("dataset",))
+    findings.evidence[0].estimates["spearman"].holm
+
+Formulas and sources are in the modules that compute them: `analysis.permutation` (p-values),
+`analysis.multiplicity` (Holm, Benjamini-Hochberg), `analysis.bootstrap` (intervals), `analysis.pooling`.
+Influence is how far a coefficient moves when one augmentation is left out: r without it, minus r.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.bootstrap import (
+    UNDEFINED,
+    Bootstrap,
+    Interval,
+    bca_interval,
+    percentile_interval,
+)
+from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
+from analysis.multiplicity import benjamini_hochberg, holm
+from analysis.permutation import permutation_test
+from analysis.points import Panel
+from analysis.pooling import Pooled, panel_draws, pool
+from trainer.problems import UserError, did_you_mean
+
+GROUP_KEYS = ("dataset", "teacher", "student", "pair", "source")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One coefficient of one panel. p-values are two-sided, 0..1; nan where undefined."""
+
+    value: float
+    p: float
+    holm: float
+    bh: float
+    p_printed: float
+    """As scipy computes it and the paper prints it (`analysis.correlations`)."""
+    over_seeds: Interval
+    over_augmentations: Interval
+    influence: tuple[float, ...]
+    """By augmentation: the coefficient without it, minus the coefficient."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The three coefficients of one panel."""
+
+    panel: Panel
+    augmentations: tuple[str, ...]
+    estimates: dict[str, Estimate]
+    is_exact: bool
+    num_single_seed: int
+    """Cells of one seed: their noise is unknown and in no interval."""
+
+    @property
+    def n(self) -> int:
+        return len(self.augmentations)
+
+    def most_influential(self, name: str) -> tuple[str, float] | None:
+        """The augmentation without which a coefficient moves most, and by how much; None if by nothing."""
+        moves = zip(self.augmentations, self.estimates[name].influence, strict=True)
+        felt = [(a, move) for a, move in moves if math.isfinite(move) and abs(move) > 1e-9]
+        return max(felt, key=lambda item: abs(item[1])) if felt else None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All coefficients of a table; Holm and Benjamini-Hochberg run over all of `evidence`."""
+
+    evidence: tuple[Evidence, ...]
+    pooled: tuple[Pooled, ...]
+    num_tests: int
+    bootstrap: Bootstrap
+
+
+def weigh(
+    panels: Sequence[Panel],
+    *,
+    group_by: Sequence[str] = ("dataset",),
+    bootstrap: Bootstrap | None = None,
+) -> Findings:
+    """All coefficients of the panels, and a pooled estimate per group and over everything."""
+    bootstrap = bootstrap or Bootstrap()
+    tested = [(panel, permutation_p(panel, bootstrap.seed)) for panel in panels]
+    p = np.array([p for _, (p, _) in tested]).reshape(-1)
+    by_holm, by_bh = holm(p).reshape(-1, len(NAMES)), benjamini_hochberg(p).reshape(-1, len(NAMES))
+    evidence = tuple(
+        _evidence(panel, exact, own_p, by_holm[i], by_bh[i], bootstrap)
+        for i, (panel, (own_p, exact)) in enumerate(tested)
+    )
+    pools = [pool(title, group, bootstrap) for title, group in _pools(panels, group_by)]
+    return Findings(
+        evidence=evidence,
+        pooled=tuple(pooled for pooled in pools if pooled is not None),
+        num_tests=int(np.isfinite(p).sum()),
+        bootstrap=bootstrap,
+    )
+
+
+def permutation_p(panel: Panel, seed: int) -> tuple[Array, bool]:
+    """p-values [3] of one panel, and whether they are exact; nan below three points."""
+    x, y = panel.coordinates()
+    if len(x) < 3:
+        return np.full(len(NAMES), np.nan), True
+    test = permutation_test([(x, y)], seed=seed)
+    return test.p, test.is_exact
+
+
+def grouped(panels: Sequence[Panel], keys: Sequence[str]) -> dict[str, list[Panel]]:
+    """Panels by the values of some keys, in the panels' order; titled by those values.
+
+    Raises:
+        UserError: a key is unknown.
+    """
+    for key in keys:
+        if key not in GROUP_KEYS:
+            raise UserError(f"--group-by {key}: unknown key{did_you_mean(key, GROUP_KEYS)}")
+    groups: dict[str, list[Panel]] = {}
+    for panel in panels:
+        title = " ".join(str(getattr(panel, key)) for key in keys)
+        groups.setdefault(title, []).append(panel)
+    return groups
+
+
+def _pools(panels: Sequence[Panel], keys: Sequence[str]) -> list[tuple[str, list[Panel]]]:
+    """The groups, then everything, own and imported panels apart: they may be of one and the same teacher.
+
+    Groups of one panel say nothing new.
+    """
+    pools: list[tuple[str, list[Panel]]] = []
+    sources = list(grouped(panels, ["source"]).items())
+    for source, of_source in sources:
+        suffix = f" ({source})" if len(sources) > 1 else ""
+        groups = list(grouped(of_source, keys).items())
+        if len(groups) > 1:
+            groups.append(("all", of_source))
+        pools += [(title + suffix, group) for title, group in groups if len(group) > 1]
+    return pools
+
+
+def _evidence(
+    panel: Panel, is_exact: bool, p: Array, by_holm: Array, by_bh: Array, bootstrap: Bootstrap
+) -> Evidence:
+    cells = panel.cells()
+    x, y = panel.coordinates()
+    printed = panel.correlation
+    seeds = augmentations = [UNDEFINED] * len(NAMES)
+    moves = np.full((len(cells), len(NAMES)), np.nan)
+    value = np.full(len(NAMES), np.nan)
+    if len(cells) >= 3:
+        value = coefficients(x, y)
+        left_out = leave_one_out(x, y)
+        moves = left_out - value
+        of_seeds, of_points = panel_draws(
+            tuple(c for _, c, _ in cells), tuple(c for _, _, c in cells), bootstrap
+        )
+        seeds = [percentile_interval(of_seeds[:, k]) for k in range(len(NAMES))]
+        augmentations = [
+            bca_interval(of_points[:, k], float(value[k]), left_out[:, k])
+            for k in range(len(NAMES))
+        ]
+    estimates = {
+        name: Estimate(
+            value=float(value[k]),
+            p=float(p[k]),
+            holm=float(by_holm[k]),
+            bh=float(by_bh[k]),
+            p_printed=float(getattr(printed, f"{name}_p")),
+            over_seeds=seeds[k],
+            over_augmentations=augmentations[k],
+            influence=tuple(map(float, moves[:, k])),
+        )
+        for k, name in enumerate(NAMES)
+    }
+    single = sum(cell.n == 1 for _, x_cell, y_cell in cells for cell in (x_cell, y_cell))
+    return Evidence(
+        panel=panel,
+        augmentations=tuple(a for a, _, _ in cells),
+        estimates=estimates,
+        is_exact=is_exact,
+        num_single_seed=single,
+    )

@@ -1,0 +1,186 @@
+"""Grids written for a terminal, and as Markdown, LaTeX (booktabs), HTML and CSV."""
+
+import csv
+import html
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from analysis.grid import DASH, Entry, Grid
+
+_STYLES = {"best": "bold green", "second": "underline", None: ""}
+
+
+def terminal(grids: Sequence[Grid]) -> Iterator[RenderableType]:
+    """What rich prints; colours appear on a terminal only."""
+    for grid in grids:
+        table = Table(title=grid.title, title_justify="left")
+        table.add_column(grid.corner)
+        for heading in grid.headings:
+            table.add_column(heading, justify="right")
+        for i, row in enumerate(grid.rows):
+            if row.begins_section and i:
+                table.add_section()
+            table.add_row(Text(row.heading), *(_styled(entry) for entry in row.entries))
+        yield table
+        yield Text("".join(f"{note}\n" for note in grid.notes), style="dim")
+
+
+def _styled(entry: Entry) -> Text:
+    return Text(entry.text, style="red" if entry.is_missing else _STYLES[entry.emphasis])
+
+
+def markdown(grids: Sequence[Grid]) -> str:
+    """GitHub's tables: best **bold**, second <ins>underlined</ins>."""
+    return "\n".join(_markdown(grid) for grid in grids)
+
+
+def _markdown(grid: Grid) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    def marked(entry: Entry) -> str:
+        text = _escaped_markdown(entry.text)
+        if entry.is_missing:
+            return f"*{text}*"
+        marks = {"best": f"**{text}**", "second": f"<ins>{text}</ins>", None: text}
+        return marks[entry.emphasis]
+
+    head = [_escaped_markdown(text) for text in (grid.corner, *grid.headings)]
+    lines = [f"### {grid.title}", "", line(head), line(["---", *["---:"] * len(grid.headings)])]
+    lines += [line([_escaped_markdown(r.heading), *map(marked, r.entries)]) for r in grid.rows]
+    lines += ["", *(f"{_escaped_markdown(note)}  " for note in grid.notes), ""]
+    return "\n".join(lines)
+
+
+def _escaped_markdown(text: str) -> str:
+    for character in "\\|*_<":
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
+_LATEX = MappingProxyType(
+    {
+        "\\": r"\textbackslash{}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        DASH: "--",
+        "<": "$<$",
+        ">": "$>$",
+    }
+)
+
+
+def latex(grids: Sequence[Grid]) -> str:
+    """One `table` per grid; the document loads booktabs and graphicx."""
+    return "% \\usepackage{booktabs,graphicx}\n" + "\n".join(_latex(grid) for grid in grids)
+
+
+def _latex(grid: Grid) -> str:
+    def marked(entry: Entry) -> str:
+        text = escaped_latex(entry.text)
+        marks = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", None: text}
+        return rf"\emph{{{text}}}" if entry.is_missing else marks[entry.emphasis]
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(cells) + r" \\"
+
+    columns = "l" + "r" * len(grid.headings)
+    body = []
+    for i, row in enumerate(grid.rows):
+        if row.begins_section and i:
+            body.append(r"\midrule")
+        body.append(line([escaped_latex(row.heading), *map(marked, row.entries)]))
+    caption = " ".join(f"{text}." for text in (grid.title, *grid.notes))
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escaped_latex(caption)}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            line([escaped_latex(text) for text in (grid.corner, *grid.headings)]),
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def escaped_latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def html_tables(grids: Sequence[Grid]) -> str:
+    """The tables alone, for a page that has its own style."""
+    return "\n".join(_html(grid) for grid in grids)
+
+
+def _html(grid: Grid) -> str:
+    def cell(entry: Entry) -> str:
+        text = html.escape(entry.text)
+        tags = {"best": f"<strong>{text}</strong>", "second": f"<u>{text}</u>", None: text}
+        kind = ' class="missing"' if entry.is_missing else ""
+        return f"<td{kind}>{tags[entry.emphasis]}</td>"
+
+    head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in (grid.corner, *grid.headings))
+    rows = []
+    for row in grid.rows:
+        kind = ' class="section"' if row.begins_section else ""
+        heading = f'<th scope="row">{html.escape(row.heading)}</th>'
+        rows.append(f"<tr{kind}>{heading}{''.join(map(cell, row.entries))}</tr>")
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in grid.notes)
+    return (
+        f'<figure class="grid"><figcaption>{html.escape(grid.title)}</figcaption>'
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>{notes}</figure>"
+    )
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>kdsweep tables</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color-scheme: light dark }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+th, td {{ padding: .25rem .75rem; text-align: right; white-space: nowrap }}
+th:first-child {{ text-align: left }} thead {{ border-bottom: 1px solid }} .section {{ border-top: 1px solid }}
+figcaption {{ font-weight: 600 }} .scroll {{ overflow-x: auto }} .missing {{ font-style: italic; opacity: .7 }}
+</style></head><body>
+{tables}
+</body></html>
+"""
+
+
+def html_page(grids: Sequence[Grid]) -> str:
+    """A page of its own."""
+    return _PAGE.format(tables=html_tables(grids))
+
+
+def csv_lines(grids: Sequence[Grid]) -> str:
+    """The unrounded numbers, one per line; the column `table` tells results from correlations."""
+    records = [record for grid in grids for record in grid.records]
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return buffer.getvalue()
+
+
+WRITERS: Mapping[str, Callable[[Sequence[Grid]], str]] = MappingProxyType(
+    {"markdown": markdown, "latex": latex, "html": html_page, "csv": csv_lines}
+)
+"""By the name of a format; JSON is `analysis.tables.as_json`, of values and not of grids."""
+
+ENDINGS: Mapping[str, str] = MappingProxyType(
+    {"md": "markdown", "tex": "latex", "html": "html", "csv": "csv", "json": "json"}
+)

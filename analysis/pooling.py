@@ -1,0 +1,180 @@
+"""One coefficient for many panels, without counting anything twice.
+
+Pairs that share a teacher share the very same T. stddev: eight of nine points of `vgg13/vgg8` and
+`vgg13/MobileNetV2` have equal x. Their coefficients are not two observations. So the *teacher* (one trained
+network on one data set) is the unit: coefficients are averaged over a teacher's pairs first, then over
+teachers,
+
+    estimate = 1/T  sum_t  1/m_t  sum_p r_tp          over T teachers with m_t pairs each,
+
+and adding a copy of a pair, or a sister that behaves alike, changes nothing.
+The mean is of the coefficients themselves, not of Fisher's z, which is infinite where a rank coefficient is 1,
+as several of the paper's are.
+
+What is uncertain about it depends on what else could have been, so three answers are given.
+- p: could T. stddev and test loss be unrelated for these panels? One order of the augmentations for all
+  panels at once (`analysis.permutation`): exact, whatever the panels share.
+- over augmentations, and over seeds: the bootstrap, with one draw of the augmentations for all panels, and one
+  draw of a cell's seeds wherever the cell is used (`analysis.bootstrap`).
+- over teachers: would other teachers show it? Student's t over the T means, T - 1 degrees of freedom, which is
+  valid, if wide, for few and unequal clusters (Ibragimov & Mueller, J. Bus. Econ. Stat. 28, 2010, p. 453);
+  cut to -1..1, and undefined for one teacher.
+
+All panels of a pool have the same augmentations: those that are complete in every panel with the most points.
+Panels with fewer points are left out, and counted.
+"""
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.bootstrap import (
+    LEVEL,
+    UNDEFINED,
+    Bootstrap,
+    Interval,
+    bca_interval,
+    percentile_interval,
+)
+from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
+from analysis.permutation import permutation_test
+from analysis.points import Mean, Panel
+
+
+@dataclass(frozen=True)
+class PooledEstimate:
+    """One coefficient over all teachers of a group."""
+
+    value: float
+    p: float
+    over_seeds: Interval
+    over_augmentations: Interval
+    over_teachers: Interval
+    of_teachers: tuple[float, ...]
+    """The mean coefficient of each teacher, in the order of `Pooled.teachers`."""
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The pooled coefficients of a group of panels."""
+
+    group: str
+    estimates: dict[str, PooledEstimate]
+    teachers: tuple[str, ...]
+    augmentations: tuple[str, ...]
+    num_panels: int
+    num_left_out: int
+    is_exact: bool
+
+    @property
+    def n(self) -> int:
+        return len(self.augmentations)
+
+
+def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | None:
+    """Pool the panels of a group; None where fewer than two share three augmentations."""
+    most = max((len(panel.complete) for panel in panels), default=0)
+    kept = [panel for panel in panels if len(panel.complete) == most]
+    shared = [a for a, _, _ in kept[0].cells()] if kept else []
+    for panel in kept:
+        there = {a for a, _, _ in panel.cells()}
+        shared = [a for a in shared if a in there]
+    if len(kept) < 2 or len(shared) < 3:
+        return None
+    cells = [_cells(panel, shared) for panel in kept]
+    samples = [(_means(x), _means(y)) for x, y in cells]
+    teachers = [(panel.dataset, panel.teacher, panel.teacher_fingerprint) for panel in kept]
+    weights = teacher_weights(teachers)
+    test = permutation_test(samples, weights, seed=bootstrap.seed)
+    by_panel = np.stack([coefficients(x, y) for x, y in samples])
+    value = _weighted(weights, by_panel)
+    drawn = [panel_draws(*pair, bootstrap) for pair in cells]
+    seeds = _weighted(weights, np.stack([seeds for seeds, _ in drawn]))
+    augmentations = _weighted(weights, np.stack([of_points for _, of_points in drawn]))
+    left_out = _weighted(weights, np.stack([leave_one_out(x, y) for x, y in samples]))
+    distinct = list(dict.fromkeys(teachers))
+    of_teachers = np.stack(
+        [
+            by_panel[[i for i, t in enumerate(teachers) if t == teacher]].mean(0)
+            for teacher in distinct
+        ]
+    )
+    estimates = {
+        name: PooledEstimate(
+            value=float(value[k]),
+            p=float(test.p[k]),
+            over_seeds=percentile_interval(seeds[:, k]),
+            over_augmentations=bca_interval(augmentations[:, k], float(value[k]), left_out[:, k]),
+            over_teachers=t_interval(of_teachers[:, k]),
+            of_teachers=tuple(map(float, of_teachers[:, k])),
+        )
+        for k, name in enumerate(NAMES)
+    }
+    return Pooled(
+        group=group,
+        estimates=estimates,
+        teachers=tuple(f"{dataset} {teacher}" for dataset, teacher, _ in distinct),
+        augmentations=tuple(shared),
+        num_panels=len(kept),
+        num_left_out=len(panels) - len(kept),
+        is_exact=test.is_exact,
+    )
+
+
+def teacher_weights(teachers: Sequence[object]) -> list[float]:
+    """A weight per panel: equal for all teachers, shared equally by a teacher's panels; they add to 1."""
+    sizes = Counter(teachers)
+    return [1 / (len(sizes) * sizes[teacher]) for teacher in teachers]
+
+
+def t_interval(values: Array, level: float = LEVEL) -> Interval:
+    """Student's interval for the mean of values [T], T - 1 degrees of freedom, cut to -1..1."""
+    from scipy.special import stdtrit
+
+    size = len(values)
+    if size < 2 or not np.isfinite(values).all():
+        return UNDEFINED
+    reach = stdtrit(size - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(size)
+    mean = values.mean()
+    return Interval(float(max(mean - reach, -1.0)), float(min(mean + reach, 1.0)))
+
+
+_Cells = tuple[Mean, ...]
+
+
+def _cells(panel: Panel, augmentations: Sequence[str]) -> tuple[_Cells, _Cells]:
+    by_name = {a: (x, y) for a, x, y in panel.cells()}
+    return (
+        tuple(by_name[a][0] for a in augmentations),
+        tuple(by_name[a][1] for a in augmentations),
+    )
+
+
+def _means(cells: Sequence[Mean]) -> Array:
+    return np.array([cell.mean for cell in cells])
+
+
+@functools.lru_cache(maxsize=128)
+def panel_draws(x: _Cells, y: _Cells, bootstrap: Bootstrap) -> tuple[Array, Array]:
+    """[num_samples, 3] redrawn coefficients of one panel: over seeds, and over augmentations.
+
+    Draws over seeds are nan where no cell has two seeds.
+    """
+    if any(cell.n > 1 for cell in (*x, *y)):
+        redrawn = [
+            np.stack([bootstrap.of_cell(cell.values, cell.address) for cell in cells], axis=1)
+            for cells in (x, y)
+        ]
+        seeds = coefficients(*redrawn)
+    else:
+        seeds = np.full((bootstrap.num_samples, len(NAMES)), np.nan)
+    chosen = bootstrap.of_points(len(x))
+    return seeds, coefficients(_means(x)[chosen], _means(y)[chosen])
+
+
+def _weighted(weights: Sequence[float], values: Array) -> Array:
+    return np.asarray(np.tensordot(np.asarray(weights), values, axes=1))

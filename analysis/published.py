@@ -1,0 +1,304 @@
+"""A store beside the published points of four of the paper's figures.
+
+A published point is a mean over `PUBLISHED_SEEDS` runs or more, whose spread was not published. So the seed
+noise s of a panel is estimated from the store alone, pooled over its augmentations:
+
+    s^2 = sum_a (n_a - 1) s_a^2 / sum_a (n_a - 1),        nu = sum_a (n_a - 1) degrees of freedom
+
+and a cell is *inside* seed noise where |ours - published| <= t_{0.975, nu} * s * sqrt(1 / n_a + 1 / 3), plus
+half of the last printed digit: the two-sample t-test at 5% for equal noise (Student, Biometrika 6, 1908).
+One in twenty cells is expected outside when nothing is wrong.
+
+A coefficient is inside where a difference as large as the one seen arises by seed noise in 5% or more of
+simulations in which store and paper have the same true points (their weighted mean) and noise s.
+"""
+
+import csv
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+from analysis.coefficients import NAMES, Array, coefficients
+from analysis.grid import DASH, MISSING, Entry, Grid, Row
+from analysis.points import Mean, Panel
+from trainer.problems import UserError
+
+PUBLISHED_SEEDS = 3
+ALPHA = 0.05
+SIMULATIONS = 10_000
+_HALF_DIGIT = {"t_stddev": 0.5e-6, "s_test_loss": 0.5e-4}
+
+
+@dataclass(frozen=True)
+class PublishedPanel:
+    """The points of one published figure, by augmentation: T. stddev and S. test loss."""
+
+    dataset: str
+    pair: str
+    t_stddev: dict[str, float]
+    s_test_loss: dict[str, float]
+
+    def coefficients(self) -> Array:
+        """[3] over all its points."""
+        return coefficients(list(self.t_stddev.values()), list(self.s_test_loss.values()))
+
+
+@functools.cache
+def published_panels() -> tuple[PublishedPanel, ...]:
+    """All published panels that kdsweep knows."""
+    found: dict[tuple[str, str], PublishedPanel] = {}
+    source = resources.files("analysis").joinpath("published_points.csv")
+    for row in csv.DictReader(source.read_text().splitlines()):
+        key = row["dataset"], row["pair"]
+        panel = found.setdefault(key, PublishedPanel(*key, {}, {}))
+        panel.t_stddev[row["augmentation"]] = float(row["t_stddev"])
+        panel.s_test_loss[row["augmentation"]] = float(row["s_test_loss"])
+    return tuple(found.values())
+
+
+@dataclass(frozen=True)
+class CellVerdict:
+    """One cell beside its published value; `is_inside` is None where noise is unknown or a value missing."""
+
+    published: float
+    ours: Mean | None
+    reach: float
+    """How far apart the two may be by seed noise; nan where it is unknown."""
+
+    @property
+    def is_inside(self) -> bool | None:
+        if self.ours is None or math.isnan(self.reach):
+            return None
+        return abs(self.ours.mean - self.published) <= self.reach
+
+
+@dataclass(frozen=True)
+class CoefficientVerdict:
+    """One coefficient beside the published one, both over the augmentations that the store has."""
+
+    published: float
+    ours: float
+    p: float
+    """How often seed noise alone sets the two at least so far apart; nan where noise is unknown."""
+
+    @property
+    def is_inside(self) -> bool | None:
+        return None if math.isnan(self.p) else self.p >= ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One panel of a store beside the published one."""
+
+    panel: Panel
+    cells: dict[str, dict[str, CellVerdict]]
+    """By metric (`t_stddev`, `s_test_loss`) and augmentation."""
+    coefficients: dict[str, CoefficientVerdict]
+    n: int
+
+
+def compare(panels: Sequence[Panel], seed: int = 0) -> list[Comparison]:
+    """Every panel that has a published counterpart, beside it.
+
+    Raises:
+        UserError: no panel has one.
+    """
+    published = {(p.dataset, p.pair): p for p in published_panels()}
+    found = [
+        _compare(panel, published[panel.dataset, panel.pair], seed)
+        for panel in panels
+        if (panel.dataset, panel.pair) in published
+    ]
+    if not found:
+        known = ", ".join(f"{p.dataset} {p.pair}" for p in published_panels())
+        raise UserError(
+            f"nothing to compare: the published points are of {known}; the store has none"
+        )
+    return found
+
+
+def seed_noise(cells: Sequence[Mean]) -> tuple[float, int]:
+    """Pooled standard deviation over seeds and its degrees of freedom; (nan, 0) without two seeds."""
+    freedom = sum(cell.n - 1 for cell in cells)
+    if freedom == 0:
+        return math.nan, 0
+    squares = sum((cell.n - 1) * cell.std**2 for cell in cells if cell.n > 1)
+    return math.sqrt(squares / freedom), freedom
+
+
+def _compare(panel: Panel, published: PublishedPanel, seed: int) -> Comparison:
+    ours = {
+        "t_stddev": {p.augmentation: p.t_stddev for p in panel.points},
+        "s_test_loss": {p.augmentation: p.test_loss for p in panel.points},
+    }
+    noise = {
+        metric: seed_noise([cell for cell in cells.values() if cell])
+        for metric, cells in ours.items()
+    }
+    cells = {
+        metric: {
+            name: CellVerdict(
+                value, mean := ours[metric].get(name), _reach(metric, mean, noise[metric])
+            )
+            for name, value in getattr(published, metric).items()
+        }
+        for metric in ours
+    }
+    shared = [a for a, _, _ in panel.cells() if a in published.t_stddev]
+    verdicts = _coefficient_verdicts(panel, published, shared, noise, seed)
+    return Comparison(panel, cells, verdicts, len(shared))
+
+
+def _reach(metric: str, mean: Mean | None, noise: tuple[float, int]) -> float:
+    from scipy.special import stdtrit
+
+    std, freedom = noise
+    if mean is None or freedom == 0:
+        return math.nan
+    spread = std * math.sqrt(1 / mean.n + 1 / PUBLISHED_SEEDS)
+    return float(stdtrit(freedom, 1 - ALPHA / 2)) * spread + _HALF_DIGIT[metric]
+
+
+def _coefficient_verdicts(
+    panel: Panel,
+    published: PublishedPanel,
+    shared: Sequence[str],
+    noise: dict[str, tuple[float, int]],
+    seed: int,
+) -> dict[str, CoefficientVerdict]:
+    if len(shared) < 3:
+        return {name: CoefficientVerdict(math.nan, math.nan, math.nan) for name in NAMES}
+    ours = {a: (x, y) for a, x, y in panel.cells()}
+    generator = np.random.default_rng([seed, len(shared)])
+    drawn_ours, drawn_theirs, seen_ours, seen_theirs = [], [], [], []
+    for k, metric in enumerate(("t_stddev", "s_test_loss")):
+        means = np.array([ours[a][k].mean for a in shared])
+        sizes = np.array([ours[a][k].n for a in shared])
+        theirs = np.array([getattr(published, metric)[a] for a in shared])
+        true = (sizes * means + PUBLISHED_SEEDS * theirs) / (sizes + PUBLISHED_SEEDS)
+        std = noise[metric][0]
+        shape = (SIMULATIONS, len(shared))
+        drawn_ours.append(true + std / np.sqrt(sizes) * generator.standard_normal(shape))
+        drawn_theirs.append(
+            true + std / math.sqrt(PUBLISHED_SEEDS) * generator.standard_normal(shape)
+        )
+        seen_ours.append(means)
+        seen_theirs.append(theirs)
+    value, printed = coefficients(*seen_ours), coefficients(*seen_theirs)
+    simulated = np.abs(coefficients(*drawn_ours) - coefficients(*drawn_theirs))
+    # A difference of nothing but rounding is never extreme.
+    p = (simulated >= np.abs(value - printed) - 1e-9).mean(axis=0)
+    known = all(not math.isnan(std) for std, _ in noise.values())
+    return {
+        name: CoefficientVerdict(
+            float(printed[k]), float(value[k]), float(p[k]) if known else math.nan
+        )
+        for k, name in enumerate(NAMES)
+    }
+
+
+_DIGITS = {"t_stddev": 6, "s_test_loss": 4}
+_TITLES = {"t_stddev": "T. stddev", "s_test_loss": "S. test loss"}
+_HEADINGS = ("published", "ours", "difference", "verdict")
+
+
+def comparison_grids(comparisons: Sequence[Comparison]) -> list[Grid]:
+    """Per panel its cells and coefficients beside the published ones."""
+    return [_comparison_grid(comparison) for comparison in comparisons]
+
+
+def _comparison_grid(comparison: Comparison) -> Grid:
+    rows, records = [], []
+    for metric, cells in comparison.cells.items():
+        for i, (name, verdict) in enumerate(cells.items()):
+            rows.append(
+                Row(
+                    f"{_TITLES[metric]}: {name}",
+                    _cell_entries(metric, verdict),
+                    begins_section=i == 0,
+                )
+            )
+            records.append(
+                _record(
+                    comparison.panel,
+                    f"{metric}:{name}",
+                    verdict.published,
+                    verdict.ours.mean if verdict.ours else math.nan,
+                    verdict.is_inside,
+                )
+            )
+    for i, (name, coefficient) in enumerate(comparison.coefficients.items()):
+        entries = _coefficient_entries(coefficient, comparison.n)
+        rows.append(Row(f"{name.capitalize()}, n = {comparison.n}", entries, begins_section=i == 0))
+        records.append(
+            _record(
+                comparison.panel,
+                name,
+                coefficient.published,
+                coefficient.ours,
+                coefficient.is_inside,
+            )
+        )
+    verdicts = [v.is_inside for cells in comparison.cells.values() for v in cells.values()]
+    notes = [
+        f"{verdicts.count(True)} of {len(verdicts)} cells inside seed noise, {verdicts.count(False)} outside, "
+        f"{verdicts.count(None)} unknown (missing, or one seed only); "
+        f"at 5% one in twenty is outside when nothing is wrong",
+        f"seed noise from this store, pooled over augmentations; published values taken as means of "
+        f"{PUBLISHED_SEEDS} runs; settings are not compared, a paper's run has the paper's",
+    ]
+    title = f"{comparison.panel.title} beside the paper"
+    return Grid(title, "cell", _HEADINGS, tuple(rows), tuple(notes), tuple(records))
+
+
+def _cell_entries(metric: str, verdict: CellVerdict) -> tuple[Entry, ...]:
+    digits = _DIGITS[metric]
+    published = Entry(f"{verdict.published:.{digits}f}")
+    if verdict.ours is None:
+        missing = Entry(f"{MISSING} (n=0)", is_missing=True)
+        return (published, missing, Entry(DASH), Entry(DASH))
+    difference = verdict.ours.mean - verdict.published
+    return (
+        published,
+        Entry(f"{verdict.ours.mean:.{digits}f} (n={verdict.ours.n})"),
+        Entry(f"{difference:+.{digits}f}"),
+        _verdict(verdict.is_inside, f"±{verdict.reach:.{digits}f}"),
+    )
+
+
+def _coefficient_entries(verdict: CoefficientVerdict, n: int) -> tuple[Entry, ...]:
+    if math.isnan(verdict.ours):
+        return (Entry(DASH), Entry(f"{MISSING} (n={n})", is_missing=True), Entry(DASH), Entry(DASH))
+    return (
+        Entry(f"{verdict.published:.4f}"),
+        Entry(f"{verdict.ours:.4f}"),
+        Entry(f"{verdict.ours - verdict.published:+.4f}"),
+        _verdict(verdict.is_inside, f"p = {verdict.p:.2f}"),
+    )
+
+
+def _verdict(is_inside: bool | None, detail: str) -> Entry:
+    if is_inside is None:
+        return Entry("unknown: one seed")
+    return Entry(f"{'inside' if is_inside else 'OUTSIDE'} ({detail})")
+
+
+def _record(
+    panel: Panel, what: str, published: float, ours: float, is_inside: bool | None
+) -> dict[str, str | float | int | None]:
+    words = {True: "inside", False: "outside", None: "unknown"}
+    return {
+        "table": "comparison",
+        "dataset": panel.dataset,
+        "pair": panel.pair,
+        "variant": panel.variant,
+        "source": panel.source,
+        "what": what,
+        "published": None if math.isnan(published) else published,
+        "ours": None if math.isnan(ours) else ours,
+        "verdict": words[is_inside],
+    }

@@ -1,0 +1,285 @@
+"""Augmentations in order of T. stddev: what to train a student with, before any student is trained.
+
+Lower is better, by the paper's claim. Two augmentations are told apart where their means differ by more than
+Tukey's honestly significant difference (Tukey 1949; Kramer, Biometrics 12, 1956, p. 307), which holds for all
+pairs at once at 5%:
+
+    q(0.95; A, nu) * s / sqrt(S)
+
+All augmentations of a seed see the same batches, so seeds are blocks: with y_ak the value of augmentation a at
+seed k, over A augmentations and the S seeds that all of them have, the noise is that of a randomised block
+design (Montgomery, Design and Analysis of Experiments, chapter 4), with nu = (A - 1)(S - 1):
+
+    s^2 = sum_ak (y_ak - mean_a - mean_k + mean)^2 / nu
+
+Noise is taken to be equal for all augmentations. With one common seed, the jackknife standard errors e_a of
+the single estimates serve where the store has them: q(0.95; A, infinity) * sqrt((e_a^2 + e_b^2) / 2), on the
+wide side because it does not use that batches are shared.
+
+A pick by a student, such as cutmixpick_s, needs that student trained before T. stddev can be measured, so it
+stands aside.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.coefficients import Array
+from analysis.grid import DASH, Entry, Grid, Row
+from analysis.points import Mean, in_order, mean_of
+from analysis.result_tables import entry
+from analysis.settings import names_of, variants, with_settings
+
+LEVEL = 0.95
+STANDARD_ERROR = "t_stddev_stderr"
+"""A column of single estimates' jackknife standard errors, in stores that have it."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One augmentation of a ranking. `groups`: augmentations that share a letter cannot be told apart."""
+
+    augmentation: str
+    t_stddev: Mean
+    groups: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The augmentations of one teacher, lowest T. stddev first."""
+
+    dataset: str
+    teacher: str
+    variant: str
+    source: str
+    ranked: tuple[Ranked, ...]
+    picked_by_student: tuple[tuple[str, Mean], ...]
+    """What was measured of schemes that need a student, such as `cutmixpick_s of vgg8`; not ranked."""
+    num_seeds: int
+    """Seeds that all augmentations have."""
+    noise: float
+    """Standard deviation over seeds of one value, batches shared; nan where unknown."""
+    has_uncertainty: bool
+
+    def not_told_apart(self) -> tuple[tuple[str, ...], ...]:
+        """The largest sets, two or more, among which nothing is told apart."""
+        letters = sorted({letter for r in self.ranked for letter in r.groups})
+        sets = [
+            tuple(r.augmentation for r in self.ranked if letter in r.groups) for letter in letters
+        ]
+        return tuple(names for names in sets if len(names) > 1)
+
+
+def rank(rows: pd.DataFrame) -> list[Ranking]:
+    """A ranking per teacher and way of measuring (`analysis.rows.read_rows`), students left aside."""
+    stddevs = with_settings(rows[rows["kind"] == "stddev"])
+    rankings = []
+    for (dataset, teacher), of_name in stddevs.groupby(["dataset", "teacher"]):
+        drafts, differ = [], []
+        for (fingerprint, common), group in of_name.groupby(["teacher_fingerprint", "common"]):
+            source = str(group["source"].iloc[0])
+            for chosen, _, measured in variants(group.iloc[:0], group):
+                drafts.append(_ranking(str(dataset), str(teacher), source, measured))
+                made = {"teacher": str(fingerprint), "source": source, "stddev": str(common)}
+                differ.append(made | chosen)
+        rankings += [replace(d, variant=v) for d, v in zip(drafts, names_of(differ), strict=True)]
+    return rankings
+
+
+def _ranking(dataset: str, teacher: str, source: str, rows: pd.DataFrame) -> Ranking:
+    alone = rows[rows["student"].isna()]
+    picked = rows[rows["student"].notna()]
+    cells = {
+        name: mean
+        for name in in_order(alone["augmentation"])
+        if (mean := mean_of(alone[alone["augmentation"] == name], "t_stddev"))
+    }
+    order = sorted(cells, key=lambda name: cells[name].mean)
+    noise, num_seeds = block_noise([cells[name] for name in order])
+    reach = _reach(order, cells, noise, num_seeds, alone)
+    means = np.array([cells[name].mean for name in order])
+    letters = groups(means, reach)
+    by_student = (
+        (f"{augmentation} of {student}", mean_of(group, "t_stddev"))
+        for (augmentation, student), group in picked.groupby(["augmentation", "student"])
+    )
+    return Ranking(
+        dataset=dataset,
+        teacher=teacher,
+        variant="",
+        source=source,
+        ranked=tuple(
+            Ranked(name, cells[name], letter) for name, letter in zip(order, letters, strict=True)
+        ),
+        picked_by_student=tuple((name, mean) for name, mean in by_student if mean),
+        num_seeds=num_seeds,
+        noise=noise,
+        has_uncertainty=bool(np.isfinite(reach).all()) and len(order) > 1,
+    )
+
+
+def block_noise(cells: Sequence[Mean]) -> tuple[float, int]:
+    """Residual standard deviation over the seeds that all cells have, and how many those are.
+
+    nan with fewer than two cells or two common seeds.
+    """
+    common = set.intersection(*(set(c.seeds) for c in cells)) if cells else set()
+    seeds = sorted(common)
+    if len(cells) < 2 or len(seeds) < 2:
+        return math.nan, len(seeds)
+    y = np.array([[dict(zip(c.seeds, c.values, strict=True))[s] for s in seeds] for c in cells])
+    residuals = y - y.mean(1, keepdims=True) - y.mean(0, keepdims=True) + y.mean()
+    freedom = (len(cells) - 1) * (len(seeds) - 1)
+    return float(np.sqrt((residuals**2).sum() / freedom)), len(seeds)
+
+
+def _reach(
+    order: Sequence[str],
+    cells: Mapping[str, Mean],
+    noise: float,
+    num_seeds: int,
+    rows: pd.DataFrame,
+) -> Array:
+    """[A, A] how far two means must differ to be told apart; nan where that is unknown."""
+    from scipy.stats import studentized_range
+
+    size = len(order)
+    if size < 2:
+        return np.full((size, size), np.nan)
+    if not math.isnan(noise):
+        freedom = (size - 1) * (num_seeds - 1)
+        q = float(studentized_range.ppf(LEVEL, size, freedom))
+        return np.full((size, size), q * noise / math.sqrt(num_seeds))
+    errors = _standard_errors(order, cells, rows)
+    q = float(studentized_range.ppf(LEVEL, size, np.inf))
+    return q * np.sqrt((errors[:, None] ** 2 + errors[None, :] ** 2) / 2)
+
+
+def _standard_errors(order: Sequence[str], cells: Mapping[str, Mean], rows: pd.DataFrame) -> Array:
+    """[A] standard error of each mean from the jackknife of its estimates; nan where one has none."""
+    if STANDARD_ERROR not in rows.columns:
+        return np.full(len(order), np.nan)
+    by_fingerprint = rows.set_index("fingerprint")[STANDARD_ERROR].astype(float)
+    return np.array(
+        [
+            math.sqrt(sum(by_fingerprint[f] ** 2 for f in cells[name].fingerprints)) / cells[name].n
+            for name in order
+        ]
+    )
+
+
+def groups(means: Array, reach: Array) -> list[str]:
+    """Letters for ascending means [A]: two that share one differ by no more than reach [A, A].
+
+    The letters of Piepho's display (J. Comput. Graph. Stat. 13, 2004, p. 456) for groups that are runs.
+    No letters where a reach is unknown.
+    """
+    size = len(means)
+    letters = [""] * size
+    if not np.isfinite(reach).all():
+        return letters
+    alike = np.abs(means[:, None] - means[None, :]) <= reach
+    last_end, letter = -1, ord("a")
+    for start in range(size):
+        end = start
+        while end + 1 < size and alike[start : end + 2, start : end + 2].all():
+            end += 1
+        if end > last_end:
+            for i in range(start, end + 1):
+                letters[i] += chr(letter)
+            last_end, letter = end, letter + 1
+    return letters
+
+
+def ranking_grids(rankings: Sequence[Ranking]) -> list[Grid]:
+    """A table per ranking."""
+    return [_grid(ranking) for ranking in rankings]
+
+
+def _grid(ranking: Ranking) -> Grid:
+    usual = max((r.t_stddev.n for r in ranking.ranked), default=0)
+    rows = [
+        Row(
+            str(place),
+            (Entry(r.augmentation), entry(r.t_stddev, 6, 1.0, usual), Entry(r.groups or "?")),
+        )
+        for place, r in enumerate(ranking.ranked, start=1)
+    ]
+    for i, (name, mean) in enumerate(ranking.picked_by_student):
+        rows.append(
+            Row(
+                DASH,
+                (Entry(name), entry(mean, 6, 1.0, usual), Entry("aside")),
+                begins_section=i == 0,
+            )
+        )
+    if not ranking.picked_by_student:
+        aside = Entry("needs its student", is_missing=True)
+        rows.append(Row(DASH, (Entry("cutmixpick_s"), aside, Entry("aside")), begins_section=True))
+    title = f"{ranking.dataset} {ranking.teacher}" + (
+        f" ({ranking.variant})" if ranking.variant else ""
+    )
+    return Grid(
+        title=f"{title}: augmentations by T. stddev, lowest first",
+        corner="rank",
+        headings=("augmentation", f"T. stddev (n = {usual})", "group"),
+        rows=tuple(rows),
+        notes=tuple(_notes(ranking)),
+        records=tuple(_records(ranking)),
+    )
+
+
+def _notes(ranking: Ranking) -> Iterator[str]:
+    if not ranking.ranked:
+        yield "nothing measured yet"
+        return
+    best = ranking.ranked[0]
+    if not ranking.has_uncertainty:
+        yield f"lowest: {best.augmentation}; with one seed nothing says how certain the order is"
+    else:
+        equals = [r.augmentation for r in ranking.ranked if set(r.groups) & set(best.groups)]
+        if len(equals) > 1:
+            yield f"train first with one of {', '.join(equals)}: they cannot be told apart at this n"
+        else:
+            yield f"train first with {best.augmentation}: its T. stddev is lowest, told apart from all others"
+        for names in ranking.not_told_apart():
+            yield f"cannot be told apart at n = {ranking.num_seeds}: {', '.join(names)}"
+        yield "Tukey's honestly significant difference, all pairs at once at 5%; batches are shared by seed"
+    yield (
+        "cutmixpick_s picks by its student's entropies: it is measured after a student was trained, "
+        "and never trained for this"
+    )
+
+
+def _records(ranking: Ranking) -> Iterator[Mapping[str, str | float | int | None]]:
+    common = {
+        "table": "ranking",
+        "dataset": ranking.dataset,
+        "teacher": ranking.teacher,
+        "variant": ranking.variant,
+        "source": ranking.source,
+    }
+    for place, r in enumerate(ranking.ranked, start=1):
+        cell = r.t_stddev
+        yield {
+            **common,
+            "rank": place,
+            "augmentation": r.augmentation,
+            "mean": cell.mean,
+            "std": None if math.isnan(cell.std) else cell.std,
+            "n": cell.n,
+            "groups": r.groups or None,
+        }
+    for name, cell in ranking.picked_by_student:
+        yield {
+            **common,
+            "rank": None,
+            "augmentation": name,
+            "mean": cell.mean,
+            "std": None if math.isnan(cell.std) else cell.std,
+            "n": cell.n,
+            "groups": None,
+        }

@@ -1,0 +1,280 @@
+"""Interactive plots of the page, as inline SVG.
+
+A point stands at two places, by value and by rank: the page's script moves it between the two.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analysis.coefficients import NAMES
+from analysis.correlation_tables import number, p_value
+from analysis.curves import Curve
+from analysis.evidence import Evidence
+from analysis.marks import Mark
+from analysis.plots.forest import Line
+from analysis.plots.ranks import midranks
+from analysis.points import Mean
+from analysis.report.markup import tag, text
+
+WIDTH, HEIGHT = 360, 270
+LEFT, RIGHT, TOP, BOTTOM = 50, 12, 10, 34
+MAX_POINTS = 80
+"""Of a learning curve: what a card of this size can show."""
+
+SHAPES: Mapping[str, str] = {
+    "circle": "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0z",
+    "square": "M-5-5h10v10h-10z",
+    "up": "M0-6.5L6 5H-6z",
+    "down": "M0 6.5L6-5H-6z",
+    "diamond": "M0-7L6 0L0 7L-6 0z",
+    "plus": "M-2.2-6h4.4v3.8h3.8v4.4h-3.8v3.8h-4.4v-3.8h-3.8v-4.4h3.8z",
+    "cross": "M-3.2-6L0-2.8L3.2-6L6-3.2L2.8 0L6 3.2L3.2 6L0 2.8L-3.2 6L-6 3.2L-2.8 0L-6-3.2z",
+    "star": "M0-7.5L2-2.3L7.3-2.3L3 1.2L4.6 6.5L0 3.4L-4.6 6.5L-3 1.2L-7.3-2.3L-2-2.3z",
+    "hexagon": "M0-6.5L5.6-3.2V3.2L0 6.5L-5.6 3.2V-3.2z",
+    "left": "M-6.5 0L5-6V6z",
+    "right": "M6.5 0L-5-6V6z",
+    "pentagon": "M0-6.5L6.2-2L3.8 5.3H-3.8L-6.2-2z",
+}
+
+
+class Scale:
+    """Maps values to places along one side of a plot."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float, margin: float) -> None:
+        low, high = min(values), max(values)
+        reach = (high - low) or abs(high) or 1.0
+        self.low, self.high = low - margin * reach, high + margin * reach
+        self._start, self._end = start, end
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return round(self._start + share * (self._end - self._start), 2)
+
+    def ticks(self, most: int) -> list[float]:
+        """At most so many round values within the scale: multiples of 1, 2, 2.5 or 5 powers of ten."""
+        reach = self.high - self.low
+        power = 10 ** math.floor(math.log10(reach / most))
+        step = power * next(f for f in (1, 2, 2.5, 5, 10, 20) if reach / (f * power) <= most)
+        first = math.ceil(self.low / step)
+        return [i * step for i in range(first, math.floor(self.high / step) + 1)]
+
+
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """With as many decimals as their distance needs."""
+    step = min((b - a for a, b in itertools.pairwise(ticks)), default=1.0)
+    decimals = next(d for d in range(20) if abs(round(step, d) - step) < 1e-6 * step)
+    return [f"{tick:.{decimals}f}" for tick in ticks]
+
+
+def scatter_card(evidence: Evidence, marks: Mapping[str, Mark], classes: Mapping[str, str]) -> str:
+    """One panel: its points by value and by rank, and its coefficients below."""
+    panel = evidence.panel
+    cells = panel.cells()
+    x_ranks, y_ranks = map(midranks, panel.coordinates())
+    x = Scale(_reach([cell for _, cell, _ in cells]), LEFT, WIDTH - RIGHT, margin=0.06)
+    y = Scale(_reach([cell for _, _, cell in cells]), HEIGHT - BOTTOM, TOP, margin=0.06)
+    count = [0.5, len(cells) + 0.5]
+    x_rank = Scale(count, LEFT, WIDTH - RIGHT, margin=0.0)
+    y_rank = Scale(count, HEIGHT - BOTTOM, TOP, margin=0.0)
+    points = []
+    for i, (name, x_cell, y_cell) in enumerate(cells):
+        place = f"--x:{x(x_cell.mean)}px;--y:{y(y_cell.mean)}px"
+        rank = f"--rx:{x_rank(x_ranks[i])}px;--ry:{y_rank(y_ranks[i])}px"
+        shape = tag("path", class_="mark", d=SHAPES[marks[name].shape])
+        points.append(
+            tag(
+                "g",
+                _bars(x, y, x_cell, y_cell),
+                tag("circle", r=15, class_="target"),
+                shape,
+                class_=f"point {classes[name]}",
+                style=f"{place};{rank}",
+                tabindex=0,
+                role="button",
+                aria_label=f"{name}: T. stddev {x_cell.mean:.6f}, S. test loss {y_cell.mean:.4f}",
+                data_point=f"{panel.title}|{name}",
+                data_name=name,
+            )
+        )
+    diagonal = f"M{x_rank(count[0])} {y_rank(count[0])}L{x_rank(count[1])} {y_rank(count[1])}"
+    ranks = [float(rank) for rank in range(1, len(cells) + 1)]
+    drawing = tag(
+        "svg",
+        tag("g", _axes(x, y, x.ticks(6), y.ticks(6)), class_="by-value"),
+        tag(
+            "g",
+            _axes(x_rank, y_rank, ranks, ranks),
+            tag("path", class_="diagonal", d=diagonal),
+            class_="by-rank",
+        ),
+        *points,
+        _axis_titles("T. stddev", "S. test loss"),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="group",
+        aria_label=f"scatter plot, {panel.title}",
+    )
+    return _card(panel.title, drawing, _coefficients(evidence))
+
+
+def _coefficients(evidence: Evidence) -> str:
+    if evidence.n < 3:
+        return tag("p", text(f"no correlation yet: n = {evidence.n}, 3 are needed"), class_="note")
+    items = [
+        tag(
+            "div",
+            tag("dt", text(name.capitalize())),
+            tag("dd", text(number(e.value, 3))),
+            tag("dd", text(f"p {p_value(e.p)}"), class_="p"),
+        )
+        for name in NAMES
+        for e in [evidence.estimates[name]]
+    ]
+    return tag("dl", *items, class_="coefficients", title=f"n = {evidence.n} augmentations")
+
+
+def curve_card(
+    title: str, curves: Sequence[Curve], marks: Mapping[str, Mark], classes: Mapping[str, str]
+) -> str:
+    """Test loss by epoch, a line per augmentation, its seeds between lowest and highest."""
+    epochs = [float(e) for curve in curves for e in curve.epochs]
+    # The first epochs, far above the rest, would flatten everything else.
+    losses = [float(v) for curve in curves for v in curve.mean[len(curve.mean) // 8 :]]
+    x = Scale(epochs, LEFT, WIDTH - RIGHT, margin=0.0)
+    y = Scale(losses, HEIGHT - BOTTOM, TOP, margin=0.03)
+    lines = []
+    for curve in curves:
+        kept = _thinned(len(curve.epochs))
+        places = [f"{x(curve.epochs[i])},{y(curve.mean[i])}" for i in kept]
+        end = f"translate({x(curve.epochs[-1])} {y(curve.mean[-1])}) scale(.7)"
+        shape = tag("path", class_="mark", d=SHAPES[marks[curve.augmentation].shape], transform=end)
+        line = tag("polyline", points=" ".join(places), clip_path="url(#plot-area)")
+        label = tag("title", text(f"{curve.augmentation}, mean over n = {curve.n}"))
+        group = f"curve {classes[curve.augmentation]}"
+        lines.append(tag("g", label, line, shape, class_=group, data_name=curve.augmentation))
+    drawing = tag(
+        "svg",
+        _axes(x, y, x.ticks(6), y.ticks(5)),
+        *lines,
+        _axis_titles("epoch", "test loss"),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        aria_label=f"learning curves, {title}",
+    )
+    return _card(title, drawing)
+
+
+def clip_definition() -> str:
+    """What keeps curves inside their axes; once per page."""
+    area = tag("rect", x=LEFT, y=TOP, width=WIDTH - LEFT - RIGHT, height=HEIGHT - TOP - BOTTOM)
+    clip = tag("clipPath", area, id="plot-area")
+    return tag("svg", tag("defs", clip), class_="definitions", aria_hidden="true")
+
+
+def forest_rows(by_name: Mapping[str, Sequence[Line]]) -> str:
+    """A row per panel and pool, a track per coefficient; places are shares of the track's width."""
+    lows = [
+        value
+        for lines in by_name.values()
+        for line in lines
+        for value in (line.value, line.wide.low, line.narrow.low)
+        if math.isfinite(value)
+    ]
+    low = -1.0 if min(lows, default=0.0) < 0 else 0.0
+    names = [tag("div", text(name.capitalize())) for name in by_name]
+    head = tag("div", tag("div"), *names, class_="forest head")
+    rows = []
+    for lines in zip(*by_name.values(), strict=True):
+        first = lines[0]
+        label = tag("div", text(first.label), class_="label")
+        kind = "forest pooled" if first.is_pooled else "forest"
+        rows.append(tag("div", label, *(_track(line, low) for line in lines), class_=kind))
+    scale = tag("div", tag("span", f"{low:.0f}"), tag("span", "1"), class_="scale")
+    foot = tag("div", tag("div"), *([scale] * len(by_name)), class_="forest foot")
+    return tag("div", head, *rows, foot, class_="forest-plot")
+
+
+def _track(line: Line, low: float) -> str:
+    def place(value: float) -> float:
+        return round(100 * (value - low) / (1 - low), 2)
+
+    def span(kind: str, start: float, end: float) -> str:
+        if math.isnan(start):
+            return ""
+        width = place(end) - place(start)
+        return tag("i", class_=kind, style=f"left:{place(start)}%;width:{width:.2f}%")
+
+    def words(kind: str, start: float, end: float) -> str:
+        return f"{kind} " + ("undefined" if math.isnan(start) else f"{start:.3f} to {end:.3f}")
+
+    title = "; ".join(
+        (
+            f"{line.label}: {line.value:.4f}",
+            words("95% over seeds", line.narrow.low, line.narrow.high),
+            words("over augmentations", line.wide.low, line.wide.high),
+        )
+    )
+    return tag(
+        "div",
+        tag("i", class_="zero", style=f"left:{place(0.0)}%"),
+        span("wide", line.wide.low, line.wide.high),
+        span("narrow", line.narrow.low, line.narrow.high),
+        tag("i", class_="dot", style=f"left:{place(line.value)}%"),
+        tag("b", text(number(line.value, 2))),
+        class_="track",
+        title=title,
+    )
+
+
+def _card(title: str, drawing: str, *below: str) -> str:
+    return tag("figure", tag("figcaption", text(title)), drawing, *below, class_="card")
+
+
+def _reach(cells: Sequence[Mean]) -> list[float]:
+    """The ends of all error bars."""
+    spread = [(cell.mean, 0.0 if math.isnan(cell.std) else cell.std) for cell in cells]
+    return [mean + sign * std for mean, std in spread for sign in (-1, 1)]
+
+
+def _bars(x: Scale, y: Scale, x_cell: Mean, y_cell: Mean) -> str:
+    path = ""
+    for scale, cell, step in ((x, x_cell, "M{0} 0H{1}"), (y, y_cell, "M0 {0}V{1}")):
+        if not math.isnan(cell.std):
+            ends = [scale(cell.mean + s * cell.std) - scale(cell.mean) for s in (-1, 1)]
+            path += step.format(*(round(end, 2) for end in ends))
+    return tag("path", class_="bars", d=path) if path else ""
+
+
+def _axes(x: Scale, y: Scale, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> str:
+    floor = HEIGHT - BOTTOM
+    parts = []
+    for tick, label in zip(x_ticks, tick_texts(x_ticks), strict=True):
+        parts.append(tag("path", d=f"M{x(tick)} {TOP}V{floor}", class_="grid-line"))
+        parts.append(tag("text", text(label), x=x(tick), y=floor + 14, class_="tick middle"))
+    for tick, label in zip(y_ticks, tick_texts(y_ticks), strict=True):
+        parts.append(tag("path", d=f"M{LEFT} {y(tick)}H{WIDTH - RIGHT}", class_="grid-line"))
+        parts.append(tag("text", text(label), x=LEFT - 6, y=y(tick) + 3.5, class_="tick end"))
+    return "".join(parts)
+
+
+def _axis_titles(x_title: str, y_title: str) -> str:
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    return tag(
+        "text",
+        text(x_title),
+        x=(LEFT + WIDTH - RIGHT) / 2,
+        y=HEIGHT - 4,
+        class_="axis-title middle",
+    ) + tag(
+        "text",
+        text(y_title),
+        transform=f"translate(11 {middle}) rotate(-90)",
+        class_="axis-title middle",
+    )
+
+
+def _thinned(count: int) -> list[int]:
+    places = np.linspace(0, count - 1, min(count, MAX_POINTS))
+    return sorted({round(float(place)) for place in places})

@@ -1,0 +1,92 @@
+"""The methods paragraph: what was measured, how it was weighed, with which versions and n."""
+
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from analysis.evidence import Findings
+from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
+from analysis.report.markup import tag, text
+from analysis.rows import OWN
+
+
+def methods(rows: pd.DataFrame, findings: Findings, commit: str | None) -> str:
+    """Ready to be copied into a paper."""
+    return "".join(tag("p", text(" ".join(part))) for part in _paragraphs(rows, findings, commit))
+
+
+def _paragraphs(
+    rows: pd.DataFrame, findings: Findings, commit: str | None
+) -> Iterator[Iterable[str]]:
+    yield _measured(rows, findings)
+    yield _weighed(findings)
+    yield _software(rows, commit)
+
+
+def _measured(rows: pd.DataFrame, findings: Findings) -> Iterator[str]:
+    yield (
+        "S. test loss is the cross-entropy of the student on the whole test set after its last epoch. T. stddev is "
+        "the standard deviation, over windows of batches, of the teacher's mean probability of each class, "
+        "averaged over classes; it needs no student, but for cutmixpick_s, which picks by its student's entropies."
+    )
+    yield (
+        "A point is the mean over trials that differ in the seed only; ± is the standard deviation over seeds. "
+        "Nothing else is averaged: other settings make other panels."
+    )
+    counts = {cell.n for e in findings.evidence for _, x, y in e.panel.cells() for cell in (x, y)}
+    if counts:
+        low, high = min(counts), max(counts)
+        yield (
+            f"Here n = {low} seeds per cell."
+            if low == high
+            else f"Here n = {low} to {high} seeds per cell."
+        )
+    imported = rows[rows["source"] != OWN]
+    if len(imported):
+        yield (
+            f"{len(imported)} runs were imported from logs of other software; "
+            "they make panels of their own, and the run's id takes the place of a seed."
+        )
+
+
+def _weighed(findings: Findings) -> Iterator[str]:
+    sizes = {evidence.n for evidence in findings.evidence if evidence.n >= 3}
+    if sizes:
+        yield f"Each correlation is over n = {' or '.join(map(str, sorted(sizes)))} augmentations."
+    yield (
+        f"p-values are two-sided permutation tests (Pitman 1937), over all orders up to {EXHAUSTIVE_UP_TO} "
+        f"augmentations and {SAMPLES} random ones above (Phipson and Smyth 2010), adjusted over all "
+        f"{findings.num_tests} coefficients by Holm (1979) and by Benjamini and Hochberg (1995). “As printed” are "
+        "scipy's, as in the paper."
+    )
+    yield (
+        f"Intervals hold 95% of {findings.bootstrap.num_samples} bootstrap samples: over seeds, percentiles with "
+        "the stretch of Rao and Wu (1988); over augmentations, BCa (Efron 1987). With nine augmentations they are "
+        "wide, and rightly so."
+    )
+    yield (
+        "Pairs that share a teacher share T. stddev, so a pooled coefficient is the mean over a teacher's pairs and "
+        "then over teachers; its p-value permutes the augmentations of all panels at once, and its interval over "
+        "teachers is Student's t on the teachers' means (Ibragimov and Müller 2010)."
+    )
+
+
+def _software(rows: pd.DataFrame, commit: str | None) -> Iterator[str]:
+    for title, column in (
+        ("kdsweep", "kdsweep_version"),
+        ("Python", "python_version"),
+        ("torch", "torch_version"),
+        ("Ray", "ray_version"),
+        ("devices:", "device"),
+        ("commits", "git_commit"),
+    ):
+        if column in rows:
+            there = sorted(set(rows[column].dropna().astype(str)))
+            if there:
+                shown = ", ".join(v[:10] if column == "git_commit" else v for v in there)
+                yield f"{title} {shown};"
+    yield "numpy and scipy did the statistics" + (
+        f", kdsweep at commit {commit[:10]}{'-dirty' if commit.endswith('-dirty') else ''} wrote this page."
+        if commit
+        else "."
+    )

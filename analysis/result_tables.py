@@ -1,0 +1,135 @@
+"""Result tables as the paper prints them: a row per augmentation, a column per pair, mean ± std over seeds."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from analysis.evidence import grouped
+from analysis.grid import MISSING, Entry, Grid, Row, emphasised
+from analysis.points import Mean, Panel, Point, in_order
+from trainer.problems import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a cell shows of a point."""
+
+    name: str
+    title: str
+    attribute: str
+    digits: int
+    scale: float
+    lower_is_better: bool
+
+    def of(self, point: Point | None) -> Mean | None:
+        mean: Mean | None = getattr(point, self.attribute) if point else None
+        return mean
+
+
+METRICS = (
+    Metric("s_test_loss", "S. test loss", "test_loss", 4, 1.0, lower_is_better=True),
+    Metric("s_accuracy", "S. accuracy %", "test_accuracy", 2, 100.0, lower_is_better=False),
+    Metric("t_stddev", "T. stddev", "t_stddev", 6, 1.0, lower_is_better=True),
+)
+CORRELATION = "correlation"
+METRIC_NAMES = (*(metric.name for metric in METRICS), CORRELATION)
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Raises UserError if a name is no metric."""
+    for name in names:
+        if name not in METRIC_NAMES:
+            raise UserError(f"--metric {name}: unknown metric{did_you_mean(name, METRIC_NAMES)}")
+
+
+def result_grids(
+    panels: Sequence[Panel], metrics: Sequence[str], group_by: Sequence[str]
+) -> Iterator[Grid]:
+    """Per group a table for each metric; where a group has one pair, one table with a column per metric."""
+    chosen = [metric for metric in METRICS if metric.name in metrics]
+    for title, group in grouped(panels, group_by).items():
+        if not chosen:
+            continue
+        if len(group) == 1:
+            (panel,) = group
+            yield _grid(panel.title, [(m.title, panel, m) for m in chosen])
+            continue
+        for metric in chosen:
+            columns = [(_column(panel, group_by), panel, metric) for panel in group]
+            yield _grid(f"{metric.title}, {title}", columns)
+
+
+def _column(panel: Panel, group_by: Sequence[str]) -> str:
+    return panel.column if "dataset" in group_by else panel.title
+
+
+def _grid(title: str, columns: Sequence[tuple[str, Panel, Metric]]) -> Grid:
+    names = in_order(point.augmentation for _, panel, _ in columns for point in panel.points)
+    cells = [[metric.of(_point(panel, name)) for name in names] for _, panel, metric in columns]
+    counts = Counter(mean.n for column in cells for mean in column if mean)
+    most = max(counts, default=0)
+    written = [
+        emphasised(
+            [entry(mean, metric.digits, metric.scale, most) for mean in column],
+            [mean.mean if mean else None for mean in column],
+            lower_is_better=metric.lower_is_better,
+        )
+        for (_, _, metric), column in zip(columns, cells, strict=True)
+    ]
+    rows = tuple(Row(name, tuple(column[i] for column in written)) for i, name in enumerate(names))
+    records = tuple(
+        _record(panel, metric, name, mean)
+        for (_, panel, metric), column in zip(columns, cells, strict=True)
+        for name, mean in zip(names, column, strict=True)
+    )
+    headings = tuple(heading for heading, _, _ in columns)
+    return Grid(title, "augmentation", headings, rows, tuple(_notes(cells, most)), records)
+
+
+def _point(panel: Panel, augmentation: str) -> Point | None:
+    return next((p for p in panel.points if p.augmentation == augmentation), None)
+
+
+def entry(mean: Mean | None, digits: int, scale: float = 1.0, usual_n: int = 0) -> Entry:
+    """`1.2345 ± 0.0012`; with its n where that is not the table's usual one; `missing (n=0)`."""
+    if mean is None:
+        return Entry(f"{MISSING} (n=0)", is_missing=True)
+    text = f"{scale * mean.mean:.{digits}f}"
+    if not math.isnan(mean.std):
+        text += f" ± {scale * mean.std:.{digits}f}"
+    if mean.n != usual_n:
+        text += f" (n={mean.n})"
+    if mean.num_undefined:
+        text += f" ({mean.num_undefined} not finite)"
+    return Entry(text)
+
+
+def _notes(cells: Sequence[Sequence[Mean | None]], most: int) -> Iterator[str]:
+    there = [mean for column in cells for mean in column if mean]
+    total = sum(len(column) for column in cells)
+    what = "mean ± std" if most > 1 else "single values"
+    yield f"{what} over n = {most} seed{'s' if most != 1 else ''} unless a cell says otherwise"
+    missing, fewer = total - len(there), sum(mean.n < most for mean in there)
+    if missing or fewer:
+        yield f"partial: {missing} of {total} cells missing, {fewer} with fewer seeds"
+    undefined = sum(mean.num_undefined for mean in there)
+    if undefined:
+        yield f"{undefined} finished trials have no finite value and are left out"
+
+
+def _record(
+    panel: Panel, metric: Metric, augmentation: str, mean: Mean | None
+) -> dict[str, str | float | int | None]:
+    return {
+        "table": "results",
+        "dataset": panel.dataset,
+        "pair": panel.pair,
+        "variant": panel.variant,
+        "source": panel.source,
+        "augmentation": augmentation,
+        "metric": metric.name,
+        "mean": mean.mean if mean else None,
+        "std": None if mean is None or math.isnan(mean.std) else mean.std,
+        "n": mean.n if mean else 0,
+    }

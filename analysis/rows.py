@@ -1,0 +1,89 @@
+"""The rows of a store as one table: own results, and imported ones, which `source` tells apart.
+
+A filter is written KEY=VALUE, KEY!=VALUE, or with several values KEY=VALUE,VALUE; a value may hold * and ?.
+Several filters must all hold:
+
+    read_rows(store, parse_filters(["dataset=cifar100", "augmentation!=mixup,cutmix*"]))
+"""
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from orchestrator.store import Store
+from trainer.problems import UserError, did_you_mean
+
+OWN, IMPORTED = "own", "imported"
+
+KEYS = ("dataset", "teacher", "student", "pair", "augmentation", "seed", "source")
+_FILTER = re.compile(r"(?P<key>[^=!]+)(?P<sign>!?=)(?P<values>.+)")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Rows whose `key` is (or, if `negated`, is not) one of `patterns`."""
+
+    key: str
+    patterns: tuple[str, ...]
+    negated: bool
+
+    def holds(self, value: str) -> bool:
+        found = any(fnmatch.fnmatchcase(value, pattern) for pattern in self.patterns)
+        return found != self.negated
+
+
+def parse_filters(texts: Sequence[str]) -> tuple[Filter, ...]:
+    """Filters as a user writes them.
+
+    Raises:
+        UserError: a text is no filter, or its key is unknown.
+    """
+    return tuple(_parse(text) for text in texts)
+
+
+def _parse(text: str) -> Filter:
+    match = _FILTER.fullmatch(text)
+    if match is None:
+        raise UserError(
+            f"--filter {text}: expected KEY=VALUE or KEY!=VALUE, as in dataset=cifar100"
+        )
+    key = match["key"].strip()
+    if key not in KEYS:
+        raise UserError(f"--filter {text}: unknown key {key!r}{did_you_mean(key, KEYS)}")
+    patterns = tuple(value.strip() for value in match["values"].split(","))
+    return Filter(key, patterns, negated=match["sign"] == "!=")
+
+
+def read_rows(store: Store, filters: Sequence[Filter] = ()) -> pd.DataFrame:
+    """One row per finished or imported trial; with the columns `source` and `pair` beside the store's.
+
+    Raises:
+        UserError: a filter names something that no row has.
+    """
+    own = store.results().to_pandas().assign(source=OWN)
+    imported = store.imported().to_pandas()
+    rows = pd.concat([own, imported], ignore_index=True) if len(imported) else own
+    rows["pair"] = rows["teacher"].astype(object) + "/" + rows["student"].astype(object)
+    for wanted in filters:
+        rows = _kept(rows, wanted)
+    return pd.DataFrame(rows)
+
+
+def _kept(rows: pd.DataFrame, wanted: Filter) -> pd.DataFrame:
+    # What has no such value stays: a T. stddev without a student belongs to whoever is left.
+    values = rows[wanted.key].dropna().astype(str)
+    _check(wanted, sorted(set(values)))
+    dropped = values.index[[not wanted.holds(value) for value in values]]
+    return pd.DataFrame(rows.drop(index=dropped))
+
+
+def _check(wanted: Filter, there: Sequence[str]) -> None:
+    for pattern in wanted.patterns:
+        if there and not any(fnmatch.fnmatchcase(value, pattern) for value in there):
+            raise UserError(
+                f"--filter {wanted.key}: the store has no {wanted.key} {pattern!r}"
+                + did_you_mean(pattern, there)
+            )

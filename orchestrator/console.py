@@ -1,0 +1,63 @@
+"""How commands print, and how they open a store."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.store import Store
+    from orchestrator.sweep import Sweep
+
+DEFAULT_STORE = Path("kdsweep-store")
+DEFAULT_DATA = Path("data")
+
+WIDE = 240
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def stdout(*, wide: bool = False) -> "Console":
+    """Colours on a terminal only; `wide` tables are not squeezed into a file or a pipe."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if wide and not console.is_terminal:
+        console.width = max(console.width, WIDE)
+    return console
+
+
+def stderr() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1))
+
+
+def open_sweep(sweep_file: Path, store: Path | None) -> "tuple[Sweep, Store]":
+    """A sweep file, and its store: as given, else as the sweep says, else the default."""
+    from orchestrator.store import Store
+    from orchestrator.sweep import load_sweep
+
+    sweep = load_sweep(sweep_file)
+    return sweep, Store(store or (Path(sweep.store) if sweep.store else DEFAULT_STORE))
+
+
+def data_folder(sweep: "Sweep", given: Path | None) -> Path:
+    """Where the data sets are: as given, else as the sweep says, else the default."""
+    return (given or (Path(sweep.data) if sweep.data else DEFAULT_DATA)).expanduser().absolute()
+
+
+def existing_store(folder: Path) -> "Store":
+    """Raises UserError if there is no such folder."""
+    from orchestrator.store import Store
+    from trainer.problems import UserError
+
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; kdsweep run SWEEP makes a store")
+    return Store(folder)

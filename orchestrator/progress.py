@@ -1,0 +1,34 @@
+"""How far the sweeps are that a store was filled by."""
+
+import json
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from orchestrator.plan import make_plan
+from orchestrator.store import Store
+from orchestrator.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """Counts of one sweep's trials; None where this kdsweep cannot expand it any more."""
+
+    name: str
+    total: int | None
+    done: int | None
+    failed: int | None
+
+
+def progress_of(store: Store) -> list[SweepProgress]:
+    """Every sweep that was run into a store, by name."""
+    found = []
+    for path in sorted((store.root / "sweeps").glob("*.json")):
+        try:
+            sweep = Sweep.model_validate(json.loads(path.read_text()))
+        except (ValidationError, ValueError):
+            found.append(SweepProgress(path.stem, None, None, None))
+            continue
+        plan = make_plan(sweep, store, retry_failed=False)
+        found.append(SweepProgress(sweep.name, len(plan.trials), len(plan.done), len(plan.failed)))
+    return found

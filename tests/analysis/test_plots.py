@@ -1,0 +1,124 @@
+"""Every plot in every format, and augmentations beyond the nine."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import plots
+from analysis.bootstrap import Bootstrap
+from analysis.curves import curves, read_epochs
+from analysis.evidence import Findings, weigh
+from analysis.marks import SHAPES, marks
+from analysis.plots.canvas import MARKERS
+from analysis.plots.ranks import midranks
+from analysis.points import Panel, panels
+from analysis.report.charts import SHAPES as DRAWN_SHAPES
+from analysis.report.charts import Scale, tick_texts
+from analysis.rows import read_rows
+from orchestrator.store import Store
+from tests.analysis.stores import fill, paper_trials
+from trainer.catalog import AUGMENTATIONS
+
+PAIRS = ("vgg13/vgg8", "wrn_40_2/wrn_16_2")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = fill(Store(tmp_path_factory.mktemp("store")), paper_trials(PAIRS, ["cifar100"]))
+    return fill(store, paper_trials(PAIRS[:1], ["tinyimagenet"], seeds=[0]))
+
+
+@pytest.fixture(scope="module")
+def found(store: Store) -> list[Panel]:
+    return panels(read_rows(store))
+
+
+@pytest.fixture(scope="module")
+def findings(found: list[Panel]) -> Findings:
+    return weigh(found, bootstrap=Bootstrap(100))
+
+
+@pytest.mark.parametrize("ending", plots.FORMATS)
+@pytest.mark.parametrize(
+    "draw", [plots.draw_scatter, plots.draw_grid, plots.draw_ranks, plots.draw_forest]
+)
+def test_each_kind_in_each_format(
+    draw: object, ending: str, findings: Findings, tmp_path: Path
+) -> None:
+    assert callable(draw)
+    paths = [tmp_path / "new" / f"{i}.{ending}" for i in range(2)]
+    for path in paths:
+        draw(findings, path)
+    start = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending]
+    assert paths[0].read_bytes().startswith(start)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_scatter_plot_names_everything(findings: Findings, tmp_path: Path) -> None:
+    plots.draw_scatter(findings, tmp_path / "x.svg")
+    drawn = (tmp_path / "x.svg").read_text()
+    for name in (*AUGMENTATIONS, "cifar100 vgg13/vgg8", "T. stddev", "S. test loss"):
+        assert f"<!-- {name} -->" in drawn
+    assert drawn.count("<!-- Kendall ") == 3
+
+
+def test_a_grid_shows_what_is_missing(findings: Findings, tmp_path: Path) -> None:
+    plots.draw_grid(findings, tmp_path / "x.svg")
+    assert (tmp_path / "x.svg").read_text().count("<!-- missing -->") == 1
+
+
+def test_a_forest_has_all_panels_and_pools(findings: Findings, tmp_path: Path) -> None:
+    plots.draw_forest(findings, tmp_path / "x.svg")
+    drawn = (tmp_path / "x.svg").read_text()
+    assert "<!-- tinyimagenet vgg13/vgg8 -->" in drawn
+    assert "<!-- pooled: all (3 teachers) -->" in drawn
+
+
+def test_learning_curves_are_means_over_seeds(
+    store: Store, found: list[Panel], tmp_path: Path
+) -> None:
+    epochs = read_epochs(store)
+    lines = curves(found[0], epochs)
+    assert [line.augmentation for line in lines] == list(AUGMENTATIONS)
+    assert found[0].points[0].test_loss is not None
+    own = epochs[epochs["fingerprint"].isin(found[0].points[0].test_loss.fingerprints)]
+    last = own[own["epoch"] == 24]["test_loss"]
+    assert lines[0].n == len(last) == 3
+    assert (lines[0].mean[-1], lines[0].low[-1]) == pytest.approx((last.mean(), last.min()))
+    plots.draw_curves([(panel, curves(panel, epochs)) for panel in found], tmp_path / "x.svg")
+    assert (tmp_path / "x.svg").read_text().count("<!-- epoch -->") == 3
+
+
+def test_nothing_to_draw(tmp_path: Path) -> None:
+    empty = weigh([])
+    for draw in (plots.draw_scatter, plots.draw_grid, plots.draw_ranks, plots.draw_forest):
+        with pytest.raises(ValueError, match="nothing to draw"):
+            draw(empty, tmp_path / "x.png")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.draw_curves([], tmp_path / "x.png")
+
+
+def test_no_two_augmentations_look_alike() -> None:
+    others = [f"own_{i}" for i in range(12)]
+    looks = marks([*AUGMENTATIONS, *others])
+    assert len(set(looks.values())) == len(looks)
+    assert [looks[a].shape for a in AUGMENTATIONS] == list(SHAPES[:9])
+    assert len({looks[a].colour for a in AUGMENTATIONS}) == 9
+    assert marks(["mixup"])["mixup"] == looks["mixup"]
+    assert set(SHAPES) == set(MARKERS) == set(DRAWN_SHAPES)
+
+
+def test_ranks_of_equal_values_are_shared() -> None:
+    assert list(midranks(np.array([0.3, 0.1, 0.3, 0.2]))) == [3.5, 1.0, 3.5, 2.0]
+
+
+@pytest.mark.parametrize("values", [[0.003, 0.0055], [1.0, 1.0], [0.0, 0.0], [-2.0, 900.0]])
+def test_scales_have_a_few_round_ticks(values: list[float]) -> None:
+    scale = Scale(values, 0, 100, margin=0.05)
+    ticks = scale.ticks(5)
+    assert 2 <= len(ticks) <= 6
+    assert all(scale.low <= tick <= scale.high for tick in ticks)
+    texts = tick_texts(ticks)
+    assert len(set(texts)) == len(texts)
+    assert [float(t) for t in texts] == pytest.approx(ticks)

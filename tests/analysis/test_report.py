@@ -1,0 +1,205 @@
+"""The report: self-contained, escaped, and alive in a real browser."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from analysis.bootstrap import Bootstrap
+from analysis.evidence import weigh
+from analysis.points import panels
+from analysis.report import render_report
+from analysis.rows import parse_filters, read_rows
+from orchestrator.keeper import failure_row
+from orchestrator.progress import SweepProgress, progress_of
+from orchestrator.store import Store
+from orchestrator.sweep import Sweep
+from tests.analysis.stores import fill, paper_trials
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+PAIRS = ("vgg13/vgg8", "wrn_40_2/wrn_16_2")
+EVIL = "<script>alert(1)</script></script><img src=x onerror=alert(2)>"
+
+PROBE = """<script>
+addEventListener("load", () => {
+  const told = [];
+  const point = document.querySelector(".point");
+  const tip = document.getElementById("tip");
+  point.dispatchEvent(new PointerEvent("pointerenter"));
+  told.push(`hover:${!tip.hidden}:${tip.querySelector("h3").textContent}`);
+  point.dispatchEvent(new PointerEvent("pointerleave"));
+  told.push(`left:${tip.hidden}`);
+  point.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+  const link = tip.querySelector("a");
+  told.push(`held:${!tip.hidden}:${!!document.getElementById(link.hash.slice(1))}`);
+  location.hash = link.hash;
+  document.querySelector('[data-view="ranks"]').click();
+  told.push(`ranks:${document.body.classList.contains("ranks")}:${tip.hidden}`);
+  document.querySelector(".chip").click();
+  told.push(`single:${document.querySelectorAll(".point.chosen").length}`);
+  document.getElementById("theme").click();
+  told.push(`theme:${document.documentElement.style.colorScheme}`);
+  told.push(`wide:${document.documentElement.scrollWidth > innerWidth}`);
+  told.push(`loaded:${performance.getEntriesByType("resource").length}`);
+  setTimeout(() => {
+    told.push(`opened:${document.querySelector("details").open}`);
+    document.body.dataset.told = told.join(" ");
+  }, 200);
+});
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Complete on one data set, partial on the other, with a failure whose text is an attack."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    fill(store, paper_trials(PAIRS, ["cifar100"]))
+    left = paper_trials(PAIRS, ["tinyimagenet"], seeds=[0])
+    fill(store, left[:-8])
+    store.add_failure(failure_row(left[-1], EVIL, "trace", by_machine=False))
+    return store
+
+
+@pytest.fixture(scope="module")
+def page(store: Store) -> str:
+    return render(store)
+
+
+def render(store: Store, *filters: str) -> str:
+    parsed = parse_filters(filters)
+    findings = weigh(panels(read_rows(store, parsed)), bootstrap=Bootstrap(200))
+    progress = [SweepProgress("mine", 100, 40, 1), SweepProgress("old", None, None, None)]
+    return render_report(
+        store, parsed, findings, group_by=["dataset"], progress=progress, commit="c" * 40
+    )
+
+
+class Outline(HTMLParser):
+    """What a page refers to, its identifiers, and whether its elements close."""
+
+    VOID = frozenset({"meta", "link"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+        self.identifiers: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.references += [v for k in ("src", "href", "srcset") if (v := found.get(k))]
+        self.identifiers += [v] if (v := found.get("id")) else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_it_is_well_formed_and_refers_to_itself_only(page: str) -> None:
+    outline = Outline(page)
+    assert outline.open == []
+    assert len(set(outline.identifiers)) == len(outline.identifiers)
+    there = set(outline.identifiers)
+    for reference in outline.references:
+        assert reference == "data:," or (reference[0] == "#" and reference[1:] in there), reference
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "default-src 'none'" in page
+
+
+def test_what_the_store_says_is_never_markup(page: str) -> None:
+    assert "<img src=x" not in page
+    assert "&lt;img src=x" in page
+    assert page.count("<script") == 2
+
+
+def test_it_holds_everything(page: str) -> None:
+    for title in ("T. stddev against S. test loss", "Tables", "Learning curves", "Methods"):
+        assert f"<h2>{title}</h2>" in page
+    assert page.count('class="point ') == 9 + 9 + 9 + 5
+    assert "mine: 40 of 100 trials finished, 1 failed: everything below is partial" in page
+    assert "old: this kdsweep cannot read the sweep as it was saved" in page
+    assert "kdsweep at commit cccccccccc wrote this page" in page
+    assert "Here n = 1 to 3 seeds per cell." in page
+    assert "partial: " in page
+
+
+def test_filters_narrow_the_whole_page(store: Store) -> None:
+    page = render(store, "dataset=cifar100", "pair=vgg13/vgg8")
+    assert page.count('class="point ') == 9
+    assert "wrn_40_2/wrn_16_2" not in page
+
+
+def test_an_empty_store_has_a_page_that_says_so(tmp_path: Path) -> None:
+    page = render(Store(tmp_path))
+    assert "Not yet known" in page
+    assert Outline(page).open == []
+
+
+def test_progress_counts_a_saved_sweep(store: Store, tmp_path: Path) -> None:
+    own = Store(tmp_path)
+    sweep = Sweep.model_validate(
+        {"name": "x", "dataset": "fashion_mini", "pairs": ["resnet8/resnet8"], "seeds": [0]}
+    )
+    own.save_sweep("x", sweep.model_dump(mode="json"))
+    own.save_sweep("y", {"name": "y"})
+    x, y = progress_of(own)
+    assert (x.name, x.total, x.done) == ("x", 19, 0)
+    assert (y.name, y.total) == ("y", None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_lives_in_a_real_browser(page: str, width: int, tmp_path: Path) -> None:
+    """No console message at all, no request, nothing wider than the window, and every control works."""
+    assert CHROMIUM is not None
+    path = tmp_path / "report.html"
+    path.write_text(page.replace("</body>", f"{PROBE}</body>"))
+    browser = subprocess.run(
+        [
+            CHROMIUM,
+            *("--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+            *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+            *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}"),
+            *(f"--window-size={width},900", "--virtual-time-budget=4000", "--dump-dom"),
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in browser.stderr, browser.stderr
+    told = re.search(r'data-told="([^"]*)"', browser.stdout)
+    assert told is not None
+    assert told[1].split() == [
+        "hover:true:identity",
+        "left:true",
+        "held:true:true",
+        "ranks:true:true",
+        "single:4",
+        "theme:dark",
+        "wide:false",
+        "loaded:0",
+        "opened:true",
+    ]
+
+
+def test_a_browser_would_tell_of_a_broken_page(tmp_path: Path) -> None:
+    """The check above sees errors: a page with one does not pass it."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed (apt-get install chromium)")
+    path = tmp_path / "broken.html"
+    path.write_text("<script>undefinedFunction()</script>")
+    arguments = [CHROMIUM, "--headless=new", "--no-sandbox", "--enable-logging=stderr"]
+    arguments += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()]
+    browser = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" in browser.stderr

@@ -1,0 +1,273 @@
+"""Tables: what is marked, what is missing, and every format."""
+
+import csv
+import io
+import json
+import math
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from analysis.bootstrap import Bootstrap
+from analysis.correlation_tables import p_value
+from analysis.evidence import weigh
+from analysis.formats import csv_lines, escaped_latex, html_page, latex, markdown, terminal
+from analysis.grid import Entry, Grid, Row, emphasised
+from analysis.points import Panel, panels
+from analysis.result_tables import METRIC_NAMES, check_metrics, result_grids
+from analysis.rows import parse_filters, read_rows
+from analysis.tables import as_json, coefficient_lines, table_grids
+from orchestrator.store import Store
+from tests.analysis.stores import fill, paper_trials
+from trainer.problems import UserError
+
+FEW = Bootstrap(200)
+PAIRS = ("vgg13/vgg8", "wrn_40_2/wrn_16_2")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return fill(Store(tmp_path_factory.mktemp("store")), paper_trials(PAIRS))
+
+
+@pytest.fixture(scope="module")
+def partial(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two seeds of one pair, one seed of half of the other."""
+    trials = paper_trials(PAIRS, ["cifar100"], seeds=[0, 1])
+    kept = [
+        t
+        for t in trials
+        if t.kind == "teacher"
+        or t.teacher == "vgg13"
+        or (t.seed == 0 and t.augmentation in ("identity", "flip", "mixup", "cutmix"))
+    ]
+    return fill(Store(tmp_path_factory.mktemp("partial")), kept)
+
+
+def grids_of(store: Store, **choices: object) -> list[Grid]:
+    found = panels(read_rows(store))
+    return table_grids(found, weigh(found, bootstrap=FEW), **choices)  # type: ignore[arg-type]
+
+
+def test_rows_are_augmentations_and_columns_pairs(store: Store) -> None:
+    grid = grids_of(store)[0]
+    assert grid.title == "S. test loss, cifar100"
+    assert grid.headings == PAIRS
+    assert [row.heading for row in grid.rows][0::8] == ["identity", "cutmixpick_t"]
+    assert re.fullmatch(r"\d\.\d{4} ± 0\.\d{4}", grid.rows[0].entries[0].text)
+    assert "over n = 3 seeds" in grid.notes[0]
+    assert not any("partial" in note for note in grid.notes)
+
+
+def test_the_best_is_marked_and_the_second_best() -> None:
+    entries = [Entry(str(i)) for i in range(4)]
+    marked = emphasised(entries, [3.0, 1.0, None, 2.0], lower_is_better=True)
+    assert [entry.emphasis for entry in marked] == [None, "best", None, "second"]
+    marked = emphasised(entries, [3.0, 1.0, 3.0, 2.0], lower_is_better=False)
+    assert [entry.emphasis for entry in marked] == ["best", None, "best", "second"]
+    marked = emphasised(entries[:2], [3.0, 1.0], lower_is_better=True)
+    assert [entry.emphasis for entry in marked] == [None, None]
+
+
+def test_losses_are_best_when_low_and_accuracies_when_high(store: Store) -> None:
+    by_title = {grid.title: grid for grid in grids_of(store)}
+    for title, better in (("S. test loss, cifar100", min), ("S. accuracy %, cifar100", max)):
+        for column in range(2):
+            entries = [row.entries[column] for row in by_title[title].rows]
+            best = better(entries, key=lambda entry: float(entry.text.split()[0]))
+            assert best.emphasis == "best"
+
+
+def test_a_group_of_one_pair_has_a_column_per_metric(store: Store) -> None:
+    found = panels(read_rows(store, parse_filters(["dataset=cifar100", "pair=vgg13/vgg8"])))
+    (grid,) = result_grids(found, METRIC_NAMES, ["dataset"])
+    assert grid.headings == ("S. test loss", "S. accuracy %", "T. stddev")
+
+
+def test_group_by_and_metric_choose(store: Store) -> None:
+    found = panels(read_rows(store))
+    by_teacher = list(result_grids(found, ["t_stddev"], ["teacher"]))
+    assert [grid.title for grid in by_teacher] == ["T. stddev, vgg13", "T. stddev, wrn_40_2"]
+    assert by_teacher[0].headings == ("cifar100 vgg13/vgg8", "tinyimagenet vgg13/vgg8")
+    titles = [grid.title for grid in grids_of(store, metrics=["correlation"])]
+    assert titles == [
+        "Correlation of T. stddev and S. test loss",
+        "Pooled over pairs, each teacher counted once",
+    ]
+    with pytest.raises(UserError, match="tstddev: unknown metric; did you mean 't_stddev'"):
+        check_metrics(["tstddev"])
+
+
+def test_a_partial_store_says_so_in_its_cells_and_notes(partial: Store) -> None:
+    grids = grids_of(partial)
+    losses = grids[0]
+    column = [row.entries[1] for row in losses.rows]
+    assert [entry.is_missing for entry in column].count(True) == 5
+    assert {entry.text for entry in column if entry.is_missing} == {"missing (n=0)"}
+    assert all(entry.text.endswith("(n=1)") for entry in column if not entry.is_missing)
+    assert "partial: 5 of 18 cells missing, 4 with fewer seeds" in losses.notes
+    correlation = grids[-1]
+    assert any("partial: 1 of 2 panels" in note for note in correlation.notes)
+    assert any("* some cells have one seed" in note for note in correlation.notes)
+
+
+def test_a_panel_without_a_correlation_is_visibly_missing(partial: Store) -> None:
+    found = panels(read_rows(partial))
+    short = replace(found[1], points=found[1].points[:2])
+    grid = table_grids([short], weigh([short], bootstrap=FEW), ["correlation"])[0]
+    (row,) = grid.rows
+    assert any(entry.is_missing and "n=2, 3 are needed" in entry.text for entry in row.entries)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.5, "50%"),
+        (0.0314, "3.1%"),
+        (0.00456, "0.46%"),
+        (2 / 362_880, "<0.001%"),
+        (1.0, "100%"),
+        (0.099, "9.9%"),
+        (math.nan, "\N{EN DASH}"),
+    ],
+)
+def test_p_values_have_two_digits_in_percent(p: float, text: str) -> None:
+    assert p_value(p) == text
+
+
+def test_markdown(store: Store) -> None:
+    lines = markdown(grids_of(store)).splitlines()
+    assert lines[0] == "### S. test loss, cifar100"
+    assert lines[2] == "| augmentation | vgg13/vgg8 | wrn\\_40\\_2/wrn\\_16\\_2 |"
+    body = "\n".join(lines[4:13])
+    assert len(re.findall(r"\*\*\d\.\d{4} ± \d\.\d{4}\*\*", body)) == 2
+    assert len(re.findall(r"<ins>\d\.\d{4} ± \d\.\d{4}</ins>", body)) == 2
+    widths = {line.count("|") - line.count("\\|") for line in lines[2:13]}
+    assert widths == {4}
+
+
+def test_csv_has_unrounded_numbers_one_per_line(partial: Store) -> None:
+    rows = list(csv.DictReader(io.StringIO(csv_lines(grids_of(partial)))))
+    results = [row for row in rows if row["table"] == "results"]
+    assert len(results) == 3 * 2 * 9
+    missing = [row for row in results if row["n"] == "0"]
+    assert {row["mean"] for row in missing} == {""}
+    (cell,) = [
+        row
+        for row in results
+        if (row["pair"], row["augmentation"], row["metric"])
+        == ("vgg13/vgg8", "flip", "s_test_loss")
+    ]
+    (panel, _) = panels(read_rows(partial))
+    loss = next(p.test_loss for p in panel.points if p.augmentation == "flip")
+    assert loss is not None
+    assert float(cell["mean"]) == loss.mean
+    assert sum(row["table"] == "correlations" for row in rows) == 6
+
+
+def test_json_has_no_nan_and_all_evidence(partial: Store) -> None:
+    found = panels(read_rows(partial))
+    data = json.loads(
+        json.dumps(as_json(found, weigh(found, bootstrap=FEW)), allow_nan=False, sort_keys=True)
+    )
+    full, short = data["panels"]
+    assert full["correlation"]["n"] == 9
+    assert set(full["evidence"]["kendall"]["influence"]) == {
+        p["augmentation"] for p in full["points"]
+    }
+    assert short["points"][1]["test_loss"]["std"] is None
+    assert {"p", "holm", "bh", "p_printed", "over_seeds"} <= set(full["evidence"]["pearson"])
+
+
+def test_the_terminal_has_colours_only_on_a_terminal(store: Store) -> None:
+    plain = Console(width=200, file=io.StringIO(), record=True)
+    for part in terminal(grids_of(store)):
+        plain.print(part)
+    text = plain.export_text()
+    assert "Kendall" in text
+    assert "Pooled over pairs" in text
+    assert "\x1b" not in plain.file.getvalue()  # type: ignore[attr-defined]
+
+
+NASTY = r"a_b & 50% $x$ #1 {c} ~ ^ \cmd <tag> ± | *z*"
+
+
+@pytest.fixture
+def nasty() -> Grid:
+    row = Row(
+        NASTY, (Entry(NASTY, "best"), Entry("x", "second"), Entry("missing", is_missing=True))
+    )
+    return Grid(NASTY, NASTY, (NASTY, "b", "c"), (row,), (NASTY,))
+
+
+def test_html_is_escaped_and_loads_nothing(nasty: Grid, store: Store) -> None:
+    page = html_page([nasty, *grids_of(store)])
+    assert "<tag>" not in page
+    assert "&lt;tag&gt;" in page
+    assert '<td class="missing">missing</td>' in page
+    assert not re.search(r"(?:src|href)=|@import|url\(", page)
+
+
+def test_latex_has_booktabs_and_escapes(nasty: Grid) -> None:
+    text = latex([nasty])
+    assert r"\toprule" in text
+    assert r"\textbf{a\_b \& 50\% \$x\$" in text
+    assert r"\underline{x}" in text
+    assert escaped_latex("±") == r"$\pm$"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex is installed")
+def test_latex_compiles(nasty: Grid, store: Store, partial: Store, tmp_path: Path) -> None:
+    tables = latex([nasty, *grids_of(store), *grids_of(partial)])
+    document = "\n".join(
+        (
+            r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}",
+            r"\begin{document}",
+            tables,
+            r"\end{document}",
+        )
+    )
+    (tmp_path / "t.tex").write_text(document)
+    run = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "t.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert (tmp_path / "t.pdf").read_bytes().startswith(b"%PDF")
+    assert "Missing character" not in run.stdout
+    assert "Overfull" not in run.stdout
+
+
+def test_lines_of_coefficients(store: Store) -> None:
+    panel: Panel = panels(read_rows(store))[0]
+    lines = coefficient_lines(panel.correlation)
+    assert lines[0].startswith("Pearson ")
+    assert all("n = 9" in line for line in lines)
+
+
+def test_filters_narrow_and_name_what_is_not_there(store: Store) -> None:
+    def kept(*texts: str) -> list[str]:
+        return [p.title for p in panels(read_rows(store, parse_filters(texts)))]
+
+    assert kept("pair=vgg13/*") == ["cifar100 vgg13/vgg8", "tinyimagenet vgg13/vgg8"]
+    assert kept("dataset!=cifar100", "student=wrn*") == ["tinyimagenet wrn_40_2/wrn_16_2"]
+    (panel, *_) = panels(read_rows(store, parse_filters(["augmentation=flip,mixup", "seed!=2"])))
+    assert [point.augmentation for point in panel.complete] == ["flip", "mixup"]
+    assert panel.points[0].test_loss is not None
+    assert panel.points[0].test_loss.seeds == (0, 1)
+    for text, message in (
+        ("dataset", "expected KEY=VALUE"),
+        ("datset=x", "unknown key 'datset'; did you mean 'dataset'"),
+        ("augmentation=flp", "has no augmentation 'flp'; did you mean 'flip'"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            kept(text)
