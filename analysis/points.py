@@ -144,7 +144,7 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
                     )
                     made = {"teacher": str(fingerprint), "source": source}
                     made |= {"student": str(common), "stddev": str(measurement)}
-                    differ.append(made | chosen)
+                    differ.append({**made, **chosen})
         found += [replace(d, variant=v) for d, v in zip(drafts, names_of(differ), strict=True)]
     return found
 

@@ -84,7 +84,7 @@ def rank(rows: pd.DataFrame) -> list[Ranking]:
             for chosen, _, measured in variants(group.iloc[:0], group):
                 drafts.append(_ranking(str(dataset), str(teacher), source, measured))
                 made = {"teacher": str(fingerprint), "source": source, "stddev": str(common)}
-                differ.append(made | chosen)
+                differ.append({**made, **chosen})
         rankings += [replace(d, variant=v) for d, v in zip(drafts, names_of(differ), strict=True)]
     return rankings
 

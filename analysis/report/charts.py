@@ -156,7 +156,7 @@ def curve_card(
         lines.append(tag("g", label, line, shape, class_=group, data_name=curve.augmentation))
     drawing = tag(
         "svg",
-        _axes(x, y, x.ticks(6), y.ticks(5)),
+        _axes(x, y, [tick for tick in x.ticks(6) if tick.is_integer()], y.ticks(5)),
         *lines,
         _axis_titles("epoch", "test loss"),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",

@@ -154,24 +154,24 @@ def _summary(
     num_imported = int((rows["source"] != OWN).sum())
     augmentations = {point.augmentation for panel in panels for point in panel.points}
     tiles = [
-        (str(len({(p.dataset, p.pair) for p in panels})), "pairs on data sets"),
-        (str(len(augmentations)), "augmentations"),
-        (str(len(seeds)), "seeds"),
-        (str(kinds["student"]), "students"),
-        (str(kinds["stddev"]), "T. stddev runs"),
-        (str(kinds["teacher"]), "teachers"),
-        (str(num_failed), "failed"),
+        (len({(p.dataset, p.pair) for p in panels}), "pair on a data set", "pairs on data sets"),
+        (len(augmentations), "augmentation", "augmentations"),
+        (len(seeds), "seed", "seeds"),
+        (kinds["student"], "student", "students"),
+        (kinds["stddev"], "T. stddev run", "T. stddev runs"),
+        (kinds["teacher"], "teacher", "teachers"),
+        (num_failed, "failed", "failed"),
     ]
     if num_imported:
-        tiles.append((str(num_imported), "imported"))
+        tiles.append((num_imported, "imported", "imported"))
     shown = [
         tag(
             "div",
-            tag("b", text(value)),
-            tag("span", text(label)),
-            class_="tile bad" if label == "failed" and value != "0" else "tile",
+            tag("b", text(count)),
+            tag("span", text(one if count == 1 else many)),
+            class_="tile bad" if many == "failed" and count else "tile",
         )
-        for value, label in tiles
+        for count, one, many in tiles
     ]
     return tag(
         "div",
