@@ -115,7 +115,9 @@ def table(
 
     check_metrics(metric or ())
     chosen = _format(format_, output, as_json)
-    found = _panels(existing_store(store), _parsed(filters))
+    opened = existing_store(store)
+    found = _panels(opened, _parsed(filters))
+    _tell_of_unfinished_sweeps(opened)
     if compare_paper:
         _write_comparison(found, chosen, output, seed)
         return
@@ -172,6 +174,7 @@ def plot(
         raise UserError(
             f"{store}: {error} as {kind}: no augmentation has both values yet"
         ) from error
+    _tell_of_unfinished_sweeps(opened)
     stdout().print(f"{output}", soft_wrap=True)
 
 
@@ -336,6 +339,20 @@ def _panels(store: "Store", filters: "Sequence[Filter]") -> "list[Panel]":
     from analysis.rows import read_rows
 
     return panels(read_rows(store, filters))
+
+
+def _tell_of_unfinished_sweeps(store: "Store") -> None:
+    """On stderr, so that it is in no file and no JSON."""
+    from orchestrator.progress import progress_of
+
+    for sweep in progress_of(store):
+        if sweep.done is not None and sweep.done != sweep.total:
+            stderr().print(
+                f"partial: {sweep.name}: {sweep.done} of {sweep.total} trials finished",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _weigh(

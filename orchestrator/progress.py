@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from orchestrator.plan import make_plan
 from orchestrator.store import Store
 from orchestrator.sweep import Sweep
+from trainer.problems import UserError
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ def progress_of(store: Store) -> list[SweepProgress]:
     for path in sorted((store.root / "sweeps").glob("*.json")):
         try:
             sweep = Sweep.model_validate(json.loads(path.read_text()))
-        except (ValidationError, ValueError):
+            plan = make_plan(sweep, store, retry_failed=False)
+        except (ValidationError, ValueError, UserError):
             found.append(SweepProgress(path.stem, None, None, None))
             continue
-        plan = make_plan(sweep, store, retry_failed=False)
         found.append(SweepProgress(sweep.name, len(plan.trials), len(plan.done), len(plan.failed)))
     return found

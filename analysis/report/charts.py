@@ -56,7 +56,7 @@ class Scale:
     def ticks(self, most: int) -> list[float]:
         """At most so many round values within the scale: multiples of 1, 2, 2.5 or 5 powers of ten."""
         reach = self.high - self.low
-        power = 10 ** math.floor(math.log10(reach / most))
+        power = 10.0 ** math.floor(math.log10(reach / most))
         step = power * next(f for f in (1, 2, 2.5, 5, 10, 20) if reach / (f * power) <= most)
         first = math.ceil(self.low / step)
         return [i * step for i in range(first, math.floor(self.high / step) + 1)]
@@ -103,15 +103,20 @@ def scatter_card(evidence: Evidence, marks: Mapping[str, Mark], classes: Mapping
     ranks = [float(rank) for rank in range(1, len(cells) + 1)]
     drawing = tag(
         "svg",
-        tag("g", _axes(x, y, x.ticks(6), y.ticks(6)), class_="by-value"),
+        tag(
+            "g",
+            _axes(x, y, x.ticks(6), y.ticks(6)),
+            _axis_titles("T. stddev", "S. test loss"),
+            class_="by-value",
+        ),
         tag(
             "g",
             _axes(x_rank, y_rank, ranks, ranks),
             tag("path", class_="diagonal", d=diagonal),
+            _axis_titles("rank by T. stddev, 1 = lowest", "rank by S. test loss"),
             class_="by-rank",
         ),
         *points,
-        _axis_titles("T. stddev", "S. test loss"),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="group",
         aria_label=f"scatter plot, {panel.title}",

@@ -1,5 +1,6 @@
 """The report: self-contained, escaped, and alive in a real browser."""
 
+import html
 import re
 import shutil
 import subprocess
@@ -44,13 +45,24 @@ addEventListener("load", () => {
   told.push(`single:${document.querySelectorAll(".point.chosen").length}`);
   document.getElementById("theme").click();
   told.push(`theme:${document.documentElement.style.colorScheme}`);
-  told.push(`wide:${document.documentElement.scrollWidth > innerWidth}`);
+  point.dispatchEvent(new PointerEvent("pointerenter"));
+  const box = tip.getBoundingClientRect();
+  told.push(`window:${innerWidth}:${document.documentElement.scrollWidth > innerWidth}`);
+  told.push(`inside:${box.left >= 0 && box.right <= innerWidth}`);
   told.push(`loaded:${performance.getEntriesByType("resource").length}`);
   setTimeout(() => {
     told.push(`opened:${document.querySelector("details").open}`);
     document.body.dataset.told = told.join(" ");
   }, 200);
 });
+</script>"""
+
+
+FRAME = """<!doctype html><iframe style="border:0" width="{width}" height="900" srcdoc="{page}"></iframe>
+<script>
+setTimeout(() => {{
+  document.body.dataset.told = document.querySelector("iframe").contentDocument.body.dataset.told;
+}}, 2000);
 </script>"""
 
 
@@ -162,14 +174,16 @@ def test_it_lives_in_a_real_browser(page: str, width: int, tmp_path: Path) -> No
     """No console message at all, no request, nothing wider than the window, and every control works."""
     assert CHROMIUM is not None
     path = tmp_path / "report.html"
-    path.write_text(page.replace("</body>", f"{PROBE}</body>"))
+    # In a frame, because a browser's own window does not become as narrow as a phone.
+    probed = page.replace("</body>", f"{PROBE}</body>")
+    path.write_text(FRAME.format(width=width, page=html.escape(probed)))
     browser = subprocess.run(
         [
             CHROMIUM,
             *("--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
             *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
             *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}"),
-            *(f"--window-size={width},900", "--virtual-time-budget=4000", "--dump-dom"),
+            *("--window-size=1400,1000", "--virtual-time-budget=4000", "--dump-dom"),
             path.as_uri(),
         ],
         capture_output=True,
@@ -187,7 +201,8 @@ def test_it_lives_in_a_real_browser(page: str, width: int, tmp_path: Path) -> No
         "ranks:true:true",
         "single:4",
         "theme:dark",
-        "wide:false",
+        f"window:{width}:false",
+        "inside:true",
         "loaded:0",
         "opened:true",
     ]

@@ -14,6 +14,7 @@ from orchestrator.store import Store
 from orchestrator.sweep import load_sweep
 from tests.analysis.stores import add, fill, paper_trials
 from tests.conftest import GOLDEN
+from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
 
 Command = Callable[..., tuple[int, str, str]]
@@ -150,6 +151,35 @@ def test_an_empty_store_is_told_of_and_never_a_traceback(kd: Command, tmp_path: 
     code, _, err = kd("rank", tmp_path)
     assert (code, "no T. stddev is measured yet" in err) == (0, True)
     assert kd("report", tmp_path, "-o", tmp_path / "r.html")[0] == 0
+
+
+def test_an_unfinished_sweep_is_told_of(kd: Command, tmp_path: Path) -> None:
+    store, sweep = Store(tmp_path / "store"), load_sweep(write_sweep(tmp_path))
+    store.save_sweep(sweep.name, sweep.model_dump(mode="json"))
+    trials = expand(sweep)
+    fill(store, trials[:4])
+    code, _, err = kd("table", store.root, *FEW)
+    assert (code, f"partial: tiny: 4 of {len(trials)} trials finished" in err) == (0, True)
+    code, _, err = kd("plot", store.root, "-o", tmp_path / "x.svg", *FEW)
+    assert "partial: tiny: 4 of" in err
+    fill(store, trials)
+    assert "partial" not in kd("table", store.root, *FEW)[2]
+
+
+@pytest.mark.slow
+def test_measuring_for_a_ranking_trains_no_student(tmp_path: Path) -> None:
+    sweep = write_sweep(
+        tmp_path, augmentations=["identity", "cutmix", "cutmixpick_s"], seeds=[0, 1]
+    )
+    code, output = run(tmp_path, "rank", sweep, "--store", tmp_path / "store", "--measure")
+    assert code == 0, output
+    rows = Store(tmp_path / "store").results().to_pylist()
+    kinds = [(row["kind"], row["augmentation"]) for row in rows]
+    assert sorted(kinds, key=str) == sorted(
+        [("teacher", None), *[("stddev", "identity"), ("stddev", "cutmix")] * 2], key=str
+    )
+    assert "needs its student" in output
+    assert "group" in output
 
 
 def test_a_report(kd: Command, paper: Path, tmp_path: Path) -> None:
