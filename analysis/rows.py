@@ -8,7 +8,7 @@ Several filters must all hold:
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -57,15 +57,20 @@ def _parse(text: str) -> Filter:
     return Filter(key, patterns, negated=match["sign"] == "!=")
 
 
-def read_rows(store: Store, filters: Sequence[Filter] = ()) -> pd.DataFrame:
+def read_rows(
+    store: Store, filters: Sequence[Filter] = (), fingerprints: Collection[str] | None = None
+) -> pd.DataFrame:
     """One row per finished or imported trial; with the columns `source` and `pair` beside the store's.
+
+    With `fingerprints`, rows of these trials alone.
 
     Raises:
         UserError: a filter names something that no row has.
     """
-    own = store.results().to_pandas().assign(source=OWN)
+    own = store.results(fingerprints).to_pandas().assign(source=OWN)
     imported = store.imported().to_pandas()
-    rows = pd.concat([own, imported], ignore_index=True) if len(imported) else own
+    is_mixed = fingerprints is None and len(imported)
+    rows = pd.concat([own, imported], ignore_index=True) if is_mixed else own
     rows["pair"] = rows["teacher"].astype(object) + "/" + rows["student"].astype(object)
     for wanted in filters:
         rows = _kept(rows, wanted)

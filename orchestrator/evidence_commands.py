@@ -281,9 +281,7 @@ def rank(
                 f"kdsweep rank {source} --measure runs them, and trains no student",
                 soft_wrap=True,
             )
-    rows = read_rows(opened, _parsed(filters))
-    if wanted is not None:
-        rows = rows[rows["fingerprint"].isin(wanted)]
+    rows = read_rows(opened, _parsed(filters), wanted)
     grids = ranking_grids(rank_rows(rows))
     if not grids:
         stderr().print("no T. stddev is measured yet")

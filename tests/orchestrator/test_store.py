@@ -60,6 +60,21 @@ def test_a_result_comes_back(tmp_path: Path) -> None:
     assert store.epochs()["epoch"].to_pylist() == [1, 2]
 
 
+def test_an_imported_run_stands_beside_results_and_is_none(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add_result({"fingerprint": ONE}, [])
+    row = {"fingerprint": OTHER, "kind": "student", "source": "imported", "origin": "a/log.txt"}
+    store.add_imported(row, [{"epoch": 1, "test_loss": 0.2}])
+    assert store.finished() == {ONE}
+    assert store.results()["fingerprint"].to_pylist() == [ONE]
+    assert store.epochs().num_rows == 0
+    (imported,) = store.imported().to_pylist()
+    assert row.items() <= imported.items()
+    assert store.imported_epochs()["fingerprint"].to_pylist() == [OTHER]
+    with pytest.raises(UserError, match="64 hexadecimal digits"):
+        store.add_imported({"fingerprint": "../x"}, [])
+
+
 def test_one_glob_reads_it_elsewhere(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.add_result({"fingerprint": ONE, "test_loss": 0.1}, [])
