@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -126,6 +127,25 @@ def test_a_newer_schema_and_a_broken_file_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 nonsense")
     with pytest.raises(UserError, match="not a readable Parquet file"):
         store.results()
+
+
+def test_a_store_of_version_1_is_read_and_compacted(tmp_path: Path) -> None:
+    """Its files were written by the code of that time; what they lack is null."""
+    shutil.copytree(Path(__file__).parents[1] / "golden" / "store_v1", tmp_path / "store")
+    store = Store(tmp_path / "store")
+    (row,) = store.results().to_pylist()
+    assert (row["fingerprint"], row["test_loss"], row["host"]) == (ONE, 0.5, "h")
+    assert row["num_attempts"] is row["cuda_version"] is row["git_dirty"] is None
+    assert store.results().schema == RESULTS
+    assert store.epochs().num_rows == 1
+    (failed,) = store.failures().to_pylist()
+    assert (failed["error"], failed["cause"]) == ("ValueError: no", None)
+    assert store.program_failures() == {OTHER: "ValueError: no"}
+    store.add_result({"fingerprint": OTHER, "num_attempts": 3}, [])
+    store.compact()
+    assert store.results()["num_attempts"].to_pylist() == [None, 3]
+    (file,) = (tmp_path / "store" / "results").glob("*.parquet")
+    assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"2"
 
 
 def test_a_store_is_a_folder(tmp_path: Path) -> None:
