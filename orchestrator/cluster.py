@@ -2,10 +2,12 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from orchestrator.plan import Plan
@@ -71,6 +73,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         }
     else:
         where = {"address": cluster.address}
+    _sigterm_as_interrupt()
     try:
         ray.init(
             **where,
@@ -83,12 +86,24 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             raise
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"{cluster.address}: no Ray cluster to connect to: {reason}") from error
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    _sigterm_as_interrupt()
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _sigterm_as_interrupt() -> None:
+    """SIGTERM is to end this process like Ctrl-C; said again after Ray has set a handler of its own."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _has_token(environment: Mapping[str, str]) -> bool:

@@ -82,7 +82,9 @@ def test_the_same_trials_without_ray_give_the_same_bits(
     for trial in expand(load_sweep(sweep)):
         run_group([trial], keeper, load_dataset(trial.data), torch.device("cpu"))
         for name, value in keeper.result(trial)["metrics"].items():
-            assert rows[trial.fingerprint][name] == value
+            assert rows[trial.fingerprint][name] == (
+                repr(value) if isinstance(value, float) else value
+            )
         if trial.kind != "stddev":
             stored = CheckpointFolder(undisturbed.checkpoint_folder(trial.fingerprint)).weights()
             for name, tensor in keeper.weights(trial.fingerprint).items():
