@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from orchestrator.console import (
+    BAD_INPUT,
     DEFAULT_STORE,
+    DONE,
+    SOME_FAILED,
+    STOPPED,
     data_folder,
     existing_store,
     open_sweep,
@@ -15,17 +19,18 @@ from orchestrator.console import (
     stderr,
     stdout,
 )
-from orchestrator.evidence_commands import add_commands
+from orchestrator.evidence_commands import add_commands as add_evidence_commands
+from orchestrator.store_commands import add_commands as add_store_commands
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
 
+    from orchestrator.cluster import Cluster
     from orchestrator.plan import Plan
     from orchestrator.status_view import Correlations
     from orchestrator.store import Store
     from orchestrator.sweep import Sweep
 
-DONE, SOME_FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 
 app = typer.Typer(
     name="kdsweep",
@@ -39,7 +44,7 @@ app = typer.Typer(
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),
 ]
 DataOption = Annotated[
@@ -56,6 +61,14 @@ Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it until all
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 WATCH_EVERY_S = 2.0
+Address = Annotated[
+    str | None,
+    typer.Option(help="HOST:PORT of a running Ray cluster, or auto for this machine's."),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option(help="Save everything and leave within this time: 11h, 90m, 45s. Exit code 3."),
+]
 
 
 def main() -> None:
@@ -97,50 +110,90 @@ def run(
     data: DataOption = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
+    address: Address = None,
+    deadline: Deadline = None,
 ) -> None:
     """Run what is missing, then print the correlation tables. Running it again goes on."""
-    _run(sweep, store, data, cpus, gpus, retry_failed=False)
+    opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
+    made = _plan(*opened, retry_failed=False)
+    _run(sweep, made, opened[1], data, where, _seconds(deadline))
 
 
-@app.command(epilog="Example: `kdsweep resume sweeps/quickstart.yaml`")
+@app.command(epilog="Example: `kdsweep resume sweeps/quickstart.yaml --only cutmix`")
 def resume(
     sweep: SweepFile,
     store: StoreOption = None,
     data: DataOption = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
+    address: Address = None,
+    deadline: Deadline = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="A fingerprint, pair or augmentation; may be given several times."),
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start them over, without their checkpoints.")
+    ] = False,
 ) -> None:
     """As run, and also retry trials that failed by an error of the program."""
-    _run(sweep, store, data, cpus, gpus, retry_failed=True)
+    from orchestrator import selection
+
+    opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
+    made = _plan(*opened, retry_failed=True)
+    if only:
+        made = selection.only(made, only)
+    until = _seconds(deadline)
+    if from_scratch:
+        dropped = selection.start_over(made, opened[1])
+        stdout().print(f"{dropped} trials start over, without their checkpoints")
+    _run(sweep, made, opened[1], data, where, until)
+
+
+def _cluster(cpus: int | None, gpus: int | None, address: str | None) -> "Cluster":
+    from orchestrator.cluster import ExistingCluster, LocalCluster
+    from trainer.problems import UserError
+
+    if address is None:
+        return LocalCluster(cpus, gpus)
+    if cpus is not None or gpus is not None:
+        raise UserError("--cpus and --gpus size a Ray of our own; the one of --address has its own")
+    return ExistingCluster(address)
+
+
+def _seconds(deadline: str | None) -> float | None:
+    from orchestrator.durations import seconds
+
+    return None if deadline is None else seconds(deadline, "--deadline")
 
 
 def _run(
     sweep_file: Path,
-    store_folder: Path | None,
+    made: "Plan",
+    store: "Store",
     data: Path | None,
-    cpus: int | None,
-    gpus: int | None,
-    retry_failed: bool,
+    cluster: "Cluster",
+    deadline_s: float | None,
 ) -> NoReturn:
-    sweep, store = open_sweep(sweep_file, store_folder)
-    made = _plan(sweep, store, retry_failed)
     console = stdout()
     code = DONE
     for warning in made.warnings:
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if made.missing:
-        code = _run_missing(made, store, data_folder(sweep, data), cpus, gpus, console)
+        data_path = data_folder(made.sweep, data)
+        code = _run_missing(made, store, data_path, cluster, deadline_s, console)
     elif made.failed:
         code = SOME_FAILED
     else:
         console.print(f"all {len(made.trials)} trials are finished already")
     if made.failed and not made.missing:
         console.print(f"{len(made.failed)} trials failed before: kdsweep resume {sweep_file}")
-    _show_results(sweep, store, console)
+    _show_results(made, store, console)
+    here = f"{sweep_file} --store {store.address}"
     if code == STOPPED:
-        console.print(f"\nto go on: kdsweep run {sweep_file} --store {store.root}", soft_wrap=True)
+        console.print(f"\nto go on: kdsweep run {here}", soft_wrap=True)
     elif code == SOME_FAILED:
-        console.print(f"\nthe reasons: kdsweep status {sweep_file} --store {store.root}")
+        console.print(f"\nthe reasons: kdsweep status {here}", soft_wrap=True)
     sys.exit(code)
 
 
@@ -148,14 +201,14 @@ def _run_missing(
     made: "Plan",
     store: "Store",
     data: Path,
-    cpus: int | None,
-    gpus: int | None,
+    cluster: "Cluster",
+    deadline_s: float | None,
     console: "Console",
 ) -> int:
-    from orchestrator.driver import LocalCluster, run_plan
+    from orchestrator.driver import run_plan
     from orchestrator.view import make_view
 
-    summary = run_plan(made, store, data, LocalCluster(cpus, gpus), make_view(console))
+    summary = run_plan(made, store, data, cluster, make_view(console), deadline_s)
     counts = [f"{summary.finished} finished"]
     for number, word in (
         (summary.failed, "failed"),
@@ -170,7 +223,7 @@ def _run_missing(
     return SOME_FAILED if summary.failed else DONE
 
 
-def _show_results(sweep: "Sweep", store: "Store", console: "Console") -> None:
+def _show_results(made: "Plan", store: "Store", console: "Console") -> None:
     """The tables of a sweep's own trials, and its scatter plot beside the results."""
     from analysis.evidence import weigh
     from analysis.formats import terminal
@@ -178,22 +231,20 @@ def _show_results(sweep: "Sweep", store: "Store", console: "Console") -> None:
     from analysis.points import panels
     from analysis.rows import read_rows
     from analysis.tables import table_grids
-    from orchestrator.plan import expand
     from orchestrator.reports import teacher_lines
 
-    fingerprints = {trial.fingerprint for trial in expand(sweep)}
-    rows = read_rows(store, fingerprints=fingerprints)
+    fingerprints = {trial.fingerprint for trial in made.trials}
     for line in teacher_lines(store.results(fingerprints).to_pylist()):
         console.print(line, soft_wrap=True)
-    found = panels(rows)
+    found = panels(read_rows(store, fingerprints=fingerprints))
     findings = weigh(found)
     for part in terminal(table_grids(found, findings)):
         console.print(part)
-    if any(panel.complete for panel in found):
-        picture = store.root / "plots" / f"{sweep.name}.png"
+    if any(panel.complete for panel in found) and not store.is_remote:
+        picture = store.root / "plots" / f"{made.sweep.name}.png"
         draw_scatter(findings, picture)
         console.print(f"plot:  {picture}", soft_wrap=True)
-    console.print(f"store: {store.root}", soft_wrap=True)
+    console.print(f"store: {store.address}", soft_wrap=True)
 
 
 @app.command(epilog="Example: `kdsweep status sweeps/quickstart.yaml`")
@@ -219,7 +270,7 @@ def _status(sweep: "Sweep", store: "Store") -> "Group":
     from orchestrator.status_view import status_report
 
     made = _plan(sweep, store, retry_failed=False)
-    log_command = f"kdsweep logs --store {store.root}"
+    log_command = f"kdsweep logs --store {store.address}"
     return Group(*status_report(made, store.running(), _correlations(made, store), log_command))
 
 
@@ -266,10 +317,10 @@ def logs(
     from trainer.problems import UserError
 
     opened = existing_store(store or DEFAULT_STORE)
-    found = sorted((opened.root / "trials").glob(f"{fingerprint}*/log.txt"))
+    found = sorted((opened.files / "trials").glob(f"{fingerprint}*/log.txt"))
     if not fingerprint.isalnum() or len(found) != 1:
         number = "several trials begin" if found else "no trial begins"
-        raise UserError(f"{number} with {fingerprint!r} in {opened.root}")
+        raise UserError(f"{number} with {fingerprint!r} in {opened.address}")
     typer.echo(found[0].read_text(), nl=False)
 
 
@@ -292,4 +343,5 @@ def models(as_json: Json = False) -> None:
         stdout().print(model_table())
 
 
-add_commands(app)
+add_evidence_commands(app)
+add_store_commands(app)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from orchestrator.store import Store
     from orchestrator.sweep import Sweep
 
-DEFAULT_STORE = Path("kdsweep-store")
+DONE, SOME_FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
+
+DEFAULT_STORE = "kdsweep-store"
 DEFAULT_DATA = Path("data")
 
 WIDE = 240
@@ -39,13 +41,13 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1))
 
 
-def open_sweep(sweep_file: Path, store: Path | None) -> "tuple[Sweep, Store]":
+def open_sweep(sweep_file: Path, store: str | Path | None) -> "tuple[Sweep, Store]":
     """A sweep file, and its store: as given, else as the sweep says, else the default."""
     from orchestrator.store import Store
     from orchestrator.sweep import load_sweep
 
     sweep = load_sweep(sweep_file)
-    return sweep, Store(store or (Path(sweep.store) if sweep.store else DEFAULT_STORE))
+    return sweep, Store(store or sweep.store or DEFAULT_STORE)
 
 
 def data_folder(sweep: "Sweep", given: Path | None) -> Path:
@@ -53,11 +55,12 @@ def data_folder(sweep: "Sweep", given: Path | None) -> Path:
     return (given or (Path(sweep.data) if sweep.data else DEFAULT_DATA)).expanduser().absolute()
 
 
-def existing_store(folder: Path) -> "Store":
-    """Raises UserError if there is no such folder."""
+def existing_store(address: str | Path) -> "Store":
+    """The store at an address; raises UserError if there is none."""
     from orchestrator.store import Store
     from trainer.problems import UserError
 
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; kdsweep run SWEEP makes a store")
-    return Store(folder)
+    store = Store(address)
+    if not store.is_remote and not store.root.is_dir():
+        raise UserError(f"{address}: no such folder; kdsweep run SWEEP makes a store")
+    return store

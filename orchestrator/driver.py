@@ -1,55 +1,57 @@
 """The driver: runs what a sweep is missing through Ray Tune.
 
-Tune places jobs, retries those whose worker died, and reports. What is done and where to go on is decided by
-the store alone, so Tune's experiment is thrown away. One run carries the whole DAG.
+Tune places jobs and reports. What is done and where to go on is decided by the store alone, so Tune's
+experiment is thrown away; what is tried again, when and where, by `orchestrator.retries`. One run carries
+the whole DAG.
 """
 
-import logging
 import os
+import shlex
 import signal
+import socket
+import sys
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from orchestrator import retries
+from orchestrator.addresses import is_memory
+from orchestrator.cluster import (
+    Cluster,
+    capacity_of,
+    connected,
+    decided_resources,
+    living_nodes,
+    log_folder,
+)
+from orchestrator.failures import Cause, Failure, of_death
 from orchestrator.plan import Plan
 from orchestrator.preparation import prepare
-from orchestrator.scheduling import Capacity, Job, Scheduler
+from orchestrator.retries import Attempt
+from orchestrator.scheduling import Again, Job, Scheduler
 from orchestrator.settings import AllResources
-from orchestrator.store import Store
+from orchestrator.store import Run, Running, Store
 from orchestrator.view import View
+from orchestrator.watch import Overdue, Watch
 from trainer.problems import UserError
+from trainer.trial import Trial
 
-MACHINE_RETRIES = 2
-"""How often a job is tried again whose worker died."""
+LOOK_EVERY_S = 1.0
+"""So often the driver looks into the store, and at the nodes."""
 
-OBJECT_STORE_BYTES = 200 * 2**20
+REMOTE_LOOK_EVERY_S = 10.0
+RUN_LIVES_FOR_S = 60.0
+CLAIM_LIVES_FOR_S = 120.0
 
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_AUTH_MODE": "token",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_SCHEDULER_EVENTS": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "300",
-    "TUNE_MAX_PENDING_TRIALS_PG": "256",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-
-
-@dataclass(frozen=True)
-class LocalCluster:
-    """What the Ray of this machine may use; None: all that is there."""
-
-    cpus: int | None = None
-    gpus: int | None = None
+SHARE_TO_SAVE, LONGEST_TO_SAVE_S, SHORTEST_TO_SAVE_S = 0.1, 120.0, 3.0
+"""How long before its deadline a run asks its workers to save: a share of it, within bounds."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +66,32 @@ class Summary:
 
 
 def run_plan(
-    plan: Plan, store: Store, data_folder: Path, cluster: LocalCluster, view: View
+    plan: Plan,
+    store: Store,
+    data_folder: Path,
+    cluster: Cluster,
+    view: View,
+    deadline_s: float | None = None,
 ) -> Summary:
-    """Run all that a plan is missing. Blocks until everything ended, or was stopped by SIGINT or SIGTERM.
+    """Run all that a plan is missing. Blocks until everything ended, or was stopped.
+
+    SIGINT and SIGTERM stop it, and so does the deadline, in seconds from now: nothing more is launched, and
+    what runs is saved.
 
     Raises:
-        UserError: data or published checkpoints are missing or wrong, or a job asks for more than any node
-            has; nothing was started.
+        UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
+            has, no cluster answers, or no worker could see the store; nothing was started.
+        KeyboardInterrupt: it was to stop at once, by a second signal.
     """
+    if is_memory(store.address):
+        raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
     prepare(plan.missing, data_folder)
-    with _ray(cluster) as ray:
-        resources = _decided(plan, ray)
+    until = None if deadline_s is None else time.monotonic() + deadline_s
+    with connected(cluster) as ray:
+        resources = decided_resources(plan, ray)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-        run = _Run(plan, store, data_folder, resources, _capacity(ray), view)
-        view.begin(plan, logs=_log_folder(ray))
+        run = _Run(plan, store, data_folder, resources, ray, view, _Deadline.of(deadline_s, until))
+        view.begin(plan, logs=log_folder(ray))
         try:
             run.fit()
         finally:
@@ -85,72 +99,23 @@ def run_plan(
     return run.summary()
 
 
-@contextmanager
-def _ray(cluster: LocalCluster) -> Iterator[Any]:
-    """A Ray of our own on this machine, silent; its logs stay in its session folder."""
-    os.environ.update({k: os.environ.get(k, v) for k, v in QUIET.items()})
-    import ray
+@dataclass(frozen=True)
+class _Deadline:
+    """Moments of `time.monotonic`: when to ask for a stop, and when to leave whatever still runs."""
 
-    ray.init(
-        address="local",
-        num_cpus=cluster.cpus,
-        num_gpus=cluster.gpus,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}},
-    )
-    for name in ("ray.tune", "ray.train", "ray.air"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    stop_at: float
+    leave_at: float
 
-
-def _log_folder(ray: Any) -> str:
-    node = ray._private.worker._global_node  # noqa: SLF001
-    return str(node.get_logs_dir_path())
-
-
-def _nodes(ray: Any) -> list[dict[str, float]]:
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _capacity(ray: Any) -> Capacity:
-    nodes = _nodes(ray)
-    return Capacity(
-        cpu=sum(node.get("CPU", 0) for node in nodes),
-        gpu=sum(node.get("GPU", 0) for node in nodes),
-    )
-
-
-def _decided(plan: Plan, ray: Any) -> AllResources:
-    """The resources of each kind, checked: a request that no node can meet would hang for ever."""
-    nodes = _nodes(ray)
-    has_gpus = any(node.get("GPU", 0) for node in nodes)
-    asked = plan.sweep.resources
-    kinds = {trial.kind for trial in plan.missing}
-    decided = {}
-    for kind in AllResources.model_fields:
-        wanted = asked.of(kind).on(has_gpus)  # type: ignore[arg-type]
-        decided[kind] = wanted
-        fits = any(
-            node.get("CPU", 0) >= wanted.cpu and node.get("GPU", 0) >= (wanted.gpu or 0)
-            for node in nodes
-        )
-        if kind in kinds and not fits:
-            there = "; ".join(f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU" for n in nodes)
-            raise UserError(
-                f"resources.{kind}: no node has {wanted.cpu} CPU and {wanted.gpu:g} GPU; "
-                f"the cluster's nodes have: {there}"
-            )
-    return AllResources(**decided)
+    @classmethod
+    def of(cls, length_s: float | None, until: float | None) -> "_Deadline":
+        if length_s is None or until is None:
+            return cls(float("inf"), float("inf"))
+        to_save = min(max(SHARE_TO_SAVE * length_s, SHORTEST_TO_SAVE_S), LONGEST_TO_SAVE_S)
+        return cls(until - to_save, until)
 
 
 class _Run:
-    """One run: the scheduler, the store and the view, tied to Tune's calls."""
+    """One run: the scheduler, the store and the view, tied to Tune's calls as its `Director`."""
 
     def __init__(
         self,
@@ -158,101 +123,299 @@ class _Run:
         store: Store,
         data_folder: Path,
         resources: AllResources,
-        capacity: Capacity,
+        ray: Any,
         view: View,
+        deadline: _Deadline,
     ) -> None:
-        from trainer.checkpoint import CheckpointFolder
-
+        sweep = plan.sweep
         self._plan = plan
         self._store = store
         self._data_folder = data_folder
+        self._ray = ray
         self._view = view
+        self._deadline = deadline
         self._run_id = uuid.uuid4().hex
+        self._started_at = datetime.now(UTC)
         self._broken: BaseException | None = None
+        self._jobs: dict[str, Job] = {}
+        """By Tune's id, all that were handed out and have not ended."""
+        self._pending: set[int] = set()
+        """Numbers of jobs that wait for their place."""
+        self._attempts: dict[str, list[Attempt]] = {}
+        self._killed: dict[int, Failure] = {}
+        self._others: dict[str, Running] = {}
+        self._looked_at = -REMOTE_LOOK_EVERY_S
+        self._look_every_s = REMOTE_LOOK_EVERY_S if store.is_remote else LOOK_EVERY_S
+        self._must_replace = False
+        limit = sweep.time_limit_minutes
+        self._watch = Watch(60 * sweep.heartbeat_minutes, limit and 60 * limit)
         self.scheduler = Scheduler(
-            plan.missing,
-            plan.done,
-            capacity,
-            resources,
-            lambda trial: CheckpointFolder(store.checkpoint_folder(trial.fingerprint)).position(),
+            plan.missing, plan.done, capacity_of(ray), resources, self._position
         )
 
+    def _position(self, trial: Trial) -> object:
+        from trainer.checkpoint import CheckpointFolder
+
+        return CheckpointFolder(self._store.checkpoint_folder(trial.fingerprint)).position()
+
     def fit(self) -> None:
+        """Run everything. Tune runs more than once only where nodes were lost that a job waited for."""
+        self._tell_of_other_runs()
+        with self._signals():
+            try:
+                while not (self.scheduler.is_over or self.must_leave):
+                    self._fit_once()
+                    if self._broken is not None:
+                        raise self._broken
+                    self._take_back()
+            finally:
+                self._store.clear_stop(self._run_id)
+                self._store.clear_run(self._run_id)
+                for job in self._jobs.values():
+                    self._unclaim(job)
+                self._store.tidy()
+
+    def _fit_once(self) -> None:
         from ray import tune
 
-        from orchestrator.searcher import DagSearcher, Ticks, resources_of
-        from orchestrator.worker import run_job
+        from orchestrator.searcher import DagSearcher, JobTrainable, Leaving, Reports, resources_of
 
-        searcher = DagSearcher(self.scheduler, self._config, self._on_end)
-        with tempfile.TemporaryDirectory(prefix="kdsweep-tune-") as folder, self._signals():
+        with tempfile.TemporaryDirectory(prefix="kdsweep-tune-") as folder:
             tuner = tune.Tuner(
-                tune.with_resources(run_job, resources_of),
-                tune_config=tune.TuneConfig(
-                    search_alg=searcher, num_samples=len(self._plan.missing)
-                ),
+                tune.with_resources(JobTrainable, resources_of),
+                tune_config=tune.TuneConfig(search_alg=DagSearcher(self), num_samples=-1),
                 run_config=tune.RunConfig(
                     name=self._run_id,
                     storage_path=folder,
                     verbose=0,
-                    callbacks=[Ticks(self._tick)],
-                    failure_config=tune.FailureConfig(max_failures=MACHINE_RETRIES),
+                    callbacks=[Reports(self)],
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    stop=Leaving(self),
                 ),
             )
-            try:
-                tuner.fit()
-            finally:
-                self._store.clear_stop(self._run_id)
-        if self._broken is not None:
-            raise self._broken
+            tuner.fit()
+
+    def _take_back(self) -> None:
+        """Jobs that Tune let go of unfinished are handed out again, wherever there is a place now."""
+        again = Again(time.monotonic())
+        for job in self._jobs.values():
+            self._unclaim(job)
+            self.scheduler.end(job, again={t.fingerprint: again for t in job.trials})
+        self._jobs.clear()
+        self._pending.clear()
+        self._must_replace = False
+        self.scheduler.capacity = capacity_of(self._ray)
+        self._store.clear_stop(self._run_id)
+
+    def _tell_of_other_runs(self) -> None:
+        for other in self._store.runs().values():
+            self._view.note(
+                f"another run works on this store: {other.sweep} on {other.host} (process "
+                f"{other.pid}, since {other.started_at}); what it has in hand is left to it"
+            )
+        self._store.tidy()
+        self._show_run()
+
+    def _show_run(self) -> None:
+        run = Run(
+            run_id=self._run_id,
+            sweep=self._plan.sweep.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._started_at.isoformat(timespec="seconds"),
+            expires_at=time.time() + RUN_LIVES_FOR_S,
+        )
+        self._store.set_run(run)
+
+    # What Tune asks and tells
+
+    @property
+    def is_over(self) -> bool:
+        return self.scheduler.is_over
+
+    @property
+    def must_leave(self) -> bool:
+        nothing_works = len(self._pending) == len(self._jobs)
+        is_late = time.monotonic() >= self._deadline.leave_at
+        return is_late or ((self._must_replace or self.scheduler.stopping) and nothing_works)
+
+    def next_config(self, trial_id: str) -> dict[str, Any] | None:
+        if self._must_replace:
+            return None
+        job = self.scheduler.next_job(time.monotonic())
+        if job is None:
+            return None
+        self._jobs[trial_id] = job
+        self._pending.add(job.number)
+        try:
+            return self._config(job)
+        except Exception as error:  # noqa: BLE001
+            self._break(error)
+            self.scheduler.end(self._forget(trial_id))
+            return None
 
     def _config(self, job: Job) -> dict[str, Any]:
+        from orchestrator.keeper import sign_of_life
         from orchestrator.worker import JobConfig
 
+        for trial in job.trials:
+            claim = sign_of_life(trial, self._run_id, lives_for_s=CLAIM_LIVES_FOR_S)
+            self._store.set_running(claim)
+        sweep = self._plan.sweep
         return JobConfig(
             run_id=self._run_id,
-            store=str(self._store.root),
+            store=self._store.address,
             data_folder=str(self._data_folder),
             trials=tuple(trial.model_dump(mode="json") for trial in job.trials),
             cpu=job.resources.cpu,
             gpu=job.resources.gpu or 0.0,
-            checkpoint_every_s=60 * self._plan.sweep.checkpoint_every_minutes,
+            avoid=tuple(sorted(job.avoid)) if self._has_place(job) else (),
+            checkpoint_every_s=60 * sweep.checkpoint_every_minutes,
+            checkpoint_every_epochs=sweep.checkpoint_every_epochs,
+            command=shlex.join(sys.argv),
         ).as_config()
 
-    def _on_end(self, job: Job, report: dict[str, Any] | None) -> None:
-        """Tell the scheduler how a job ended. Nothing may be raised into Tune's loop."""
-        finished: set[str] = set()
-        failed: set[str] = set()
+    def _has_place(self, job: Job) -> bool:
+        """Whether any node that the job does not avoid is large enough for it."""
+        nodes = living_nodes(self._ray)
+        return any(node.name not in job.avoid and node.holds(job.resources) for node in nodes)
+
+    def on_start(self, trial_id: str) -> None:
+        self._pending.discard(self._jobs[trial_id].number)
+
+    def on_report(self, trial_id: str, report: dict[str, Any]) -> None:
+        from orchestrator.worker import JobReport
+
+        if trial_id not in self._jobs:
+            return
+        job = self._forget(trial_id)
         try:
-            if report is None:
-                finished, failed = self._after_death(job)
-            else:
-                finished, failed = set(report["finished"]), set(report["failed"])
+            said = JobReport.of(report)
+            failures = {
+                f.fingerprint: Failure(Cause(f.cause), f.error, f.place, f.trace)
+                for f in said.failed
+            }
+            for entry in said.failed:
+                if not entry.recorded:
+                    self._record(job, entry.fingerprint, failures[entry.fingerprint])
+            self._end(job, set(said.finished), failures, said.node)
         except Exception as error:  # noqa: BLE001
             self._break(error)
-        self.scheduler.end(job, finished, failed)
+            self.scheduler.end(job)
 
-    def _after_death(self, job: Job) -> tuple[set[str], set[str]]:
-        """What a job left behind whose worker died once too often."""
+    def on_death(self, trial_id: str, text: str) -> None:
+        if trial_id not in self._jobs:
+            return
+        job = self._forget(trial_id)
+        try:
+            failure = self._killed.pop(job.number, None) or of_death(text)
+            done = self._store.finished()
+            left = [t.fingerprint for t in job.trials if t.fingerprint not in done]
+            signs = [self._store.last_sign(fp) for fp in left]
+            node = next((sign.node for sign in signs if sign and sign.node), "")
+            for fingerprint in left:
+                self._record(job, fingerprint, failure)
+            self._unclaim(job)
+            finished = {t.fingerprint for t in job.trials}.difference(left)
+            self._end(job, finished, dict.fromkeys(left, failure), node)
+        except Exception as error:  # noqa: BLE001
+            self._break(error)
+            self.scheduler.end(job)
+
+    def _forget(self, trial_id: str) -> Job:
+        job = self._jobs.pop(trial_id)
+        self._pending.discard(job.number)
+        return job
+
+    def _record(self, job: Job, fingerprint: str, failure: Failure) -> None:
         from orchestrator.keeper import failure_row
 
-        done = self._store.finished()
-        left = [trial for trial in job.trials if trial.fingerprint not in done]
-        for trial in left:
-            error = f"the worker died {MACHINE_RETRIES + 1} times"
-            self._store.add_failure(failure_row(trial, error, "", by_machine=True))
-        failed = {trial.fingerprint for trial in left}
-        return {t.fingerprint for t in job.trials} - failed, failed
+        trial = next(t for t in job.trials if t.fingerprint == fingerprint)
+        try:
+            self._store.add_failure(failure_row(trial, failure))
+        except OSError as error:
+            self._view.note(f"{fingerprint[:12]} failed ({failure.error}), not recorded: {error}")
 
-    def _tick(self) -> None:
+    def _end(
+        self, job: Job, finished: set[str], failures: Mapping[str, Failure], node: str
+    ) -> None:
+        """Tell the scheduler what became of a job's trials, and which are tried again."""
+        now = time.monotonic()
+        again: dict[str, Again] = {}
+        failed: set[str] = set()
+        for trial in job.trials:
+            fingerprint = trial.fingerprint
+            if fingerprint in failures:
+                failure = failures[fingerprint]
+                attempts = self._attempts.setdefault(fingerprint, [])
+                position = self._position(trial)
+                attempts.append(Attempt(failure.cause, failure.place, position, node))
+                retry = retries.after(attempts)
+                if retry is None:
+                    failed.add(fingerprint)
+                else:
+                    again[fingerprint] = Again(now + retry.delay_s, retry.avoid, retry.alone)
+            elif fingerprint not in finished and not self.scheduler.stopping:
+                again[fingerprint] = Again(now + retries.FIRST_DELAY_S, frozenset({node} - {""}))
+        self.scheduler.end(job, finished, failed, again)
+
+    def _unclaim(self, job: Job) -> None:
+        for trial in job.trials:
+            sign = self._store.last_sign(trial.fingerprint)
+            if sign is not None and sign.owner == self._run_id:
+                self._store.clear_running(trial.fingerprint)
+
+    def tick(self) -> None:
         try:
             self._view.tick(self.scheduler, self._store)
+            now = time.monotonic()
+            if now >= self._deadline.stop_at and not self.scheduler.stopping:
+                self._view.note("the deadline is near: what runs is saved, nothing more is started")
+                self.stop()
+            if now - self._looked_at >= self._look_every_s:
+                self._looked_at = now
+                self._look(now)
         except Exception as error:  # noqa: BLE001
             self._break(error)
+
+    def _look(self, now: float) -> None:
+        """Look at the store: other drivers, jobs that hang; and at the nodes."""
+        self._show_run()
+        signs = self._store.running()
+        self._leave_to_others(signs)
+        own = {fp: sign for fp, sign in signs.items() if sign.owner == self._run_id}
+        for overdue in self._watch.overdue(self.scheduler.running, own, now):
+            self._kill(overdue)
+        self.scheduler.capacity = capacity_of(self._ray)
+        waiting = [job for job in self._jobs.values() if job.number in self._pending and job.avoid]
+        if not self._must_replace and any(not self._has_place(job) for job in waiting):
+            self._must_replace = True
+            self._store.ask_to_stop(self._run_id)
+
+    def _leave_to_others(self, signs: Mapping[str, Running]) -> None:
+        others = {fp: sign for fp, sign in signs.items() if sign.owner != self._run_id}
+        gone = self._others.keys() - others.keys()
+        if gone:
+            self.scheduler.finish_elsewhere(self._store.finished().intersection(gone))
+        self._others = others
+        self.scheduler.held = frozenset(others)
+
+    def _kill(self, overdue: Overdue) -> None:
+        from orchestrator.reaper import kill_worker
+
+        self._view.note(f"{overdue.job.trials[0].fingerprint[:12]}: {overdue.failure.error}")
+        stack = kill_worker(self._ray, overdue.sign)
+        failure = overdue.failure
+        self._killed[overdue.job.number] = Failure(failure.cause, failure.error, trace=stack)
 
     def _break(self, error: BaseException) -> None:
         """An error of our own: stop in order, then raise it."""
         self._broken = self._broken or error
-        self.stop()
+        self.scheduler.stopping = True
+        try:
+            self.stop()
+        except OSError as second:
+            self._broken.add_note(f"and the workers could not be asked to stop: {second}")
 
     def stop(self) -> None:
         """Start nothing more, and ask what runs to save and leave."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.console import existing_store, print_json, stderr, stdout
+from orchestrator.console import DEFAULT_STORE, existing_store, print_json, stderr, stdout
 
 if TYPE_CHECKING:
     from analysis.evidence import Findings
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from analysis.rows import Filter
     from orchestrator.store import Store
 
-StoreFolder = Annotated[Path, typer.Argument(metavar="STORE", help="The folder with the results.")]
+StoreFolder = Annotated[
+    str, typer.Argument(metavar="STORE", help="The results: a folder, or an address (s3://...).")
+]
 Filters = Annotated[
     list[str] | None,
     typer.Option(
@@ -217,7 +219,7 @@ def report(
     """Write one self-contained HTML page: plots, tables, methods, failures, every trial."""
     from analysis.report import render_report
     from orchestrator.progress import progress_of
-    from orchestrator.provenance import git_commit
+    from orchestrator.provenance import git_state
 
     opened = existing_store(store)
     parsed = _parsed(filters)
@@ -229,7 +231,7 @@ def report(
         _weigh(found, keys, samples, seed),
         group_by=keys,
         progress=progress_of(opened),
-        commit=git_commit(),
+        commit=git_state()[0],
     )
     _write_text(page, output)
 
@@ -239,7 +241,7 @@ def rank(
         Path, typer.Argument(metavar="SWEEP|STORE", help="A sweep file, or a folder with results.")
     ],
     store: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--store", envvar="KDSWEEP_STORE", help="Of a sweep: where the results are."),
     ] = None,
     measure: Annotated[
@@ -297,9 +299,9 @@ def import_logs(
         typer.Argument(metavar="DIR", help="A folder with log.txt files of the authors' code."),
     ],
     store: Annotated[
-        Path,
+        str,
         typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),
-    ] = Path("kdsweep-store"),
+    ] = DEFAULT_STORE,
     as_json: Json = False,
 ) -> None:
     """Bring log.txt files of the authors' own code into a store, marked as imported."""

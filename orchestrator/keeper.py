@@ -1,23 +1,30 @@
 """The worker's side of the store: keeps what the trainer hands over, and shows that it is alive."""
 
+import os
 import socket
 import time
-import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from orchestrator.attempts import Attempts, begin_attempt, end_attempts
+from orchestrator.failures import Failure, of_exception
 from orchestrator.provenance import provenance
 from orchestrator.store import Running, Store
 from trainer.checkpoint import Checkpoint, CheckpointFolder
 from trainer.keeper import Command, Progress, Result, Row
-from trainer.trial import Trial
+from trainer.trial import Trial, steps_per_epoch
 from trainer.trial_log import TrialLog, repeat_command
 
 SIGN_OF_LIFE_EVERY_S = 1.0
+REMOTE_SIGN_OF_LIFE_EVERY_S = 10.0
+"""An object store is asked less often: every look and every sign is a request that is billed."""
+
 DEAD_AFTER_S = 60.0
 
 
@@ -34,62 +41,102 @@ def identity_columns(trial: Trial) -> dict[str, Any]:
     }
 
 
-def failure_row(trial: Trial, error: str, trace: str, by_machine: bool) -> dict[str, Any]:
+def failure_row(trial: Trial, failure: Failure) -> dict[str, Any]:
     """A row of `failures`, of now and here."""
     return {
         **identity_columns(trial),
-        "by_machine": by_machine,
-        "error": error,
-        "traceback": trace,
+        "by_machine": failure.cause.by_machine,
+        "cause": failure.cause.value,
+        "error": failure.error,
+        "place": failure.place,
+        "traceback": failure.trace,
         "host": socket.gethostname(),
         "at": datetime.now(UTC),
     }
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs, and what it holds: `share` is its GPUs or, without any, its CPUs."""
+
+    device: str
+    num_threads: int
+    share: float
+    node: str
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """When checkpoints are taken: whichever comes first."""
+
+    seconds: float
+    epochs: int | None
+
+
 class StoreKeeper:
-    """Keeps the trials of one job in a store. One sign of life a second, one look at the stop flag."""
+    """Keeps the trials of one job in a store; now and then a sign of life and a look at the stop flag.
+
+    Args:
+        store: where everything goes.
+        run_id: whose flag is looked at.
+        command: what the user typed, for the record.
+        place: where this job runs.
+        checkpoints: how often they are taken.
+        must_leave: asked after every step; true: save and leave at once.
+    """
 
     def __init__(
         self,
         store: Store,
         run_id: str,
         *,
-        device: str,
-        num_threads: int,
-        group_size: int,
-        checkpoint_every_s: float,
+        command: str,
+        place: Place,
+        checkpoints: Intervals,
+        must_leave: Callable[[], bool],
     ) -> None:
         self._store = store
         self._run_id = run_id
+        self._place = place
+        self._intervals = checkpoints
+        self._must_leave = must_leave
+        self._attempts: dict[str, Attempts] = {}
+        self.failures: dict[str, tuple[Failure, bool]] = {}
+        """Failures by fingerprint, and whether the store has them."""
         self._columns: dict[str, Any] = {
             **provenance(),
-            "device": device,
-            "num_threads": num_threads,
-            "group_size": group_size,
+            "cuda_version": torch.version.cuda,
+            "device": place.device,
+            "num_threads": place.num_threads,
+            "command": command,
         }
-        self._device = device
-        self._checkpoint_every_s = checkpoint_every_s
-        self._started_at = datetime.now(UTC)
         self._saved_at = time.monotonic()
-        self._seen_at = -SIGN_OF_LIFE_EVERY_S
+        self._seen_at = 0.0
+        self._sign_every_s = (
+            REMOTE_SIGN_OF_LIFE_EVERY_S if store.is_remote else SIGN_OF_LIFE_EVERY_S
+        )
 
     def _log(self, trial: Trial) -> TrialLog:
         return TrialLog(self._store.trial_folder(trial.fingerprint))
 
     def begin(self, trials: Iterable[Trial], data_folder: Path) -> None:
-        """Open the trials' logs, each with the command that repeats its trial."""
+        """Count an attempt at each trial, and open its log with the command that repeats it."""
         columns = self._columns
         circumstances = ", ".join(f"{name} {value}" for name, value in columns.items())
+        weights = self._store.files / "checkpoints"
         for trial in trials:
             log = self._log(trial)
             command = repeat_command(
                 log.trial_file,
-                self._store.checkpoints,
+                weights,
                 data_folder,
                 columns["num_threads"],
-                "cpu" if self._device == "cpu" else "cuda",
+                "cpu" if self._place.device == "cpu" else "cuda",
             )
             log.begin(trial, command, circumstances)
+            folder = self._store.checkpoint_folder(trial.fingerprint)
+            folder.tidy()
+            self._attempts[trial.fingerprint] = begin_attempt(folder)
 
     def _folder(self, fingerprint: str) -> CheckpointFolder:
         return CheckpointFolder(self._store.checkpoint_folder(fingerprint))
@@ -111,7 +158,9 @@ class StoreKeeper:
         )
         folder = self._folder(trial.fingerprint)
         folder.keep(result.weights)
-        finished_at = datetime.now(UTC)
+        attempts = self._attempts[trial.fingerprint]
+        seconds = sum(point["seconds"] for point in result.curve)
+        group_size = len(self._attempts)
         row: Mapping[str, Any] = {
             **identity_columns(trial),
             **dependencies,
@@ -119,21 +168,29 @@ class StoreKeeper:
             **self._columns,
             "cell": trial.cell,
             "trial": trial.model_dump_json(),
-            "started_at": self._started_at,
-            "finished_at": finished_at,
-            "wall_seconds": sum(point["seconds"] for point in result.curve),
+            "started_at": attempts.first_started_at,
+            "finished_at": datetime.now(UTC),
+            "num_attempts": attempts.count,
+            "wall_seconds": seconds,
+            "device_seconds": seconds * self._place.share / group_size,
+            "group_size": group_size,
             "num_teacher_passes": result.num_teacher_passes,
         }
         self._store.add_result(row, result.curve)
         self._log(trial).add("finished")
+        end_attempts(self._store.checkpoint_folder(trial.fingerprint))
         folder.drop_checkpoints()
         self._store.clear_running(trial.fingerprint)
 
     def fail(self, trial: Trial, error: Exception) -> None:
-        trace = "".join(traceback.format_exception(error))
-        message = f"{type(error).__name__}: {error}"
-        self._log(trial).add(trace)
-        self._store.add_failure(failure_row(trial, message, trace, by_machine=False))
+        failure = of_exception(error)
+        try:
+            self._log(trial).add(failure.trace)
+            self._store.add_failure(failure_row(trial, failure))
+            recorded = True
+        except (OSError, MemoryError):
+            recorded = False
+        self.failures[trial.fingerprint] = (failure, recorded)
         self._store.clear_running(trial.fingerprint)
 
     def after_epoch(self, trial: Trial, row: Row) -> None:
@@ -141,27 +198,31 @@ class StoreKeeper:
 
     def after_step(self, progress: Progress) -> Command:
         now = time.monotonic()
-        if now - self._seen_at >= SIGN_OF_LIFE_EVERY_S:
+        if now - self._seen_at >= self._sign_every_s:
             self._seen_at = now
             self._show(progress)
             if self._store.stop_is_asked(self._run_id):
                 return Command.STOP
-        due = now - self._saved_at >= self._checkpoint_every_s
+        if self._must_leave():
+            return Command.STOP
+        due = now - self._saved_at >= self._intervals.seconds or self._epoch_is_due(progress)
         return Command.SAVE if due else Command.GO_ON
+
+    def _epoch_is_due(self, progress: Progress) -> bool:
+        every = self._intervals.epochs
+        ended = progress.step == progress.steps_per_epoch
+        return every is not None and ended and progress.epoch % every == 0
 
     def _show(self, progress: Progress) -> None:
         for trial in progress.trials:
-            entry = Running(
-                fingerprint=trial.fingerprint,
-                owner=self._run_id,
-                host=str(self._columns["host"]),
-                device=self._device,
+            entry = sign_of_life(
+                trial,
+                self._run_id,
+                device=self._place.device,
                 epoch=progress.epoch,
-                epochs=trial.epochs,
                 step=progress.step,
-                steps_per_epoch=progress.steps_per_epoch,
                 loss=progress.loss,
-                expires_at=time.time() + DEAD_AFTER_S,
+                node=self._place.node,
             )
             self._store.set_running(entry)
 
@@ -169,3 +230,31 @@ class StoreKeeper:
         """Nobody works on these trials any more."""
         for trial in trials:
             self._store.clear_running(trial.fingerprint)
+
+
+def sign_of_life(
+    trial: Trial,
+    run_id: str,
+    *,
+    device: str = "",
+    epoch: int = 1,
+    step: int | None = None,
+    loss: float | None = None,
+    node: str = "",
+    lives_for_s: float = DEAD_AFTER_S,
+) -> Running:
+    """A sign of this process, of now; without a step, only a claim."""
+    return Running(
+        fingerprint=trial.fingerprint,
+        owner=run_id,
+        host=socket.gethostname(),
+        device=device,
+        epoch=epoch,
+        epochs=trial.epochs,
+        step=step,
+        steps_per_epoch=steps_per_epoch(trial),
+        loss=loss,
+        expires_at=time.time() + lives_for_s,
+        pid=os.getpid(),
+        node=node,
+    )

@@ -24,12 +24,12 @@ class SweepProgress:
 def progress_of(store: Store) -> list[SweepProgress]:
     """Every sweep that was run into a store, by name."""
     found = []
-    for path in sorted((store.root / "sweeps").glob("*.json")):
+    for name, content in sorted(store.sweeps().items()):
         try:
-            sweep = Sweep.model_validate(json.loads(path.read_text()))
+            sweep = Sweep.model_validate(json.loads(content))
             plan = make_plan(sweep, store, retry_failed=False)
         except (ValidationError, ValueError, UserError):
-            found.append(SweepProgress(path.stem, None, None, None))
+            found.append(SweepProgress(name, None, None, None))
             continue
         found.append(SweepProgress(sweep.name, len(plan.trials), len(plan.done), len(plan.failed)))
     return found

@@ -1,35 +1,66 @@
-"""Where a result comes from: versions, commit, host."""
+"""Where a result comes from: versions, commit, host, command."""
 
 import functools
 import importlib.metadata
+import json
+import os
 import platform
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 VERSIONED = ("kdsweep", "torch", "ray")
 
+RECORDED_VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_VISIBLE_DEVICES",
+    "MKL_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "SLURM_JOB_ID",
+)
+"""All other environment variables stay out of the store: some hold secrets."""
+
 
 @functools.cache
-def git_commit() -> str | None:
-    """The commit of kdsweep's own checkout, with `-dirty` for local changes; None outside of one."""
+def git_state() -> tuple[str | None, bool | None]:
+    """The commit of kdsweep's own checkout and whether it has local changes; None outside of one."""
     git = shutil.which("git")
     top = Path(__file__).resolve().parent.parent
     if git is None or not (top / ".git").exists():
-        return None
-    describe = [git, "-C", str(top), "describe", "--always", "--abbrev=40", "--dirty"]
+        return None, None
+    describe = [
+        git,
+        "-C",
+        str(top),
+        "describe",
+        "--always",
+        "--abbrev=40",
+        "--dirty",
+        "--exclude=*",
+    ]
     answer = subprocess.run(describe, capture_output=True, text=True, check=False)  # noqa: S603
-    return answer.stdout.strip() or None
+    commit = answer.stdout.strip()
+    return commit.removesuffix("-dirty") or None, commit.endswith("-dirty")
+
+
+def recorded_environment(environment: Mapping[str, str]) -> str:
+    """The environment variables of the allow-list that are set, as JSON."""
+    return json.dumps({k: environment[k] for k in RECORDED_VARIABLES if k in environment})
 
 
 def provenance() -> dict[str, Any]:
-    """The columns of a result row that name software and host."""
+    """The columns of a result row that name software, host and surroundings."""
     versions = {f"{name}_version": importlib.metadata.version(name) for name in VERSIONED}
+    commit, dirty = git_state()
     return {
         **versions,
         "python_version": platform.python_version(),
-        "git_commit": git_commit(),
+        "git_commit": commit,
+        "git_dirty": dirty,
         "host": socket.gethostname(),
+        "environment": recorded_environment(os.environ),
     }

@@ -5,29 +5,58 @@ ready fits. None is only safe while something runs (else Tune blocks), and the e
 all: the scheduler guarantees both.
 """
 
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from ray import tune
 from ray.tune.search import Searcher
 
-from orchestrator.scheduling import Job, Scheduler
+from orchestrator.worker import run_job
 
-EndOfJob = Callable[[Job, dict[str, Any] | None], None]
-"""Told how a job ended: its report, or None where it died more often than is retried."""
+NODE_LABEL = "ray.io/node-id"
+
+
+class Director(Protocol):
+    """Decides what runs, and hears how it went. None of this may raise into Tune's loop."""
+
+    def next_config(self, trial_id: str) -> dict[str, Any] | None:
+        """The configuration of the job that starts now under Tune's `trial_id`; None: not now."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing runs and nothing more will."""
+
+    def on_start(self, trial_id: str) -> None: ...
+
+    def on_report(self, trial_id: str, report: dict[str, Any]) -> None: ...
+
+    def on_death(self, trial_id: str, text: str) -> None:
+        """The job ended without a report; `text` is Ray's account of it."""
+
+    def tick(self) -> None:
+        """Called at every turn of Tune's loop."""
+
+    @property
+    def must_leave(self) -> bool:
+        """Tune is to end at once."""
+
+
+class JobTrainable(tune.Trainable):
+    """One job. A class, not a function: its step runs in the main thread, where signals arrive."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._config = config
+
+    def step(self) -> dict[str, Any]:
+        return {**run_job(self._config), "done": True}
 
 
 class DagSearcher(Searcher):
-    """Adapts a `Scheduler` to Tune."""
+    """Lets Tune ask a `Director`."""
 
-    def __init__(
-        self, scheduler: Scheduler, to_config: Callable[[Job], dict[str, Any]], on_end: EndOfJob
-    ) -> None:
+    def __init__(self, director: Director) -> None:
         super().__init__()
-        self._scheduler = scheduler
-        self._to_config = to_config
-        self._on_end = on_end
-        self._jobs: dict[str, Job] = {}
+        self._director = director
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its searcher at the start, for a `restore` that we never use."""
@@ -39,17 +68,21 @@ class DagSearcher(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """A job's configuration, None for now, or `Searcher.FINISHED`."""
-        job = self._scheduler.next_job()
-        if job is not None:
-            self._jobs[trial_id] = job
-            return self._to_config(job)
-        return Searcher.FINISHED if self._scheduler.is_over else None
+        """A job's configuration, None for now, or `Searcher.FINISHED`.
+
+        While nothing runs, Tune only asks here, once a second, and does nothing else: so time goes on here too.
+        """
+        self._director.tick()
+        config = self._director.next_config(trial_id)
+        if config is not None:
+            return config
+        return Searcher.FINISHED if self._director.is_over else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self._on_end(self._jobs.pop(trial_id), None if error else result)
+        if not error and result is not None:
+            self._director.on_report(trial_id, result)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: what is done and where to go on is decided by the store."""
@@ -59,23 +92,53 @@ class DagSearcher(Searcher):
         pass
 
 
-class Ticks(tune.Callback):
-    """Calls a function at every turn of Tune's loop, ten times a second or more."""
+class Reports(tune.Callback):
+    """Tells a `Director` of the turns of Tune's loop, ten a second or more, and of deaths."""
 
-    def __init__(self, tick: Callable[[], None]) -> None:
-        self._tick = tick
+    def __init__(self, director: Director) -> None:
+        self._director = director
 
     def __getstate__(self) -> dict[str, Any]:
         """As `DagSearcher`: pickled by Tune, and never needed again."""
         return {}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self._tick()
+        self._director.tick()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._director.on_start(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        try:
+            text = Path(trial.error_file).read_text()
+        except (OSError, TypeError):
+            text = ""
+        self._director.on_death(trial.trial_id, text)
+
+
+class Leaving(tune.Stopper):
+    """Ends Tune's run when the `Director` says so."""
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As `DagSearcher`: pickled by Tune, and never needed again."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._director.must_leave
 
 
 def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """What Tune reserves for a job: its own CPUs and share of a GPU."""
+    """What Tune reserves for a job: its own CPUs and share of a GPU, on a node it does not avoid."""
     bundle = {"CPU": float(config["cpu"])}
     if config["gpu"]:
         bundle["GPU"] = float(config["gpu"])
-    return tune.PlacementGroupFactory([bundle])
+    if not config["avoid"]:
+        return tune.PlacementGroupFactory([bundle])
+    elsewhere = {NODE_LABEL: f"!in({','.join(config['avoid'])})"}
+    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[elsewhere])

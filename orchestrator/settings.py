@@ -119,22 +119,32 @@ class SchemeFile(Frozen):
     def _read(cls, value: object) -> object:
         if isinstance(value, SchemeFile):
             return value
-        if not isinstance(value, str):
-            raise mistake(f"expected the path of a Python file, not {value!r}")
+        path, source = _path_and_source(value)
         try:
-            source = Path(os.path.expanduser(value)).read_text()  # noqa: PTH111
             names = _registered_names(ast.parse(source))
-        except OSError as error:
-            raise mistake(f"{value}: cannot be read: {error.strerror}") from error
         except (SyntaxError, ValueError) as error:
-            raise mistake(f"{value}: not a Python file: {error}") from error
+            raise mistake(f"{path}: not a Python file: {error}") from error
         if not names:
-            raise mistake(f'{value}: registers no scheme; expected @register("NAME")')
+            raise mistake(f'{path}: registers no scheme; expected @register("NAME")')
         distinct(tuple(names))
         taken = [n for n in names if n in AUGMENTATIONS or pick_of(n)]
         if taken:
-            raise mistake(f"{value}: {taken[0]!r} is a name of kdsweep's own")
-        return {"path": value, "source": source, "names": names}
+            raise mistake(f"{path}: {taken[0]!r} is a name of kdsweep's own")
+        return {"path": path, "source": source, "names": names}
+
+
+def _path_and_source(value: object) -> tuple[str, str]:
+    """A file that a sweep names, or one that a saved sweep holds."""
+    match value:
+        case str():
+            try:
+                return value, Path(os.path.expanduser(value)).read_text()  # noqa: PTH111
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise mistake(f"{value}: cannot be read: {reason}") from error
+        case {"path": str(path), "source": str(source)}:
+            return path, source
+    raise mistake(f"expected the path of a Python file, not {value!r}")
 
 
 def _registered_names(tree: ast.Module) -> list[str]:

@@ -1,134 +1,55 @@
-"""The store: one folder with everything durable.
+"""The store: one folder with everything durable, on a file system or an object store.
 
-    results/FINGERPRINT.parquet     one row: the trial, its metrics, where they come from
-    epochs/FINGERPRINT.parquet      its learning curve
-    imported/FINGERPRINT.parquet    one row per run of other software; never stands in for a trial
-    imported_epochs/...             their learning curves
-    failures/FINGERPRINT-*.parquet  one row per failed attempt
+    results/*.parquet               one row per finished trial: its metrics, and where they come from
+    epochs/*.parquet                the learning curves
+    imported/*.parquet              one row per run of other software; never stands in for a trial
+    imported_epochs/*.parquet       their learning curves
+    failures/*.parquet              one row per failed attempt
     running/FINGERPRINT.json        who works on it now; goes stale by itself
-    checkpoints/FINGERPRINT/        last good checkpoint, or final weights
+    runs/RUN.json                   a driver at work; goes stale by itself
+    checkpoints/FINGERPRINT/        last good checkpoints, or final weights
     trials/FINGERPRINT/             the trial as YAML, and its log
     sweeps/NAME.json                the sweep as it was resolved
 
 A result row exists if and only if its trial finished: weights and curve are written first, the row last,
 and every file appears under its name only when it is complete and flushed. Writing a fingerprint twice is
-harmless. This module imports neither Ray nor torch, so a reader is quick.
+harmless. Rows are written to a file each and merged by `compact`; `orchestrator.parquet_table` tells why
+readers see the same rows meanwhile. This module imports neither Ray nor torch, so a reader is quick.
 """
 
-import io
 import json
 import re
+import socket
+import tempfile
 import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from trainer.files import write_atomically
+from orchestrator.addresses import open_folder
+from orchestrator.parquet_table import ParquetTable, Rewriting
+from orchestrator.schema import EPOCHS, FAILURES, IMPORTED, RESULTS, SCHEMA_VERSION
+from trainer.files import Folder, LocalFolder, process_is_alive
 from trainer.problems import UserError
+from trainer.trial import digest
 
-SCHEMA_VERSION = 1
-_VERSION_KEY = b"kdsweep_schema_version"
+__all__ = ["EPOCHS", "FAILURES", "IMPORTED", "RESULTS", "SCHEMA_VERSION", "Run", "Running", "Store"]
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-
-
-def _schema(**columns: pa.DataType) -> pa.Schema:
-    metadata = {_VERSION_KEY: str(SCHEMA_VERSION).encode()}
-    return pa.schema(list(columns.items()), metadata=metadata)
-
-
-_TIME = pa.timestamp("us", tz="UTC")
-
-_IDENTITY = {
-    "fingerprint": pa.string(),
-    "kind": pa.string(),
-    "dataset": pa.string(),
-    "teacher": pa.string(),
-    "student": pa.string(),
-    "augmentation": pa.string(),
-    "seed": pa.int64(),
-}
-
-_METRICS = {
-    "train_loss": pa.float64(),
-    "test_loss": pa.float64(),
-    "test_accuracy": pa.float64(),
-    "best_accuracy": pa.float64(),
-    "best_epoch": pa.int64(),
-    "t_stddev": pa.float64(),
-    "t_stddev_stderr": pa.float64(),
-    "num_windows": pa.int64(),
-}
-
-RESULTS = _schema(
-    **_IDENTITY,
-    cell=pa.string(),
-    teacher_fingerprint=pa.string(),
-    student_fingerprint=pa.string(),
-    student_cell=pa.string(),
-    **_METRICS,
-    trial=pa.string(),
-    kdsweep_version=pa.string(),
-    git_commit=pa.string(),
-    python_version=pa.string(),
-    torch_version=pa.string(),
-    ray_version=pa.string(),
-    device=pa.string(),
-    num_threads=pa.int64(),
-    host=pa.string(),
-    started_at=_TIME,
-    finished_at=_TIME,
-    wall_seconds=pa.float64(),
-    group_size=pa.int64(),
-    num_teacher_passes=pa.int64(),
-)
-"""One row per finished trial. Accuracies are shares in 0..1; `trial` is the whole trial as JSON."""
-
-IMPORTED = _schema(
-    **_IDENTITY,
-    cell=pa.string(),
-    teacher_fingerprint=pa.string(),
-    **_METRICS,
-    trial=pa.string(),
-    source=pa.string(),
-    origin=pa.string(),
-    run_id=pa.string(),
-    log_sha256=pa.string(),
-    started_at=_TIME,
-)
-"""One row per imported run. `origin` is the log it was read from, `trial` its settings as JSON."""
-
-EPOCHS = _schema(
-    fingerprint=pa.string(),
-    epoch=pa.int64(),
-    train_loss=pa.float64(),
-    test_loss=pa.float64(),
-    test_accuracy=pa.float64(),
-    learning_rate=pa.float64(),
-    t_stddev=pa.float64(),
-    num_windows=pa.int64(),
-    seconds=pa.float64(),
-)
-"""One row per epoch of a finished trial."""
-
-FAILURES = _schema(
-    **_IDENTITY,
-    by_machine=pa.bool_(),
-    error=pa.string(),
-    traceback=pa.string(),
-    host=pa.string(),
-    at=_TIME,
-)
-"""One row per failed attempt. `by_machine`: the worker died; otherwise the program raised `error`."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True)
 class Running:
-    """Who works on a trial. `expires_at` (Unix seconds) is when, without a sign of life, nobody does."""
+    """Who works on a trial. `expires_at` (Unix seconds) is when, without a sign of life, nobody does.
+
+    `pid` is the worker's or, until that has started (`step` is None), the driver's; `node` is Ray's name
+    of the machine.
+    """
 
     fingerprint: str
     owner: str
@@ -136,58 +57,135 @@ class Running:
     device: str
     epoch: int
     epochs: int
-    step: int
+    step: int | None
     steps_per_epoch: int
     loss: float | None
     expires_at: float
+    pid: int = 0
+    node: str = ""
 
     @property
     def share(self) -> float:
         """How much of the trial is done, 0 to 1."""
-        return (self.epoch - 1 + self.step / self.steps_per_epoch) / self.epochs
+        return (self.epoch - 1 + (self.step or 0) / self.steps_per_epoch) / self.epochs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A driver at work on this store."""
+
+    run_id: str
+    sweep: str
+    host: str
+    pid: int
+    started_at: str
+    expires_at: float
+
+
+Sign = TypeVar("Sign", Running, Run)
+
+
+def _is_alive(sign: Running | Run) -> bool:
+    """Not expired and, where that can be known, its process is still there."""
+    if sign.expires_at <= time.time():
+        return False
+    return not sign.pid or sign.host != socket.gethostname() or process_is_alive(sign.pid)
 
 
 class Store:
-    """The results under one folder; nothing is written before something is to be kept."""
+    """The results under one root; nothing is written before something is to be kept.
+
+    Args:
+        root: a folder of the file system, or an address such as s3://bucket/store.
+
+    Raises:
+        UserError: it is a file, or an address of an unknown kind.
+    """
 
     def __init__(self, root: str | Path) -> None:
-        if "://" in str(root):
-            raise UserError(f"{root}: a store is a folder of a file system for now, not an address")
-        self.root = Path(root).expanduser().absolute()
-        if self.root.exists() and not self.root.is_dir():
-            raise UserError(f"{root}: a file; a store is a folder")
+        self.folder: Folder = open_folder(str(root))
+        self._results = self._table("results", RESULTS, ("fingerprint",), "finished_at")
+        self._epochs = self._table("epochs", EPOCHS, ("fingerprint", "epoch"), "seconds")
+        key, curve = ("fingerprint",), ("fingerprint", "epoch")
+        self._imported = self._table("imported", IMPORTED, key, "started_at")
+        self._imported_epochs = self._table("imported_epochs", EPOCHS, curve, "seconds")
+        identical = ("fingerprint", "error", "host", "at")
+        self._failures = self._table("failures", FAILURES, identical, "at")
+
+    def _table(
+        self, name: str, schema: pa.Schema, key: Sequence[str], newest_by: str
+    ) -> ParquetTable:
+        return ParquetTable(self.folder.folder(name), schema, key, newest_by)
 
     @property
-    def checkpoints(self) -> Path:
-        return self.root / "checkpoints"
+    def address(self) -> str:
+        """The path or URI by which any process finds this store."""
+        return self.folder.address
 
-    def checkpoint_folder(self, fingerprint: str) -> Path:
-        return self.checkpoints / _checked(fingerprint)
+    @property
+    def name(self) -> str:
+        """The last part of its address."""
+        return self.address.rstrip("/").rpartition("/")[2]
+
+    @property
+    def is_remote(self) -> bool:
+        return not isinstance(self.folder, LocalFolder)
+
+    @property
+    def root(self) -> Path:
+        """The folder of the file system.
+
+        Raises:
+            UserError: the store is not in one.
+        """
+        if not isinstance(self.folder, LocalFolder):
+            raise UserError(f"{self.address}: not a folder of a file system")
+        return self.folder.path
+
+    @property
+    def tables(self) -> Mapping[str, ParquetTable]:
+        """The tables by name."""
+        return {
+            "results": self._results,
+            "epochs": self._epochs,
+            "imported": self._imported,
+            "imported_epochs": self._imported_epochs,
+            "failures": self._failures,
+        }
+
+    def checkpoint_folder(self, fingerprint: str) -> Folder:
+        return self.folder.folder("checkpoints").folder(_checked(fingerprint))
 
     def trial_folder(self, fingerprint: str) -> Path:
-        return self.root / "trials" / _checked(fingerprint)
+        """Where a trial's log is: in the store or, where no log can grow there, on this machine."""
+        return self.files / "trials" / _checked(fingerprint)
+
+    @property
+    def files(self) -> Path:
+        """The store's own folder, or one of this machine that stands for it."""
+        if isinstance(self.folder, LocalFolder):
+            return self.folder.path
+        return Path(tempfile.gettempdir()) / "kdsweep-remote" / digest(self.address)[:12]
 
     # Results
 
     def finished(self) -> frozenset[str]:
         """Fingerprints of all finished trials."""
-        paths = (self.root / "results").glob("*.parquet")
-        return frozenset(p.stem for p in paths if _FINGERPRINT.fullmatch(p.stem))
+        return frozenset(fp for fp in self._results.fingerprints() if _FINGERPRINT.fullmatch(fp))
 
     def add_result(self, row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
         """Record a finished trial: first its curve, then the row that says it is finished."""
         fingerprint = _checked(row["fingerprint"])
-        epochs = [{**point, "fingerprint": fingerprint} for point in curve]
-        self._write("epochs", fingerprint, EPOCHS, epochs)
-        self._write("results", fingerprint, RESULTS, [row])
+        self._epochs.add(fingerprint, [{**point, "fingerprint": fingerprint} for point in curve])
+        self._results.add(fingerprint, [row])
 
     def results(self, fingerprints: Collection[str] | None = None) -> pa.Table:
         """Result rows, one per finished trial: all, or those of some trials."""
-        return self._read("results", RESULTS, fingerprints)
+        return self._results.read(fingerprints)
 
     def epochs(self) -> pa.Table:
         """The learning curves of all finished trials."""
-        return self._read("epochs", EPOCHS)
+        return self._epochs.read()
 
     # Results of other software
 
@@ -195,27 +193,27 @@ class Store:
         """Record a run that was not a trial of ours; `finished` does not know of it."""
         fingerprint = _checked(row["fingerprint"])
         epochs = [{**point, "fingerprint": fingerprint} for point in curve]
-        self._write("imported_epochs", fingerprint, EPOCHS, epochs)
-        self._write("imported", fingerprint, IMPORTED, [row])
+        self._imported_epochs.add(fingerprint, epochs)
+        self._imported.add(fingerprint, [row])
 
     def imported(self) -> pa.Table:
         """One row per imported run."""
-        return self._read("imported", IMPORTED)
+        return self._imported.read()
 
     def imported_epochs(self) -> pa.Table:
         """The learning curves of imported runs."""
-        return self._read("imported_epochs", EPOCHS)
+        return self._imported_epochs.read()
 
     # Failures
 
     def add_failure(self, row: Mapping[str, Any]) -> None:
         """Record a failed attempt."""
         name = f"{_checked(row['fingerprint'])}-{uuid.uuid4().hex}"
-        self._write("failures", name, FAILURES, [row])
+        self._failures.add(name, [row])
 
     def failures(self) -> pa.Table:
         """All failed attempts, the oldest first."""
-        return self._read("failures", FAILURES).sort_by("at")
+        return self._failures.read().sort_by("at")
 
     def program_failures(self) -> dict[str, str]:
         """The error of each unfinished trial whose last failed attempt was an error of the program."""
@@ -227,25 +225,60 @@ class Store:
             if not row["by_machine"] and fingerprint not in done
         }
 
+    # Changes to the whole
+
+    def compact(self) -> dict[str, Rewriting]:
+        """Merge the many small files of each table; readers and writers may go on meanwhile."""
+        return {name: table.compact() for name, table in self.tables.items()}
+
+    def forget(self, fingerprints: Collection[str]) -> None:
+        """Take out what is known of some trials; the row first, so that none is left without its rest."""
+        for name in ("results", "epochs", "failures"):
+            self.tables[name].drop(fingerprints)
+        for fingerprint in fingerprints:
+            folder = self.checkpoint_folder(fingerprint)
+            for name in folder.names():
+                folder.remove(name)
+            folder.tidy()
+
+    def tidy(self) -> None:
+        """Remove what died in the middle of writing, and signs of life that went out."""
+        alive = {*self.running(), *self.runs()}
+        for kind in ("running", "runs"):
+            for name in self.folder.folder(kind).names():
+                if name.removesuffix(".json") not in alive:
+                    self.folder.folder(kind).remove(name)
+        for name in self.folder.folders():
+            self.folder.folder(name).tidy()
+        checkpoints = self.folder.folder("checkpoints")
+        for name in checkpoints.folders():
+            checkpoints.folder(name).tidy()
+
     # Who works on what
 
     def set_running(self, running: Running) -> None:
         self._write_json("running", _checked(running.fingerprint), asdict(running))
 
     def clear_running(self, fingerprint: str) -> None:
-        self._json_path("running", _checked(fingerprint)).unlink(missing_ok=True)
+        self._remove_json("running", _checked(fingerprint))
 
     def running(self) -> dict[str, Running]:
         """Who works on what now, by fingerprint; without those that gave no sign of life in time."""
-        alive = {}
-        for path in (self.root / "running").glob("*.json"):
-            try:
-                entry = Running(**json.loads(path.read_text()))
-            except (FileNotFoundError, ValueError, TypeError):
-                continue
-            if entry.expires_at > time.time():
-                alive[entry.fingerprint] = entry
-        return alive
+        return self._signs("running", Running)
+
+    def last_sign(self, fingerprint: str) -> Running | None:
+        """The last sign of life from a trial, however old; None where it ended in order."""
+        return self._read_json("running", f"{_checked(fingerprint)}.json", Running)
+
+    def set_run(self, run: Run) -> None:
+        self._write_json("runs", run.run_id, asdict(run))
+
+    def clear_run(self, run_id: str) -> None:
+        self._remove_json("runs", run_id)
+
+    def runs(self) -> dict[str, Run]:
+        """The drivers that work on this store now, by their run's id."""
+        return self._signs("runs", Run)
 
     # A run's flag
 
@@ -254,10 +287,14 @@ class Store:
         self._write_json("stops", run_id, {})
 
     def stop_is_asked(self, run_id: str) -> bool:
-        return self._json_path("stops", run_id).exists()
+        try:
+            self.folder.folder("stops").read(f"{run_id}.json")
+        except FileNotFoundError:
+            return False
+        return True
 
     def clear_stop(self, run_id: str) -> None:
-        self._json_path("stops", run_id).unlink(missing_ok=True)
+        self._remove_json("stops", run_id)
 
     # Sweeps
 
@@ -265,44 +302,38 @@ class Store:
         """Keep a sweep as it was resolved."""
         self._write_json("sweeps", name, sweep)
 
-    # Files
+    def sweeps(self) -> dict[str, bytes]:
+        """The resolved sweeps by name, as JSON."""
+        folder = self.folder.folder("sweeps")
+        return {name.removesuffix(".json"): folder.read(name) for name in folder.names()}
 
-    def _json_path(self, folder: str, name: str) -> Path:
-        return self.root / folder / f"{name}.json"
+    # JSON files
 
     def _write_json(self, folder: str, name: str, content: Mapping[str, Any]) -> None:
-        write_atomically(self._json_path(folder, name), json.dumps(content, indent=1).encode())
+        if not _NAME.fullmatch(name):
+            raise UserError(f"{name!r}: not a name for a file of a store")
+        text = json.dumps(content, indent=1)
+        self.folder.folder(folder).write(f"{name}.json", text.encode())
 
-    def _write(
-        self, folder: str, name: str, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]
-    ) -> None:
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), buffer)
-        write_atomically(self.root / folder / f"{name}.parquet", buffer.getvalue())
+    def _remove_json(self, folder: str, name: str) -> None:
+        self.folder.folder(folder).remove(f"{name}.json")
 
-    def _read(
-        self, folder: str, schema: pa.Schema, only: Collection[str] | None = None
-    ) -> pa.Table:
-        tables = []
-        for path in sorted((self.root / folder).glob("*.parquet")):
-            if only is not None and path.stem not in only:
-                continue
-            try:
-                table = pq.read_table(path)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise UserError(f"{path}: not a readable Parquet file: {error}") from error
-            tables.append(_as(schema, table, path))
-        return pa.concat_tables(tables) if tables else schema.empty_table()
+    def _signs(self, folder: str, kind: type[Sign]) -> dict[str, Sign]:
+        found = {}
+        for name in self.folder.folder(folder).names():
+            sign = self._read_json(folder, name, kind)
+            if sign is not None and _is_alive(sign):
+                found[name.removesuffix(".json")] = sign
+        return found
 
-
-def _as(schema: pa.Schema, table: pa.Table, path: Path) -> pa.Table:
-    version = (table.schema.metadata or {}).get(_VERSION_KEY)
-    if version != str(SCHEMA_VERSION).encode():
-        raise UserError(
-            f"{path}: written with schema {version.decode() if version else 'unknown'}, "
-            f"this kdsweep reads {SCHEMA_VERSION}"
-        )
-    return table.cast(schema)
+    def _read_json(self, folder: str, name: str, kind: type[Sign]) -> Sign | None:
+        """None where there is no such file, or not a whole one of this kind."""
+        known = {field.name for field in fields(kind)}
+        try:
+            content = json.loads(self.folder.folder(folder).read(name))
+            return kind(**{k: v for k, v in content.items() if k in known})
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            return None
 
 
 def _checked(fingerprint: str) -> str:

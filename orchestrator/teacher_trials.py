@@ -12,7 +12,7 @@ def needs_no_student(trial: Trial) -> bool:
     return trial.kind == "teacher" or (trial.kind == "stddev" and trial.student is None)
 
 
-def open_teacher_plan(sweep_file: Path, store: Path | None) -> tuple[Plan, Store]:
+def open_teacher_plan(sweep_file: Path, store: str | Path | None) -> tuple[Plan, Store]:
     """A sweep's plan, cut down to what needs no student, against its store."""
     from orchestrator.console import open_sweep
 
@@ -26,8 +26,9 @@ def open_teacher_plan(sweep_file: Path, store: Path | None) -> tuple[Plan, Store
 
 def run_teacher_plan(plan: Plan, store: Store, data: Path | None) -> None:
     """Run what is missing of it, here."""
+    from orchestrator.cluster import LocalCluster
     from orchestrator.console import data_folder, stderr
-    from orchestrator.driver import LocalCluster, run_plan
+    from orchestrator.driver import run_plan
     from orchestrator.view import make_view
 
     folder = data_folder(plan.sweep, data)

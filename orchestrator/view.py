@@ -75,7 +75,8 @@ class Meter:
         self._costs = {trial.fingerprint: solo_cost(trial) for trial in plan.missing}
 
     def snapshot(self, scheduler: Scheduler, store: Store) -> Snapshot:
-        alive = store.running() if scheduler.running else {}
+        signs = store.running() if scheduler.running else {}
+        alive = {fp: sign for fp, sign in signs.items() if sign.step is not None}
         jobs = []
         done = sum(self._costs[fp] for fp in scheduler.finished)
         for job in scheduler.running:

@@ -1,24 +1,34 @@
-"""Checkpoints and final weights on disk: safetensors files, written atomically, verified when read.
+"""Checkpoints and final weights: safetensors files, written atomically, verified when read.
 
-A trial's folder holds `step-EEEEEE-SSSSSSSS.safetensors` while it runs and only `final.safetensors` once it
-is finished. A file appears under its name only when it is complete and flushed, and the one before is
-removed only after that: a crash at any moment leaves a good one. Nothing is pickled.
+A trial's folder holds `step-EEEEEE-SSSSSSSS.safetensors` while it runs, the last one and the one before, and
+only `final.safetensors` once it is finished. A file appears under its name only when it is complete and
+flushed, and older ones are removed only after that. So a crash at any moment leaves a good one, and where
+the last one turns out damaged, the one before is used. Nothing is pickled.
 """
 
+import errno
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from trainer.files import write_atomically
+from trainer.files import Folder, LocalFolder
 
 FINAL = "final.safetensors"
+NUM_KEPT = 2
+"""Checkpoints of an unfinished trial: the last, and the one before."""
+
+SPARED_BYTES = 4 << 20
+"""A checkpoint leaves so much of a disk free: rows and curves, a few kB each, still fit."""
+
+_STEP = re.compile(r"step-(\d{6,})-(\d{8,})\.safetensors")
 
 
 @dataclass(frozen=True, order=True)
@@ -51,80 +61,101 @@ def _checksum(tensors: Mapping[str, Tensor], record: str) -> str:
     return content.hexdigest()
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], record: str) -> None:
+def _write(
+    folder: Folder, name: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
+) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"record": record, "sha256": _checksum(plain, record)}
-    write_atomically(path, save(plain, metadata))
+    text = json.dumps(record)
+    content = save(plain, {"record": text, "sha256": _checksum(plain, text)})
+    free = folder.free_bytes()
+    if free is not None and free < len(content) + SPARED_BYTES:
+        what = f"no space for {name}: {len(content):,} bytes, and {free:,} are free"
+        raise OSError(errno.ENOSPC, what, folder.address)
+    folder.write(name, content)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+def _read(folder: Folder, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and record of a file. Raises `FileNotFoundError` and `CheckpointError`."""
+    content = folder.read(name)
+    where = f"{folder.address}/{name}"
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
-    record = metadata.get("record", "")
-    if metadata.get("sha256") != _checksum(tensors, record):
-        raise CheckpointError(f"{path}: damaged: its content does not match its checksum")
-    return tensors, record
+        tensors = dict(sorted(load(content).items()))
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{where}: not a safetensors file: {error}") from error
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    text = metadata.get("record", "")
+    if metadata.get("sha256") != _checksum(tensors, text):
+        raise CheckpointError(f"{where}: damaged: its content does not match its checksum")
+    return tensors, json.loads(text or "{}")
 
 
 class CheckpointFolder:
     """The checkpoints and final weights of one trial."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Folder | Path) -> None:
+        self._folder: Folder = LocalFolder(folder) if isinstance(folder, Path) else folder
 
-    def _checkpoints(self) -> list[Path]:
-        """From the oldest to the newest."""
-        return sorted(self._path.glob("step-*.safetensors"))
+    def _checkpoints(self) -> dict[str, Position]:
+        """Names of files and the positions they claim, from the oldest to the newest."""
+        matches = [_STEP.fullmatch(name) for name in self._folder.names()]
+        found = {m.string: Position(int(m[1]), int(m[2])) for m in matches if m}
+        return dict(sorted(found.items(), key=lambda item: item[1]))
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Make `checkpoint` the last good one, and drop the ones before."""
+        """Make `checkpoint` the last good one; of the older ones, the newest is kept.
+
+        Raises:
+            OSError: there is no space for it; what was there before is still there.
+        """
         position = checkpoint.position
-        before = self._checkpoints()
-        path = self._path / f"step-{position.epoch:06d}-{position.step:08d}.safetensors"
+        name = f"step-{position.epoch:06d}-{position.step:08d}.safetensors"
         record = {"epoch": position.epoch, "step": position.step, **checkpoint.record}
-        _write(path, checkpoint.tensors, json.dumps(record))
-        for old in before:
-            if old != path:
-                old.unlink(missing_ok=True)
+        older = [before for before in self._checkpoints() if before != name]
+        _write(self._folder, name, checkpoint.tensors, record)
+        for before in older[: -(NUM_KEPT - 1)]:
+            self._folder.remove(before)
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is undamaged."""
-        for path in reversed(self._checkpoints()):
+        for name in reversed(self._checkpoints()):
             try:
-                tensors, text = _read(path)
-            except CheckpointError:
+                tensors, record = _read(self._folder, name)
+            except (CheckpointError, FileNotFoundError):
                 continue
-            record = json.loads(text)
             position = Position(record.pop("epoch"), record.pop("step"))
             return Checkpoint(position, tensors, record)
         return None
 
     def position(self) -> Position | None:
         """Where the newest checkpoint claims to stand, from its name alone."""
-        paths = self._checkpoints()
-        if not paths:
-            return None
-        _, epoch, step = paths[-1].stem.split("-")
-        return Position(int(epoch), int(step))
+        return max(self._checkpoints().values(), default=None)
+
+    def damaged(self) -> list[str]:
+        """What is wrong with each file that is not what was written."""
+        wrong = []
+        for name in [*self._checkpoints(), *({FINAL} & set(self._folder.names()))]:
+            try:
+                _read(self._folder, name)
+            except CheckpointError as error:
+                wrong.append(str(error))
+            except FileNotFoundError:
+                continue
+        return wrong
 
     def keep(self, weights: Mapping[str, Tensor] | None) -> None:
-        """Keep final weights, where there are any."""
+        """Keep final weights, where there are any. Raises `OSError` where there is no space."""
         if weights is not None:
-            _write(self._path / FINAL, weights, "")
+            _write(self._folder, FINAL, weights, {})
 
     def drop_checkpoints(self) -> None:
-        """Remove all but the final weights."""
-        for path in self._checkpoints():
-            path.unlink(missing_ok=True)
-        if self._path.exists() and not any(self._path.iterdir()):
-            self._path.rmdir()
+        """Remove all but the final weights, also what writers that died have left."""
+        for name in self._checkpoints():
+            self._folder.remove(name)
+        self._folder.tidy()
 
     def has_weights(self) -> bool:
-        return (self._path / FINAL).exists()
+        return FINAL in self._folder.names()
 
     def weights(self) -> dict[str, Tensor]:
         """The final weights, on the CPU.
@@ -132,7 +163,8 @@ class CheckpointFolder:
         Raises:
             CheckpointError: they are missing or damaged.
         """
-        path = self._path / FINAL
-        if not self.has_weights():
-            raise CheckpointError(f"{path}: no final weights there")
-        return _read(path)[0]
+        try:
+            return _read(self._folder, FINAL)[0]
+        except FileNotFoundError as error:
+            where = f"{self._folder.address}/{FINAL}"
+            raise CheckpointError(f"{where}: no final weights there") from error

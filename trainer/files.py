@@ -1,14 +1,116 @@
-"""Writing files so that a crash at any moment leaves the old content, or the new, never half of it."""
+"""Folders of files that appear whole or not at all.
+
+Everything durable is written through a `Folder`: a crash at any moment leaves a file's old content, or the
+new, never half of it. `LocalFolder` keeps this promise on a file system; the orchestrator brings another for
+object stores. A name never holds a path.
+"""
 
 import os
+import re
+import shutil
+import socket
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
+
+DAY_S = 24 * 3600
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[^.]*)\.(?P<pid>\d+)\.\d+\.tmp")
+
+
+class Folder(Protocol):
+    """A place for files by name, and for folders; nothing is made before something is written."""
+
+    @property
+    def address(self) -> str:
+        """A path or URI by which another process finds it."""
+
+    def names(self) -> list[str]:
+        """The names of its whole files, sorted; none where the folder does not exist."""
+
+    def folders(self) -> list[str]:
+        """The names of the folders in it, sorted."""
+
+    def folder(self, name: str) -> "Folder": ...
+
+    def read(self, name: str) -> bytes:
+        """A file's content. Raises `FileNotFoundError`."""
+
+    def size(self, name: str) -> int:
+        """A file's length in bytes. Raises `FileNotFoundError`."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, atomically. Raises `OSError` where that is impossible, and changes nothing."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    def tidy(self) -> None:
+        """Remove what writers that died have left behind, and the folder itself where it is empty."""
+
+    def free_bytes(self) -> int | None:
+        """How much can still be written; None where there is no limit to know of."""
+
+
+class LocalFolder:
+    """A folder of a file system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def address(self) -> str:
+        return str(self.path)
+
+    def _entries(self, *, folders: bool) -> list[str]:
+        try:
+            with os.scandir(self.path) as entries:
+                found = [e.name for e in entries if e.is_dir() is folders]
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in found if not name.startswith("."))
+
+    def names(self) -> list[str]:
+        return self._entries(folders=False)
+
+    def folders(self) -> list[str]:
+        return self._entries(folders=True)
+
+    def folder(self, name: str) -> "LocalFolder":
+        return LocalFolder(self.path / name)
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def size(self, name: str) -> int:
+        return (self.path / name).stat().st_size
+
+    def write(self, name: str, content: bytes) -> None:
+        write_atomically(self.path / name, content)
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        for path in self.path.glob(".*.tmp"):
+            if _is_abandoned(path):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def free_bytes(self) -> int:
+        there = self.path
+        while not there.exists():
+            there = there.parent
+        return shutil.disk_usage(there).free
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file that is either absent, as it was, or complete and flushed; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unique = f"{os.getpid()}.{threading.get_ident()}"
+    host = socket.gethostname().replace(".", "-")
+    unique = f"{host}.{os.getpid()}.{threading.get_ident()}"
     temporary = path.with_name(f".{path.name}.{unique}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -27,3 +129,34 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_abandoned(temporary: Path) -> bool:
+    """Its writer is dead: surely on this host, or, on another, by its age."""
+    match = _TEMPORARY.fullmatch(temporary.name)
+    if match and match["host"] == socket.gethostname().replace(".", "-"):
+        return not process_is_alive(int(match["pid"]))
+    try:
+        return time.time() - temporary.stat().st_mtime > DAY_S
+    except FileNotFoundError:
+        return False
+
+
+def process_is_alive(pid: int) -> bool:
+    """Whether a process of this host, not yet a zombie, has this number."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return not Path("/proc/self").exists() and _answers(pid)
+    return state != "Z"
+
+
+def _answers(pid: int) -> bool:
+    """The same where there is no /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -90,9 +90,7 @@ def render_report(
         )
     )
     style = _asset("page.css") + _mark_styles(looks, classes)
-    return _PAGE.format(
-        title=text(store.root.name), style=style, body=body, script=_asset("page.js")
-    )
+    return _PAGE.format(title=text(store.name), style=style, body=body, script=_asset("page.js"))
 
 
 _PAGE = """<!doctype html>
@@ -129,7 +127,7 @@ def _header(store: Store, sections: Sequence[Section]) -> str:
     toggle = tag("button", "Dark", id="theme", type="button", aria_label="light or dark")
     return tag(
         "header",
-        tag("div", tag("strong", "kdsweep"), tag("span", text(store.root.name)), class_="brand"),
+        tag("div", tag("strong", "kdsweep"), tag("span", text(store.name)), class_="brand"),
         tag("nav", *links),
         toggle,
     )

@@ -1,27 +1,32 @@
 """Running the installed command as a user does, and finding the processes it starts."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+TRIAL_WORKER = re.compile(r"ray::\w+\.train\b")
 KDSWEEP = str(Path(sys.executable).with_name("kdsweep"))
 
 
-def environment(home: Path) -> dict[str, str]:
+def fresh_environment(home: Path) -> dict[str, str]:
     """The environment of a fresh user."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TUNE_", "KDSWEEP_"))}
     return {**kept, "HOME": str(home), "COLUMNS": "160"}
 
 
-def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
+def start(
+    home: Path, *arguments: object, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.Popen[str]:
     """Start `kdsweep ARGUMENTS`; its output is one stream."""
     return subprocess.Popen(
         [KDSWEEP, *map(str, arguments)],
-        env=environment(home),
+        env={**fresh_environment(home), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -30,9 +35,14 @@ def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def run(home: Path, *arguments: object, timeout: float = 300) -> tuple[int, str]:
+def run(
+    home: Path,
+    *arguments: object,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    timeout: float = 300,
+) -> tuple[int, str]:
     """Run `kdsweep ARGUMENTS` to its end: exit code and output."""
-    process = start(home, *arguments)
+    process = start(home, *arguments, environment=environment)
     return finish(process, timeout)
 
 
@@ -77,4 +87,4 @@ def descendants(pid: int) -> Iterator[tuple[int, str]]:
 
 def trial_workers(pid: int) -> list[int]:
     """The processes in which the jobs of a running command work."""
-    return [child for child, name in descendants(pid) if "ray::ImplicitFunc" in name]
+    return [child for child, name in descendants(pid) if TRIAL_WORKER.search(name)]

@@ -13,6 +13,7 @@ from tests.orchestrator.sweeps import write_sweep
 COMMANDS = (
     *("plan", "run", "resume", "status", "logs", "models", "schema"),
     *("table", "plot", "report", "rank", "import-logs"),
+    *("verify", "export", "compact", "prune"),
 )
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 
@@ -27,8 +28,10 @@ def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) ->
 def test_the_options_are_a_surface(tmp_path: Path) -> None:
     """Scripts rely on these: an option may be added, not taken away."""
     _, output = run(tmp_path, "run", "--help")
-    assert {"--store", "--data", "--cpus", "--gpus"} <= set(output.replace(",", " ").split())
-    for command in ("plan", "status", "models", "table"):
+    assert {"--store", "--data", "--cpus", "--gpus", "--address", "--deadline"} <= set(
+        output.replace(",", " ").split()
+    )
+    for command in ("plan", "status", "models", "table", "verify"):
         _, output = run(tmp_path, command, "--help")
         assert "--json" in output
 
@@ -85,7 +88,15 @@ def test_a_bad_sweep_is_one_line_and_exit_code_2(command: str, tmp_path: Path) -
         (("table", "nowhere"), "nowhere: no such folder"),
         (("plot", ".", "-o", "x.bmp"), "x.bmp: unknown format 'bmp'"),
         (("plot", "."), "nothing to draw"),
-        (("plan", "s.yaml", "--store", "s3://bucket"), "cannot be read"),
+        (("verify", "s4://bucket"), "unknown kind of address; known are file"),
+        (("table", "s3://user:secret@bucket/store"), "s3://***@bucket/store: no credentials"),
+        (("prune", ".", "checkpoint"), "what to remove; did you mean 'checkpoints'?"),
+        (("prune", ".", "0123456789"), "0 trials have a fingerprint that starts so"),
+        (("export", "."), "there is nothing to export"),
+        (("run", QUICKSTART, "--deadline", "soon"), "--deadline: 'soon': expected hours"),
+        (("run", QUICKSTART, "--address", "auto", "--cpus", 2), "--cpus and --gpus size a Ray of"),
+        (("run", QUICKSTART, "--store", "memory://x"), "no worker can see this process's memory"),
+        (("resume", QUICKSTART, "--only", "cutmx"), "--only cutmx: nothing of quickstart; did you"),
         (("run",), "Missing argument"),
         (("train",), "No such command"),
     ],
@@ -107,4 +118,4 @@ def test_the_store_is_taken_from_the_option_then_the_environment_then_the_sweep(
     named.write_text(plain.read_text() + "\nstore: from-sweep\n")
     assert open_sweep(plain, None)[1].root == tmp_path / "kdsweep-store"
     assert open_sweep(named, None)[1].root == tmp_path / "from-sweep"
-    assert open_sweep(named, Path("given"))[1].root == tmp_path / "given"
+    assert open_sweep(named, "given")[1].root == tmp_path / "given"

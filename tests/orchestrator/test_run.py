@@ -14,6 +14,7 @@ from orchestrator.plan import expand
 from orchestrator.store import Store
 from orchestrator.sweep import load_sweep
 from tests.orchestrator.commands import finish, run, start, trial_workers, wait_until
+from tests.orchestrator.results import assert_same_results, comparable, is_clean
 from tests.orchestrator.sweeps import write_sweep
 from trainer.checkpoint import CheckpointFolder
 from trainer.datasets.dataset import load_dataset
@@ -21,65 +22,6 @@ from trainer.keeper import FolderKeeper
 from trainer.lockstep import run_group
 
 pytestmark = pytest.mark.slow
-
-SETTINGS: dict[str, Any] = {
-    "student": {"epochs": 8, "batch_size": 16, "pick_size": 16, "milestones": [3]},
-    "checkpoint_every_minutes": 0.005,
-}
-"""Long enough to be interrupted: 80 steps, with a checkpoint three times a second."""
-
-TIMES = {"started_at", "finished_at", "wall_seconds", "group_size", "num_teacher_passes"}
-"""Columns that say how a row came about, not what it says."""
-
-
-def comparable(store: Store) -> dict[str, dict[str, Any]]:
-    rows = store.results().to_pylist()
-    return {r["fingerprint"]: {k: v for k, v in r.items() if k not in TIMES} for r in rows}
-
-
-def weights(store: Store) -> dict[str, dict[str, torch.Tensor]]:
-    kinds = {r["fingerprint"]: r["kind"] for r in store.results().to_pylist()}
-    return {
-        fp: CheckpointFolder(store.checkpoint_folder(fp)).weights()
-        for fp, kind in kinds.items()
-        if kind != "stddev"
-    }
-
-
-def assert_same_results(one: Store, other: Store) -> None:
-    assert comparable(one) == comparable(other)
-    first, second = weights(one), weights(other)
-    for fingerprint, tensors in first.items():
-        for name, tensor in tensors.items():
-            assert torch.equal(tensor, second[fingerprint][name]), (fingerprint, name)
-
-
-def is_clean(store: Store) -> bool:
-    """Nothing is left but results and final weights."""
-    steps = list(store.root.glob("checkpoints/*/step-*"))
-    hidden = list(store.root.rglob("*.tmp"))
-    return not steps and not hidden and not store.running() and not any(store.root.glob("stops/*"))
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def sweep(home: Path) -> Path:
-    return write_sweep(home, **SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(home: Path, sweep: Path) -> Store:
-    code, output = run(home, "run", sweep, "--store", home / "undisturbed", "--cpus", 2)
-    assert code == 0, output
-    assert "7 finished" in output
-    assert "Pearson" in output
-    assert "Traceback" not in output
-    assert "Warning" not in output
-    return Store(home / "undisturbed")
 
 
 def test_every_trial_has_one_row_with_its_numbers(undisturbed: Store, sweep: Path) -> None:
@@ -140,7 +82,9 @@ def test_the_same_trials_without_ray_give_the_same_bits(
     for trial in expand(load_sweep(sweep)):
         run_group([trial], keeper, load_dataset(trial.data), torch.device("cpu"))
         for name, value in keeper.result(trial)["metrics"].items():
-            assert rows[trial.fingerprint][name] == value
+            assert rows[trial.fingerprint][name] == (
+                repr(value) if isinstance(value, float) else value
+            )
         if trial.kind != "stddev":
             stored = CheckpointFolder(undisturbed.checkpoint_folder(trial.fingerprint)).weights()
             for name, tensor in keeper.weights(trial.fingerprint).items():

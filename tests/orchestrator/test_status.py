@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from orchestrator.failures import Cause, Failure
 from orchestrator.keeper import failure_row
 from orchestrator.plan import expand
 from orchestrator.store import Running, Store
@@ -25,7 +26,7 @@ def partly_done(folder: Path) -> tuple[Path, Store, list[Trial]]:
             add(store, trial)
     students = [t for t in trials if t.kind == "student" and t.seed == 1]
     picking = next(t for t in students if t.augmentation == "cutmixpick_s")
-    store.add_failure(failure_row(picking, "ValueError: no", "Traceback ...", by_machine=False))
+    store.add_failure(failure_row(picking, Failure(Cause.PROGRAM, "ValueError: no")))
     alive = next(t for t in students if t.augmentation == "flip")
     store.set_running(
         Running(

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -133,19 +134,40 @@ def test_a_newer_schema_and_a_broken_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "results" / f"{ONE}.parquet"
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata({"kdsweep_schema_version": "99"}), path)
-    with pytest.raises(UserError, match="written with schema 99, this kdsweep reads 1"):
+    with pytest.raises(UserError, match="schema 99, newer than 2, which this kdsweep reads"):
+        store.results()
+    pq.write_table(table.replace_schema_metadata({}), path)
+    with pytest.raises(UserError, match="not one of kdsweep's tables"):
         store.results()
     path.write_bytes(b"PAR1 nonsense")
     with pytest.raises(UserError, match="not a readable Parquet file"):
         store.results()
 
 
+def test_a_store_of_version_1_is_read_and_compacted(tmp_path: Path) -> None:
+    """Its files were written by the code of that time; what they lack is null."""
+    shutil.copytree(Path(__file__).parents[1] / "golden" / "store_v1", tmp_path / "store")
+    store = Store(tmp_path / "store")
+    (row,) = store.results().to_pylist()
+    assert (row["fingerprint"], row["test_loss"], row["host"]) == (ONE, 0.5, "h")
+    assert row["num_attempts"] is row["cuda_version"] is row["git_dirty"] is None
+    assert store.results().schema == RESULTS
+    assert store.epochs().num_rows == 1
+    (failed,) = store.failures().to_pylist()
+    assert (failed["error"], failed["cause"]) == ("ValueError: no", None)
+    assert store.program_failures() == {OTHER: "ValueError: no"}
+    store.add_result({"fingerprint": OTHER, "num_attempts": 3}, [])
+    store.compact()
+    assert store.results()["num_attempts"].to_pylist() == [None, 3]
+    (file,) = (tmp_path / "store" / "results").glob("*.parquet")
+    assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"2"
+
+
 def test_a_store_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="a store is a folder"):
         Store(tmp_path / "file")
-    with pytest.raises(UserError, match="not an address"):
-        Store("s3://bucket/store")
+    assert Store(f"file://{tmp_path}/store").root == tmp_path / "store"
 
 
 def test_files_never_appear_half_written(tmp_path: Path) -> None:
@@ -167,12 +189,12 @@ store.add_result({{"fingerprint": "{ONE}"}}, [])
 
 
 def test_the_schema_is_a_promise() -> None:
-    """Columns may be added under a new version; this freezes version 1."""
+    """Columns may be added under a new version; this freezes version 2."""
     names = {schema: set(schema.names) for schema in (RESULTS, EPOCHS, FAILURES)}
     assert {"fingerprint", "cell", "kind", "test_loss", "t_stddev", "trial"} <= names[RESULTS]
-    assert len(names[RESULTS]) == 33
+    assert len(names[RESULTS]) == 39
     assert len(names[EPOCHS]) == 9
-    assert len(names[FAILURES]) == 12
+    assert len(names[FAILURES]) == 14
     assert RESULTS.field("finished_at").type == pa.timestamp("us", tz="UTC")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.sweep import load_sweep
+from orchestrator.sweep import Sweep, load_sweep
 from tests.orchestrator.sweeps import write_sweep
 from trainer.catalog import AUGMENTATIONS
 from trainer.problems import FileError, UserError
@@ -62,7 +62,7 @@ def problems(path: Path) -> list[str]:
         ("student: {epochs: '3'}", "student.epochs: expected a number, not '3'"),
         ("pairs: [{teacher: resnet8, student: nope}]", "unknown model 'nope'"),
         ("pairs: [3]", "expected TEACHER/STUDENT, as in resnet20/resnet8, not 3"),
-        ("schemes: [{path: x, source: y, names: [z]}]", "expected the path of a Python file"),
+        ("schemes: [{path: x, names: [z]}]", "expected the path of a Python file"),
         ("schemes: ~nosuchuser/x.py", "cannot be read"),
         ("teachers: {checkpoint: '/x/{teacher:d}'}", "write {teacher} alone, without a format"),
         ("name: 2024-13-01", "month must be in 1..12"),
@@ -178,6 +178,23 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "unused")
     with pytest.raises(UserError, match="cannot be read"):
         load_sweep(tmp_path)
+
+
+def test_a_saved_sweep_reads_back(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text('@register("mine")\ndef f(a, b): ...')
+    sweep = load_sweep(
+        write_sweep(
+            tmp_path,
+            schemes=[str(tmp_path / "mine.py")],
+            augmentations=["flip", "mine"],
+            grid={"student.temperature": [2, 4]},
+            overrides=[{"where": {"seed": 0}, "set": {"student.milestones": [3]}}],
+            exclude=[{"augmentation": "flip"}],
+        )
+    )
+    (tmp_path / "mine.py").unlink()
+    again = Sweep.model_validate_json(sweep.model_dump_json())
+    assert again.model_dump() == sweep.model_dump()
 
 
 def test_two_files_cannot_register_one_name(tmp_path: Path) -> None:

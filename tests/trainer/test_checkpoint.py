@@ -25,11 +25,12 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert latest.tensors["n"].item() == 7
 
 
-def test_only_the_last_checkpoint_is_kept(tmp_path: Path) -> None:
+def test_the_last_checkpoint_and_the_one_before_are_kept(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
-    for step in (1, 5, 10):
+    for step in (1, 5, 10, 10):
         folder.save(checkpoint(1, step))
-    assert [path.name for path in tmp_path.iterdir()] == ["step-000001-00000010.safetensors"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["step-000001-00000005.safetensors", "step-000001-00000010.safetensors"]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])

@@ -192,7 +192,7 @@ def test_a_checkpoint_is_kept_on_command_and_replaced(
     checkpoint = keeper.checkpoint(trial)
     assert checkpoint is not None
     assert checkpoint.position == Position(1, 8)
-    assert len(list((tmp_path / trial.fingerprint).iterdir())) == 1
+    assert len(list((tmp_path / trial.fingerprint).iterdir())) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,169 @@
+"""The Ray that a run uses: one of its own on this machine, or one that is there already."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from orchestrator.plan import Plan
+from orchestrator.scheduling import Capacity
+from orchestrator.settings import AllResources, Resources
+from trainer.problems import UserError
+
+OBJECT_STORE_BYTES = 200 * 2**20
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "300",
+    "TUNE_MAX_PENDING_TRIALS_PG": "256",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """What the Ray of this machine may use; None: all that is there."""
+
+    cpus: int | None = None
+    gpus: int | None = None
+
+
+@dataclass(frozen=True)
+class ExistingCluster:
+    """A Ray cluster that runs already: `HOST:PORT`, or `auto` for the one of this machine."""
+
+    address: str
+
+
+Cluster = LocalCluster | ExistingCluster
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[Any]:
+    """A Ray of our own on this machine, or a connection to one; silent, its logs stay in its folder.
+
+    Raises:
+        UserError: no cluster answers at the address, or it does not let us in.
+    """
+    token_is_expected = isinstance(cluster, LocalCluster) or _has_token(os.environ)
+    unset = {} if token_is_expected else {"RAY_AUTH_MODE"}
+    quiet = {k: os.environ.get(k, v) for k, v in QUIET.items() if k not in unset}
+    os.environ.update(quiet)
+    import ray
+
+    if isinstance(cluster, LocalCluster):
+        where: dict[str, Any] = {
+            "address": "local",
+            "num_cpus": cluster.cpus,
+            "num_gpus": cluster.gpus,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
+    else:
+        where = {"address": cluster.address}
+    _sigterm_as_interrupt()
+    try:
+        ray.init(
+            **where,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}},
+        )
+    except (ConnectionError, ValueError, ray.exceptions.RayError) as error:
+        if isinstance(cluster, LocalCluster):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"{cluster.address}: no Ray cluster to connect to: {reason}") from error
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    _sigterm_as_interrupt()
+    for name in ("ray.tune", "ray.train", "ray.air"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _sigterm_as_interrupt() -> None:
+    """SIGTERM is to end this process like Ctrl-C; said again after Ray has set a handler of its own."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _has_token(environment: Mapping[str, str]) -> bool:
+    """Whether Ray will find a token to show to a cluster."""
+    if environment.get("RAY_AUTH_TOKEN") or environment.get("RAY_AUTH_TOKEN_PATH"):
+        return True
+    return (Path.home() / ".ray" / "auth_token").exists()
+
+
+def log_folder(ray: Any) -> str:
+    node = ray._private.worker._global_node  # noqa: SLF001
+    return str(node.get_logs_dir_path())
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster: Ray's name of it, and what it has in all."""
+
+    name: str
+    cpu: float
+    gpu: float
+
+    def holds(self, resources: Resources) -> bool:
+        """Whether a job of this size ever fits."""
+        return self.cpu >= resources.cpu and self.gpu >= (resources.gpu or 0)
+
+
+def living_nodes(ray: Any) -> list[Node]:
+    """The nodes that are there now."""
+    return [
+        Node(n["NodeID"], n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0))
+        for n in ray.nodes()
+        if n["Alive"]
+    ]
+
+
+def capacity_of(ray: Any) -> Capacity:
+    """What all nodes have together."""
+    nodes = living_nodes(ray)
+    return Capacity(cpu=sum(n.cpu for n in nodes), gpu=sum(n.gpu for n in nodes))
+
+
+def decided_resources(plan: Plan, ray: Any) -> AllResources:
+    """The resources of each kind, checked: a request that no node can meet would hang for ever.
+
+    Raises:
+        UserError: there is one.
+    """
+    nodes = living_nodes(ray)
+    has_gpus = any(node.gpu for node in nodes)
+    asked = plan.sweep.resources
+    kinds = {trial.kind for trial in plan.missing}
+    decided = {}
+    for kind in AllResources.model_fields:
+        wanted = asked.of(kind).on(has_gpus)  # type: ignore[arg-type]
+        decided[kind] = wanted
+        if kind in kinds and not any(node.holds(wanted) for node in nodes):
+            there = "; ".join(f"{n.cpu:g} CPU, {n.gpu:g} GPU" for n in nodes)
+            raise UserError(
+                f"resources.{kind}: no node has {wanted.cpu} CPU and {wanted.gpu:g} GPU; "
+                f"the cluster's nodes have: {there}"
+            )
+    return AllResources(**decided)

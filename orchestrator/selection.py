@@ -1,0 +1,56 @@
+"""A part of a plan, by the words a user names it with: a fingerprint, a pair, an augmentation."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from orchestrator.plan import Plan
+from orchestrator.store import Store
+from trainer.problems import UserError, did_you_mean
+from trainer.trial import Trial
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{6,64}")
+
+
+def only(plan: Plan, words: Sequence[str]) -> Plan:
+    """The trials that any of the words names, and what they depend on.
+
+    Raises:
+        UserError: a word names nothing of this sweep.
+    """
+    wanted: set[str] = set()
+    for word in words:
+        named = {trial.fingerprint for trial in plan.trials if _is_named(trial, word)}
+        if not named:
+            raise UserError(f"--only {word}: nothing of {plan.sweep.name}{_known(plan, word)}")
+        wanted |= named
+    for trial in reversed(plan.trials):
+        if trial.fingerprint in wanted:
+            wanted.update(trial.depends_on)
+    return replace(plan, trials=tuple(t for t in plan.trials if t.fingerprint in wanted))
+
+
+def _is_named(trial: Trial, word: str) -> bool:
+    if _FINGERPRINT.fullmatch(word) and trial.fingerprint.startswith(word):
+        return True
+    return word in (f"{trial.teacher}/{trial.student}", trial.augmentation)
+
+
+def _known(plan: Plan, word: str) -> str:
+    names = [*map(str, plan.sweep.pairs), *plan.sweep.augmentations]
+    return "" if _FINGERPRINT.fullmatch(word) else did_you_mean(word, names)
+
+
+def start_over(plan: Plan, store: Store) -> int:
+    """Forget the checkpoints of all that is missing and that nobody works on; how many trials had any."""
+    working = store.running()
+    num_dropped = 0
+    for trial in plan.missing:
+        folder = store.checkpoint_folder(trial.fingerprint)
+        names = folder.names()
+        if names and trial.fingerprint not in working:
+            num_dropped += 1
+            for name in names:
+                folder.remove(name)
+            folder.tidy()
+    return num_dropped

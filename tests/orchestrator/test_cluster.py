@@ -1,0 +1,92 @@
+"""A cluster of several nodes: real raylets on this machine, of which some die."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.store import Store
+from tests.orchestrator.commands import finish, run, start, wait_until
+from tests.orchestrator.results import assert_same_results, is_clean
+from tests.orchestrator.test_faults import causes, students
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+TOKEN = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def clusters(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Clusters that were started and will be ended; a token is asked of whoever connects."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    started: list[Any] = []
+    yield started
+    for cluster in started:
+        cluster.shutdown()
+
+
+def start_cluster(clusters: list[Any], num_nodes: int) -> Any:
+    """A head that takes no jobs, and nodes of one CPU."""
+    from ray.cluster_utils import Cluster
+
+    memory = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **memory})
+    clusters.append(cluster)
+    for _ in range(num_nodes):
+        cluster.add_node(num_cpus=1, **memory)
+    cluster.wait_for_nodes()
+    return cluster
+
+
+def with_token() -> dict[str, str]:
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+
+
+def test_a_node_is_removed_then_the_head_is_lost_and_a_new_cluster_resumes(
+    clusters: list[Any], home: Path, sweep: Path, tmp_path: Path, undisturbed: Store
+) -> None:
+    store = Store(tmp_path / "store")
+    cluster = start_cluster(clusters, num_nodes=2)
+    arguments = ("run", sweep, "--store", store.root, "--address", cluster.address)
+    process = start(home, *arguments, environment=with_token())
+    wait_until(lambda: students(store))
+    before = students(store)
+    lost = next(n for n in cluster.list_all_nodes() if n.node_id == before[0].node)
+    cluster.remove_node(lost, allow_graceful=False)
+    wait_until(lambda: any(sign.node != before[0].node for sign in students(store, from_epoch=1)))
+    assert set(causes(store)) <= {"node died", "worker died"}
+    assert causes(store)
+    epoch = min(sign.epoch for sign in before)
+    assert all(sign.epoch >= epoch - 1 for sign in students(store, from_epoch=1))
+
+    cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+    os.kill(process.pid, 9)
+    finish(process)
+    cluster.shutdown()
+    clusters.remove(cluster)
+    assert len(store.finished()) < 7
+
+    renewed = start_cluster(clusters, num_nodes=2)
+    arguments = ("run", sweep, "--store", store.root, "--address", renewed.address)
+    code, output = run(home, *arguments, environment=with_token())
+    assert code == 0, output
+    assert_same_results(store, undisturbed)
+    assert is_clean(store)
+
+
+def test_no_cluster_and_no_token_are_told_in_a_line(
+    clusters: list[Any], home: Path, sweep: Path, tmp_path: Path
+) -> None:
+    cluster = start_cluster(clusters, num_nodes=0)
+    for address, environment in (
+        ("127.0.0.1:1", with_token()),
+        (cluster.address, {"RAY_AUTH_MODE": "disabled"}),
+    ):
+        arguments = ("run", sweep, "--store", tmp_path / "store", "--address", address)
+        code, output = run(home, *arguments, environment=environment)
+        assert code == 2, output
+        assert f"{address}: no Ray cluster to connect to" in output
+        assert "Traceback" not in output
