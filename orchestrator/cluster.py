@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from orchestrator.scheduling import Capacity
 from orchestrator.settings import AllResources, Resources
 from trainer.problems import UserError
 
+ANSWERS_WITHIN_S = 10.0
 OBJECT_STORE_BYTES = 200 * 2**20
 
 QUIET = {
@@ -72,6 +74,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             "object_store_memory": OBJECT_STORE_BYTES,
         }
     else:
+        _check_that_something_answers(cluster.address)
         where = {"address": cluster.address}
     _sigterm_as_interrupt()
     try:
@@ -95,6 +98,19 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_that_something_answers(address: str) -> None:
+    """Ray itself tries for minutes before it gives up."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise UserError(f"{address}: expected HOST:PORT of a Ray cluster's head, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        raise UserError(f"{address}: no Ray cluster to connect to: {error}") from error
 
 
 def _sigterm_as_interrupt() -> None:

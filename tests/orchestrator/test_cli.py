@@ -95,6 +95,8 @@ def test_a_bad_sweep_is_one_line_and_exit_code_2(command: str, tmp_path: Path) -
         (("export", "."), "there is nothing to export"),
         (("run", QUICKSTART, "--deadline", "soon"), "--deadline: 'soon': expected hours"),
         (("run", QUICKSTART, "--address", "auto", "--cpus", 2), "--cpus and --gpus size a Ray of"),
+        (("run", QUICKSTART, "--address", "ray://x:1"), "ray://x:1: expected HOST:PORT of a Ray"),
+        (("run", QUICKSTART, "--address", "127.0.0.1:1"), "127.0.0.1:1: no Ray cluster to connect"),
         (("run", QUICKSTART, "--store", "memory://x"), "no worker can see this process's memory"),
         (("resume", QUICKSTART, "--only", "cutmx"), "--only cutmx: nothing of quickstart; did you"),
         (("run",), "Missing argument"),

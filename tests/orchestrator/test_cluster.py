@@ -77,16 +77,12 @@ def test_a_node_is_removed_then_the_head_is_lost_and_a_new_cluster_resumes(
     assert is_clean(store)
 
 
-def test_no_cluster_and_no_token_are_told_in_a_line(
+def test_without_its_token_a_cluster_lets_nobody_in(
     clusters: list[Any], home: Path, sweep: Path, tmp_path: Path
 ) -> None:
     cluster = start_cluster(clusters, num_nodes=0)
-    for address, environment in (
-        ("127.0.0.1:1", with_token()),
-        (cluster.address, {"RAY_AUTH_MODE": "disabled"}),
-    ):
-        arguments = ("run", sweep, "--store", tmp_path / "store", "--address", address)
-        code, output = run(home, *arguments, environment=environment)
-        assert code == 2, output
-        assert f"{address}: no Ray cluster to connect to" in output
-        assert "Traceback" not in output
+    arguments = ("run", sweep, "--store", tmp_path / "store", "--address", cluster.address)
+    code, output = run(home, *arguments, environment={"RAY_AUTH_MODE": "disabled"})
+    assert code == 2, output
+    assert f"{cluster.address}: no Ray cluster to connect to" in output
+    assert "Traceback" not in output
