@@ -61,6 +61,9 @@ Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it until all
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 WATCH_EVERY_S = 2.0
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
 Address = Annotated[
     str | None,
     typer.Option(help="HOST:PORT of a running Ray cluster, or auto for this machine's."),
@@ -77,10 +80,12 @@ def main() -> None:
 
     try:
         app()
-    except UserError as error:
+    except (UserError, OSError) as error:
         stderr().print(str(error), markup=False, highlight=False, soft_wrap=True, style="red")
         sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
+    except SystemExit as ended:
+        if ended.code != INTERRUPTED:
+            raise
         stderr().print("left at once; the same command goes on from the last checkpoints")
         sys.exit(STOPPED)
 

@@ -5,24 +5,22 @@ experiment is thrown away; what is tried again, when and where, by `orchestrator
 the whole DAG.
 """
 
-import os
+import math
 import shlex
 import signal
-import socket
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from orchestrator import retries
 from orchestrator.addresses import is_memory
+from orchestrator.claims import Claims
 from orchestrator.cluster import (
     Cluster,
     capacity_of,
@@ -37,7 +35,7 @@ from orchestrator.preparation import prepare
 from orchestrator.retries import Attempt
 from orchestrator.scheduling import Again, Job, Scheduler
 from orchestrator.settings import AllResources
-from orchestrator.store import Run, Running, Store
+from orchestrator.store import Store
 from orchestrator.view import View
 from orchestrator.watch import Overdue, Watch
 from trainer.problems import UserError
@@ -47,8 +45,6 @@ LOOK_EVERY_S = 1.0
 """So often the driver looks into the store, and at the nodes."""
 
 REMOTE_LOOK_EVERY_S = 10.0
-RUN_LIVES_FOR_S = 60.0
-CLAIM_LIVES_FOR_S = 120.0
 
 SHARE_TO_SAVE, LONGEST_TO_SAVE_S, SHORTEST_TO_SAVE_S = 0.1, 120.0, 3.0
 """How long before its deadline a run asks its workers to save: a share of it, within bounds."""
@@ -86,11 +82,11 @@ def run_plan(
     if is_memory(store.address):
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
     prepare(plan.missing, data_folder)
-    until = None if deadline_s is None else time.monotonic() + deadline_s
+    deadline = _Deadline.after(deadline_s)
     with connected(cluster) as ray:
         resources = decided_resources(plan, ray)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-        run = _Run(plan, store, data_folder, resources, ray, view, _Deadline.of(deadline_s, until))
+        run = _Run(plan, store, data_folder, resources, ray, view, deadline)
         view.begin(plan, logs=log_folder(ray))
         try:
             run.fit()
@@ -107,9 +103,11 @@ class _Deadline:
     leave_at: float
 
     @classmethod
-    def of(cls, length_s: float | None, until: float | None) -> "_Deadline":
-        if length_s is None or until is None:
-            return cls(float("inf"), float("inf"))
+    def after(cls, length_s: float | None) -> "_Deadline":
+        """So many seconds from now; None: never."""
+        if length_s is None:
+            return cls(math.inf, math.inf)
+        until = time.monotonic() + length_s
         to_save = min(max(SHARE_TO_SAVE * length_s, SHORTEST_TO_SAVE_S), LONGEST_TO_SAVE_S)
         return cls(until - to_save, until)
 
@@ -134,8 +132,8 @@ class _Run:
         self._ray = ray
         self._view = view
         self._deadline = deadline
-        self._run_id = uuid.uuid4().hex
-        self._started_at = datetime.now(UTC)
+        self._claims = Claims(store, sweep.name)
+        self._run_id = self._claims.run_id
         self._broken: BaseException | None = None
         self._jobs: dict[str, Job] = {}
         """By Tune's id, all that were handed out and have not ended."""
@@ -143,7 +141,6 @@ class _Run:
         """Numbers of jobs that wait for their place."""
         self._attempts: dict[str, list[Attempt]] = {}
         self._killed: dict[int, Failure] = {}
-        self._others: dict[str, Running] = {}
         self._looked_at = -REMOTE_LOOK_EVERY_S
         self._look_every_s = REMOTE_LOOK_EVERY_S if store.is_remote else LOOK_EVERY_S
         self._must_replace = False
@@ -169,10 +166,9 @@ class _Run:
                         raise self._broken
                     self._take_back()
             finally:
-                self._store.clear_stop(self._run_id)
-                self._store.clear_run(self._run_id)
                 for job in self._jobs.values():
-                    self._unclaim(job)
+                    self._claims.release(job)
+                self._claims.end()
                 self._store.tidy()
 
     def _fit_once(self) -> None:
@@ -199,7 +195,7 @@ class _Run:
         """Jobs that Tune let go of unfinished are handed out again, wherever there is a place now."""
         again = Again(time.monotonic())
         for job in self._jobs.values():
-            self._unclaim(job)
+            self._claims.release(job)
             self.scheduler.end(job, again={t.fingerprint: again for t in job.trials})
         self._jobs.clear()
         self._pending.clear()
@@ -208,24 +204,13 @@ class _Run:
         self._store.clear_stop(self._run_id)
 
     def _tell_of_other_runs(self) -> None:
-        for other in self._store.runs().values():
+        for other in self._claims.other_runs():
             self._view.note(
                 f"another run works on this store: {other.sweep} on {other.host} (process "
                 f"{other.pid}, since {other.started_at}); what it has in hand is left to it"
             )
         self._store.tidy()
-        self._show_run()
-
-    def _show_run(self) -> None:
-        run = Run(
-            run_id=self._run_id,
-            sweep=self._plan.sweep.name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            started_at=self._started_at.isoformat(timespec="seconds"),
-            expires_at=time.time() + RUN_LIVES_FOR_S,
-        )
-        self._store.set_run(run)
+        self._claims.show()
 
     # What Tune asks and tells
 
@@ -255,12 +240,9 @@ class _Run:
             return None
 
     def _config(self, job: Job) -> dict[str, Any]:
-        from orchestrator.keeper import sign_of_life
         from orchestrator.worker import JobConfig
 
-        for trial in job.trials:
-            claim = sign_of_life(trial, self._run_id, lives_for_s=CLAIM_LIVES_FOR_S)
-            self._store.set_running(claim)
+        self._claims.claim(job)
         sweep = self._plan.sweep
         return JobConfig(
             run_id=self._run_id,
@@ -281,7 +263,8 @@ class _Run:
         return any(node.name not in job.avoid and node.holds(job.resources) for node in nodes)
 
     def on_start(self, trial_id: str) -> None:
-        self._pending.discard(self._jobs[trial_id].number)
+        if trial_id in self._jobs:
+            self._pending.discard(self._jobs[trial_id].number)
 
     def on_report(self, trial_id: str, report: dict[str, Any]) -> None:
         from orchestrator.worker import JobReport
@@ -315,7 +298,7 @@ class _Run:
             node = next((sign.node for sign in signs if sign and sign.node), "")
             for fingerprint in left:
                 self._record(job, fingerprint, failure)
-            self._unclaim(job)
+            self._claims.release(job)
             finished = {t.fingerprint for t in job.trials}.difference(left)
             self._end(job, finished, dict.fromkeys(left, failure), node)
         except Exception as error:  # noqa: BLE001
@@ -359,12 +342,6 @@ class _Run:
                 again[fingerprint] = Again(now + retries.FIRST_DELAY_S, frozenset({node} - {""}))
         self.scheduler.end(job, finished, failed, again)
 
-    def _unclaim(self, job: Job) -> None:
-        for trial in job.trials:
-            sign = self._store.last_sign(trial.fingerprint)
-            if sign is not None and sign.owner == self._run_id:
-                self._store.clear_running(trial.fingerprint)
-
     def tick(self) -> None:
         try:
             self._view.tick(self.scheduler, self._store)
@@ -380,10 +357,11 @@ class _Run:
 
     def _look(self, now: float) -> None:
         """Look at the store: other drivers, jobs that hang; and at the nodes."""
-        self._show_run()
+        self._claims.show()
         signs = self._store.running()
-        self._leave_to_others(signs)
-        own = {fp: sign for fp, sign in signs.items() if sign.owner == self._run_id}
+        self.scheduler.held, done = self._claims.others(signs)
+        self.scheduler.finish_elsewhere(done)
+        own = self._claims.own(signs)
         for overdue in self._watch.overdue(self.scheduler.running, own, now):
             self._kill(overdue)
         self.scheduler.capacity = capacity_of(self._ray)
@@ -391,14 +369,6 @@ class _Run:
         if not self._must_replace and any(not self._has_place(job) for job in waiting):
             self._must_replace = True
             self._store.ask_to_stop(self._run_id)
-
-    def _leave_to_others(self, signs: Mapping[str, Running]) -> None:
-        others = {fp: sign for fp, sign in signs.items() if sign.owner != self._run_id}
-        gone = self._others.keys() - others.keys()
-        if gone:
-            self.scheduler.finish_elsewhere(self._store.finished().intersection(gone))
-        self._others = others
-        self.scheduler.held = frozenset(others)
 
     def _kill(self, overdue: Overdue) -> None:
         from orchestrator.reaper import kill_worker

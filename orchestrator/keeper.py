@@ -123,16 +123,12 @@ class StoreKeeper:
         """Count an attempt at each trial, and open its log with the command that repeats it."""
         columns = self._columns
         circumstances = ", ".join(f"{name} {value}" for name, value in columns.items())
-        weights = self._store.files / "checkpoints"
+        weights = self._store.checkpoints
         for trial in trials:
             log = self._log(trial)
-            command = repeat_command(
-                log.trial_file,
-                weights,
-                data_folder,
-                columns["num_threads"],
-                "cpu" if self._place.device == "cpu" else "cuda",
-            )
+            threads = columns["num_threads"]
+            device = "cpu" if self._place.device == "cpu" else "cuda"
+            command = repeat_command(log.trial_file, weights, data_folder, threads, device)
             log.begin(trial, command, circumstances)
             folder = self._store.checkpoint_folder(trial.fingerprint)
             folder.tidy()

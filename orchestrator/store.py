@@ -153,6 +153,11 @@ class Store:
             "failures": self._failures,
         }
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where weights are or, of a store elsewhere, where this machine would put them."""
+        return self.files / "checkpoints"
+
     def checkpoint_folder(self, fingerprint: str) -> Folder:
         return self.folder.folder("checkpoints").folder(_checked(fingerprint))
 
