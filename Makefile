@@ -27,11 +27,11 @@ endif
 quickstart: $(READY)
 	$(BIN)/kdsweep run sweeps/quickstart.yaml
 
-test: lint
-	$(BIN)/python -m pytest
+test: lint test-fast
+	$(BIN)/python -m pytest -m slow
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2
 
 lint: $(READY)
 	$(BIN)/ruff check
