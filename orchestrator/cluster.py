@@ -139,21 +139,25 @@ class Node:
     """A machine of the cluster: Ray's name of it, and what it has in all."""
 
     name: str
-    cpu: float
-    gpu: float
+    resources: Mapping[str, float]
+
+    @property
+    def cpu(self) -> float:
+        return self.resources.get("CPU", 0.0)
+
+    @property
+    def gpu(self) -> float:
+        return self.resources.get("GPU", 0.0)
 
     def holds(self, resources: Resources) -> bool:
         """Whether a job of this size ever fits."""
-        return self.cpu >= resources.cpu and self.gpu >= (resources.gpu or 0)
+        asked = resources.bundle.items()
+        return all(self.resources.get(name, 0.0) >= amount for name, amount in asked)
 
 
 def living_nodes(ray: Any) -> list[Node]:
     """The nodes that are there now."""
-    return [
-        Node(n["NodeID"], n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0))
-        for n in ray.nodes()
-        if n["Alive"]
-    ]
+    return [Node(n["NodeID"], n["Resources"]) for n in ray.nodes() if n["Alive"]]
 
 
 def capacity_of(ray: Any) -> Capacity:
@@ -178,8 +182,12 @@ def decided_resources(plan: Plan, ray: Any) -> AllResources:
         decided[kind] = wanted
         if kind in kinds and not any(node.holds(wanted) for node in nodes):
             there = "; ".join(f"{n.cpu:g} CPU, {n.gpu:g} GPU" for n in nodes)
+            extra = [f"{v:g} {k}" for k, v in wanted.custom.items()]
+            if wanted.accelerator:
+                extra.append(f"a GPU of type {wanted.accelerator}")
             raise UserError(
-                f"resources.{kind}: no node has {wanted.cpu} CPU and {wanted.gpu:g} GPU; "
-                f"the cluster's nodes have: {there}"
+                f"resources.{kind}: no node has {wanted.cpu} CPU and {wanted.gpu:g} GPU"
+                f"{''.join(f' and {e}' for e in extra)}; the cluster's nodes have: {there}; "
+                "gpu left out takes a GPU where there are any"
             )
     return AllResources(**decided)

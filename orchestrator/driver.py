@@ -83,6 +83,7 @@ def run_plan(
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
     prepare(plan.missing, data_folder)
     deadline = _Deadline.after(deadline_s)
+    view.note("starting Ray")
     with connected(cluster) as ray:
         resources = decided_resources(plan, ray)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
@@ -91,7 +92,7 @@ def run_plan(
         try:
             run.fit()
         finally:
-            view.end()
+            view.end(run.scheduler, store)
     return run.summary()
 
 
@@ -251,6 +252,7 @@ class _Run:
             trials=tuple(trial.model_dump(mode="json") for trial in job.trials),
             cpu=job.resources.cpu,
             gpu=job.resources.gpu or 0.0,
+            bundle=job.resources.bundle,
             avoid=tuple(sorted(job.avoid)) if self._has_place(job) else (),
             checkpoint_every_s=60 * sweep.checkpoint_every_minutes,
             checkpoint_every_epochs=sweep.checkpoint_every_epochs,

@@ -135,9 +135,7 @@ class Leaving(tune.Stopper):
 
 def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """What Tune reserves for a job: its own CPUs and share of a GPU, on a node it does not avoid."""
-    bundle = {"CPU": float(config["cpu"])}
-    if config["gpu"]:
-        bundle["GPU"] = float(config["gpu"])
+    bundle = config["bundle"]
     if not config["avoid"]:
         return tune.PlacementGroupFactory([bundle])
     elsewhere = {NODE_LABEL: f"!in({','.join(config['avoid'])})"}

@@ -28,7 +28,8 @@ class View(Protocol):
 
     def note(self, text: str) -> None: ...
 
-    def end(self) -> None: ...
+    def end(self, scheduler: Scheduler, store: Store) -> None:
+        """The run is over: show where it ended."""
 
 
 def describe(trials: Sequence[Trial]) -> str:
@@ -70,9 +71,24 @@ class Meter:
 
     started_at: float = field(default_factory=time.monotonic)
     _costs: dict[str, float] = field(default_factory=dict)
+    _trials: dict[str, Trial] = field(default_factory=dict)
+    _told_failures: set[str] = field(default_factory=set)
 
     def begin(self, plan: Plan) -> None:
-        self._costs = {trial.fingerprint: solo_cost(trial) for trial in plan.missing}
+        self.started_at = time.monotonic()
+        self._trials = {trial.fingerprint: trial for trial in plan.missing}
+        self._costs = {fp: solo_cost(trial) for fp, trial in self._trials.items()}
+
+    def new_failures(self, scheduler: Scheduler, store: Store) -> list[str]:
+        """What failed since this was last asked, each with its reason."""
+        new = scheduler.failed - self._told_failures
+        if not new:
+            return []
+        self._told_failures |= new
+        reasons = {row["fingerprint"]: row["error"] for row in store.failures().to_pylist()}
+        return [
+            f"failed: {describe([self._trials[fp]])}: {reasons.get(fp, '')}" for fp in sorted(new)
+        ]
 
     def snapshot(self, scheduler: Scheduler, store: Store) -> Snapshot:
         signs = store.running() if scheduler.running else {}
@@ -104,7 +120,6 @@ class LinesView:
         self._meter = Meter()
         self._told: dict[int, tuple[str, int]] = {}
         """By number of a running job: its description and the last epoch that was told."""
-        self._failed = 0
         self._looked_at = 0.0
 
     def begin(self, plan: Plan, logs: str) -> None:
@@ -119,7 +134,12 @@ class LinesView:
         if time.monotonic() - self._looked_at < REFRESH_S:
             return
         self._looked_at = time.monotonic()
+        self._tell(scheduler, store)
+
+    def _tell(self, scheduler: Scheduler, store: Store) -> None:
         snapshot = self._meter.snapshot(scheduler, store)
+        for failure in self._meter.new_failures(scheduler, store):
+            self.note(failure)
         running = {job.number for job, _ in snapshot.jobs}
         for number in [n for n in self._told if n not in running]:
             description, _ = self._told.pop(number)
@@ -130,12 +150,9 @@ class LinesView:
             if told is None or epoch > told[1]:
                 self._told[job.number] = (description, epoch)
                 self.note(f"{description}: {_progress(entry)}")
-        if snapshot.failed > self._failed:
-            self._failed = snapshot.failed
-            self.note(f"{snapshot.failed} trials failed; kdsweep status tells why")
 
-    def end(self) -> None:
-        pass
+    def end(self, scheduler: Scheduler, store: Store) -> None:
+        self._tell(scheduler, store)
 
 
 class LiveView:
@@ -159,16 +176,23 @@ class LiveView:
         if time.monotonic() - self._looked_at < REFRESH_S:
             return
         self._looked_at = time.monotonic()
+        self._draw(scheduler, store)
+
+    def _draw(self, scheduler: Scheduler, store: Store) -> None:
+        for failure in self._meter.new_failures(scheduler, store):
+            self.note(failure)
         self._live.update(_render(self._meter.snapshot(scheduler, store)), refresh=True)
 
-    def end(self) -> None:
+    def end(self, scheduler: Scheduler, store: Store) -> None:
+        self._draw(scheduler, store)
         self._live.stop()
 
 
 def _counts(snapshot: Snapshot) -> str:
     eta = f", {duration(snapshot.eta_s)} left" if snapshot.eta_s is not None else ""
     failed = f", {snapshot.failed} failed" if snapshot.failed else ""
-    return f"{snapshot.finished}/{snapshot.trials} trials{failed}, {snapshot.share:.0%}{eta}"
+    done = f"{snapshot.share:.0%} of the work"
+    return f"{snapshot.finished}/{snapshot.trials} trials{failed}, {done}{eta}"
 
 
 def _progress(entry: Running | None) -> str:

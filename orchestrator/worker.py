@@ -24,7 +24,7 @@ from trainer.trial import TRIAL, Trial
 class JobConfig:
     """A job as it travels to its worker: plain JSON-like values.
 
-    `avoid` are the nodes, by Ray's names, where the job is not to be placed.
+    `bundle` is what Ray reserves for it, `avoid` are the nodes, by Ray's names, where the job is not to be placed.
     """
 
     run_id: str
@@ -33,6 +33,7 @@ class JobConfig:
     trials: tuple[dict[str, Any], ...]
     cpu: int
     gpu: float
+    bundle: dict[str, float]
     avoid: tuple[str, ...]
     checkpoint_every_s: float
     checkpoint_every_epochs: int | None

@@ -8,6 +8,7 @@ import yaml
 
 from orchestrator.sweep import Sweep
 from tests.orchestrator.commands import run
+from trainer.trial_file import read_trial
 
 TOP = Path(__file__).parent.parent
 DOCUMENTS = sorted([*TOP.glob("*.md"), *TOP.glob("docs/*.md")])
@@ -30,6 +31,27 @@ def test_the_readme_s_sweep_is_valid() -> None:
     assert whole
     for content in whole:
         Sweep.model_validate(content)
+
+
+def test_the_shown_trials_are_valid(tmp_path: Path) -> None:
+    shown = re.findall(
+        r"`(\w+\.yaml)`:\n\n```yaml\n(.*?)```", (TOP / "docs" / "trials.md").read_text(), re.DOTALL
+    )
+    assert [name for name, _ in shown] == ["teacher.yaml", "student.yaml"]
+    for name, content in shown:
+        (tmp_path / name).write_text(content)
+        assert read_trial(tmp_path / name).kind == name.removesuffix(".yaml")
+
+
+def test_every_other_shown_part_of_a_sweep_is_valid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(TOP)
+    rest = {"name": "x", "dataset": "fashion_mini", "pairs": ["resnet8/resnet8"], "seeds": [0]}
+    parts = [c for c in map(yaml.safe_load, blocks("yaml")) if not {"pairs", "kind"} & set(c)]
+    assert len(parts) >= 3
+    for part in parts:
+        Sweep.model_validate(rest | part)
 
 
 def test_every_shown_command_exists(tmp_path: Path) -> None:

@@ -15,19 +15,34 @@ paper's default:
 of one's own as in a sweep, `checkpoint` a published teacher's file, `scheme` a file of schemes of one's own.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from trainer.catalog import DATASETS, default_learning_rate
+from trainer.catalog import ARCHITECTURES, DATASETS, default_learning_rate
 from trainer.datasets.errors import DataError
 from trainer.datasets.own_images import identify
 from trainer.problems import FileError, did_you_mean
-from trainer.trial import TRIAL, Data, OwnScheme, PublishedCheckpoint, StudentTrial, Trial
+from trainer.trial import (
+    TRIAL,
+    Data,
+    OwnScheme,
+    PublishedCheckpoint,
+    StddevTrial,
+    StudentTrial,
+    TeacherTrial,
+    Trial,
+)
 from trainer.yaml_source import YamlSource, read_yaml
 
+MODELS: Mapping[str, type[Trial]] = {
+    "teacher": TeacherTrial,
+    "student": StudentTrial,
+    "stddev": StddevTrial,
+}
 MAX_DEPTH = 3
 """A stddev trial may need a student, which needs a teacher."""
 
@@ -61,7 +76,20 @@ def _read(path: Path, depth: int) -> Trial:
 
 
 def _message(details: ErrorDetails) -> str:
-    return details["msg"].removeprefix("Value error, ")
+    key = str(details["loc"][-1]) if details["loc"] else ""
+    match details["type"]:
+        case "extra_forbidden":
+            kind = str(details["loc"][0])
+            return f"unknown key{did_you_mean(key, [*MODELS[kind].model_fields, 'dataset'])}"
+        case "missing" if key.endswith("_fingerprint"):
+            needed = key.removesuffix("_fingerprint")
+            return f"this key is missing; {needed}_from: FILE names that trial's file instead"
+        case "missing":
+            return "this key is missing"
+        case "literal_error" if key in ("teacher", "student"):
+            return f"unknown model {details['input']!r}{did_you_mean(str(details['input']), ARCHITECTURES)}"
+        case _:
+            return details["msg"].removeprefix("Value error, ")
 
 
 def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
@@ -71,8 +99,10 @@ def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
     dataset = fields.pop("dataset")
     counts = {key: fields.pop(key, None) for key in ("train_images", "test_images")}
     try:
-        if isinstance(dataset, dict):
-            fields["data"] = _own_data(**dataset, **counts)
+        if isinstance(dataset, dict) and "path" not in dataset:
+            fields["data"] = Data.official(**{**dataset, **{k: v for k, v in counts.items() if v}})
+        elif isinstance(dataset, dict):
+            fields["data"] = _own_data(**{**dataset, **{k: v for k, v in counts.items() if v}})
         elif isinstance(dataset, str) and dataset in DATASETS:
             fields["data"] = Data.official(dataset, **counts)
         else:
@@ -80,8 +110,11 @@ def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
             raise FileError([source.problem(("dataset",), message)])
     except ValidationError as error:
         raise FileError([source.problem(d["loc"], _message(d)) for d in error.errors()]) from error
+    except KeyError as error:
+        message = f"unknown data set {error}{did_you_mean(str(error.args[0]), DATASETS)}"
+        raise FileError([source.problem(("dataset",), message)]) from error
     except (TypeError, DataError) as error:
-        message = str(error).removeprefix("_own_data() ")
+        message = str(error).removeprefix("_own_data() ").removeprefix("Data.official() ")
         raise FileError([source.problem(("dataset",), message)]) from error
 
 

@@ -37,9 +37,7 @@ batch_size: 16
 """
 STDDEV = """
 kind: stddev
-dataset: fashion_mini
-train_images: 96
-test_images: 50
+dataset: {name: fashion_mini, train_images: 96, test_images: 50}
 student_from: student.yaml
 augmentation: cutmixpick_s
 seed: 0
@@ -113,15 +111,24 @@ def test_a_finished_trial_is_not_run_again(folder: Path) -> None:
     ("content", "message"),
     [
         (TEACHER.replace("fashion_mini", "fashion_min"), ":3:1: dataset: unknown data set"),
-        (TEACHER + "warmup: 3\n", ":10:1: warmup: Extra inputs"),
-        (TEACHER.replace("resnet8", "resnet9"), ":6:1: teacher: Input should be"),
+        (TEACHER + "warmup: 3\n", ":10:1: warmup: unknown key"),
+        (
+            TEACHER.replace("resnet8", "resnet9"),
+            ":6:1: teacher: unknown model 'resnet9'; did you mean 'resnet8'?",
+        ),
         (TEACHER.replace("kind: teacher", "kind: pupil"), "kind"),
         ("[1, 2]", ":1:1: expected the keys of a trial"),
         (STUDENT.replace("teacher.yaml", "none.yaml"), "none.yaml: cannot be read"),
         (STUDENT.replace("cutmixpick_s", "cutmax"), "unknown augmentation 'cutmax'"),
         (TEACHER.replace("kind: teacher", "kind: [teacher]"), "kind"),
         (TEACHER.replace("fashion_mini", "[x]"), "unknown data set ['x']"),
-        (TEACHER.replace("fashion_mini", "{name: x}"), "missing 2 required positional arguments"),
+        (TEACHER.replace("fashion_mini", "{name: x}"), "unknown data set 'x'"),
+        (TEACHER.replace("fashion_mini", "{name: x, path: y}"), "missing 1 required positional"),
+        (TEACHER + "epoch: 3\n", "epoch: unknown key; did you mean 'epochs'?"),
+        (
+            STUDENT.replace("teacher_from: teacher.yaml", "teacher: resnet8"),
+            "teacher_from: FILE names",
+        ),
         (TEACHER.replace("epochs: 2", "epochs: yes"), "expected a number, not True"),
         (TEACHER + "checkpoint: none.pth\n", "none.pth: no such file"),
         (STUDENT + "scheme: none.py\n", "none.py: cannot be read"),

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainer.datasets.errors import DataError
 
@@ -25,6 +25,8 @@ def decode(raw: bytes, path: PurePath | str, size: int | None = None) -> NDArray
     try:
         with Image.open(io.BytesIO(raw)) as image:
             colours = image.convert("RGB")
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not a readable image") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image: {error}") from error
     if size is not None:
