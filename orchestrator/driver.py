@@ -276,6 +276,7 @@ class _Run:
         job = self._forget(trial_id)
         try:
             said = JobReport.of(report)
+            self._claims.release(job)
             failures = {
                 f.fingerprint: Failure(Cause(f.cause), f.error, f.place, f.trace)
                 for f in said.failed
