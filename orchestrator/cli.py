@@ -96,16 +96,43 @@ def _plan(sweep: "Sweep", store: "Store", retry_failed: bool) -> "Plan":
     return make_plan(sweep, store, retry_failed=retry_failed)
 
 
-@app.command(epilog="Example: `kdsweep plan sweeps/quickstart.yaml`")
-def plan(sweep: SweepFile, store: StoreOption = None, as_json: Json = False) -> None:
-    """Show what would run, and what the store already has."""
-    from orchestrator.reports import plan_as_json, plan_table
+@app.command(epilog="Example: `kdsweep plan sweeps/paper_cifar100.yaml --simulate --gpus 64`")
+def plan(
+    sweep: SweepFile,
+    store: StoreOption = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Simulate the run on --gpus GPUs.")
+    ] = False,
+    gpus: Annotated[
+        list[int] | None, typer.Option(min=1, help="How many; may be repeated.")
+    ] = None,
+    tflops: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Of one GPU; else measured from the store, else assumed."),
+    ] = None,
+    dot: Annotated[
+        bool, typer.Option("--dot", help="Print the dependencies for Graphviz.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what would run, what the store already has, and the bill."""
+    from orchestrator.bill import bill_as_json, bill_of, forecast, throughput_of
+    from orchestrator.reports import forecast_table, plan_as_dot, plan_as_json, plan_table
 
-    made = _plan(*open_sweep(sweep, store), retry_failed=False)
+    loaded, opened = open_sweep(sweep, store)
+    made = _plan(loaded, opened, retry_failed=False)
+    if dot:
+        typer.echo(plan_as_dot(made))
+        return
+    throughput = throughput_of(opened, tflops)
+    bill = bill_of(made, throughput)
+    forecasts = [forecast(made, n, throughput) for n in gpus or (1,)] if simulate else []
     if as_json:
-        print_json(plan_as_json(made))
-    else:
-        stdout().print(plan_table(made))
+        print_json(plan_as_json(made) | {"bill": bill_as_json(bill, forecasts)})
+        return
+    stdout().print(plan_table(made, bill))
+    if forecasts:
+        stdout().print(forecast_table(forecasts))
 
 
 @app.command(epilog="Example: `kdsweep run sweeps/quickstart.yaml`")

@@ -35,6 +35,7 @@ from orchestrator.preparation import prepare
 from orchestrator.retries import Attempt
 from orchestrator.scheduling import Again, Job, Scheduler
 from orchestrator.settings import AllResources
+from orchestrator.simulation import best_simulation
 from orchestrator.store import Store
 from orchestrator.view import View
 from orchestrator.watch import Overdue, Watch
@@ -147,8 +148,15 @@ class _Run:
         self._must_replace = False
         limit = sweep.time_limit_minutes
         self._watch = Watch(60 * sweep.heartbeat_minutes, limit and 60 * limit)
+        capacity = capacity_of(ray)
+        simulated = best_simulation(plan.missing, plan.done, capacity, resources)
         self.scheduler = Scheduler(
-            plan.missing, plan.done, capacity_of(ray), resources, self._position
+            plan.missing,
+            plan.done,
+            capacity,
+            resources,
+            self._position,
+            part={fp: number for number, group in enumerate(simulated.groups) for fp in group},
         )
 
     def _position(self, trial: Trial) -> object:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.costs import solo_cost
+from orchestrator.bill import Bill, Forecast
 from orchestrator.plan import Plan
 from orchestrator.store import Running
 from trainer.catalog import MODELS, default_learning_rate, multiply_adds
@@ -84,8 +84,8 @@ def counts_by_kind(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict
     return kinds
 
 
-def plan_table(plan: Plan) -> Table:
-    """Counts by kind and state, with the work still to do."""
+def plan_table(plan: Plan, bill: Bill) -> Table:
+    """Counts by kind and state, with the bill for what is missing."""
     table = Table(title=f"{plan.sweep.name}: {len(plan.trials)} trials", title_justify="left")
     table.add_column("kind")
     for heading in ("trials", "done", "missing", "failed", "blocked", "depends on"):
@@ -94,13 +94,55 @@ def plan_table(plan: Plan) -> Table:
     for kind, counts in counts_by_kind(plan, {}).items():
         shown = (counts[state] for state in ("done", "missing", "failed", "blocked"))
         table.add_row(kind, str(sum(counts.values())), *map(str, shown), depends_on[kind])
-    work = sum(solo_cost(trial) for trial in plan.missing)
-    caption = f"missing: {work / 1e15:.3g} peta multiply-adds, if every trial ran alone"
+    caption = (
+        f"missing: {_rounded(bill.pflop)} PFLOP; alone the trials would take {_rounded(bill.pflop_alone)}: "
+        f"lockstep saves {bill.saved:.0%}\n"
+        f"{_rounded(bill.gpu_hours)} GPU-hours, longest chain {_rounded(bill.longest_chain_hours)} hours, "
+        f"at {bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
+    )
     if plan.unknown:
         absent = ", ".join(plan.absent_checkpoints)
         caption += f"\nfingerprints of {len(plan.unknown)} trials are unknown without {absent}"
     table.caption = "\n".join([caption, *(f"WARNING: {w}" for w in plan.warnings)])
     return table
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def forecast_table(forecasts: Iterable[Forecast]) -> Table:
+    """What simulated runs came to."""
+    table = Table(title="simulated", title_justify="left")
+    for heading in ("GPUs", "jobs", "makespan h", "GPUs busy", "lower bound h", "over it"):
+        table.add_column(heading, justify="right")
+    for found in forecasts:
+        table.add_row(
+            str(found.gpus),
+            str(found.jobs),
+            f"{found.hours:,.1f}",
+            f"{found.busy:.0%}",
+            f"{found.bound_hours:,.1f}",
+            f"{found.over_bound:.1%}",
+        )
+    return table
+
+
+def plan_as_dot(plan: Plan) -> str:
+    """The trials and what they depend on, for Graphviz: trials of one kind, pair and seed are one node."""
+    nodes: dict[str, int] = {}
+    node_of: dict[str, str] = {}
+    edges: set[tuple[str, str]] = set()
+    for trial in plan.trials:
+        parts = (trial.kind, trial.dataset, trial.teacher, trial.student)
+        seed = "" if trial.kind == "teacher" else f"\\nseed {trial.seed}"
+        name = " ".join(part for part in parts if part) + seed
+        nodes[name] = nodes.get(name, 0) + 1
+        node_of[trial.fingerprint] = name
+        edges.update((node_of[needed], name) for needed in trial.depends_on if needed in node_of)
+    lines = [f'  "{name}" [label="{name}\\n{count} trials"];' for name, count in nodes.items()]
+    lines += [f'  "{one}" -> "{other}";' for one, other in sorted(edges)]
+    return "\n".join(["digraph sweep {", "  rankdir=LR; node [shape=box];", *lines, "}"])
 
 
 def plan_as_json(plan: Plan, running: Mapping[str, Running] | None = None) -> dict[str, Any]:

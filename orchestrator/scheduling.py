@@ -22,6 +22,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from orchestrator.costs import solo_cost
 from orchestrator.settings import AllResources, Resources
@@ -55,6 +56,9 @@ class Job:
     avoid: frozenset[str] = field(default_factory=frozenset)
 
 
+NO_PARTS: Mapping[str, int] = MappingProxyType({})
+
+
 class Scheduler:
     """Hands out the trials of one run.
 
@@ -64,6 +68,8 @@ class Scheduler:
         capacity: what the cluster offers in all.
         resources: what jobs of each kind occupy, with `gpu` decided.
         position: where a trial will go on; only equals can share a group.
+        limit: how many of a ready group, from its first, may go together.
+        part: the number of the planned group of each trial, by fingerprint; only equals share a group.
     """
 
     def __init__(
@@ -74,8 +80,10 @@ class Scheduler:
         resources: AllResources,
         position: Callable[[Trial], Hashable],
         limit: Callable[[Sequence[Trial]], int] = len,
+        part: Mapping[str, int] = NO_PARTS,
     ) -> None:
         self._limit = limit
+        self._part = part
         self._resources = resources
         self._position = position
         self.capacity = capacity
@@ -116,7 +124,7 @@ class Scheduler:
         again = self._again.get(trial.fingerprint)
         if again and again.alone:
             return trial.fingerprint
-        return lockstep_key(trial), self._position(trial), again
+        return lockstep_key(trial), self._position(trial), again, self._part.get(trial.fingerprint)
 
     @property
     def running(self) -> tuple[Job, ...]:

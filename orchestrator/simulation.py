@@ -1,12 +1,19 @@
 """A sweep on a virtual clock: the scheduler's own decisions, without Ray.
 
 A discrete-event simulation: jobs start as the scheduler hands them out, last as long as their multiply-adds
-take at a given throughput, and end in order of time. It tells makespan and utilisation before anything is
-paid for. Starting a worker, reading data and writing results are left out.
+take, and end in order of time. It tells makespan and utilisation before anything is paid for, and how ready
+trials are best grouped. Starting a worker, reading data and writing results are left out. Time is counted in
+multiply-adds of one place.
+
+The objective is the least makespan. Large groups save passes of the teacher, small ones keep places busy and
+critical chains short. Which is better at a moment depends on what is still to come, so groups are made
+against an end that is to be met: a group is as large as it can be without its jobs, and what waits for them,
+ending after it. The best of several ends is taken, from the lower bound upwards.
 """
 
 import heapq
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from orchestrator.costs import group_cost, solo_cost
@@ -14,17 +21,28 @@ from orchestrator.scheduling import Capacity, Job, Scheduler
 from orchestrator.settings import AllResources
 from trainer.trial import Trial, lockstep_key
 
+ENDS = (math.inf, 1.0, 1.02, 1.04, 1.06, 1.08, 1.1, 1.14, 1.2)
+"""The ends that are tried, in lower bounds."""
+
+GOOD_ENOUGH = 1.02
+"""No further end is tried when a makespan is within this of the bound."""
+
+MOST_TRIALS = 5_000
+"""Larger sweeps are grouped as they come: their many groups balance themselves."""
+
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulated run came to. Seconds; `busy` is the share of places in use, 0 to 1."""
+    """What a simulated run came to, in multiply-adds of one place.
+
+    `busy` is the share of places in use until the makespan, `groups` are the fingerprints of each job.
+    """
 
     makespan: float
-    busy: float
     lower_bound: float
-    num_jobs: int
+    busy: float
     work: float
-    """Seconds of work of all jobs, on one place each."""
+    groups: tuple[tuple[str, ...], ...]
 
     @property
     def over_bound(self) -> float:
@@ -40,51 +58,104 @@ def shared_cost(trials: Sequence[Trial]) -> float:
     return sum(group_cost(group) for group in groups.values())
 
 
+def chain_tails(trials: Sequence[Trial]) -> dict[str, float]:
+    """Multiply-adds of the longest chain that waits for each trial, itself left out."""
+    tails = dict.fromkeys((trial.fingerprint for trial in trials), 0.0)
+    for trial in reversed(trials):
+        behind = tails[trial.fingerprint] + solo_cost(trial)
+        for needed in trial.depends_on:
+            if needed in tails:
+                tails[needed] = max(tails[needed], behind)
+    return tails
+
+
 def longest_chain(trials: Sequence[Trial]) -> float:
     """Multiply-adds of the longest chain of dependent trials, each run alone."""
-    chain: dict[str, float] = {}
-    for trial in trials:
-        before = max((chain.get(needed, 0.0) for needed in trial.depends_on), default=0.0)
-        chain[trial.fingerprint] = before + solo_cost(trial)
-    return max(chain.values(), default=0.0)
+    tails = chain_tails(trials)
+    return max((tails[t.fingerprint] + solo_cost(t) for t in trials), default=0.0)
+
+
+def places_of(capacity: Capacity, resources: AllResources) -> int:
+    """How many jobs of students fit at once."""
+    student = resources.student
+    places = capacity.cpu / student.cpu
+    if student.gpu:
+        places = min(places, capacity.gpu / student.gpu)
+    return max(1, math.floor(places + 1e-6))
+
+
+def best_simulation(
+    trials: Sequence[Trial],
+    done: Collection[str],
+    capacity: Capacity,
+    resources: AllResources,
+) -> Simulation:
+    """The simulation of least makespan over several ways to group; see the module's text.
+
+    Args:
+        trials: what is to run, each after what it depends on; `done` has results already.
+        capacity, resources: as for the scheduler, with `gpu` decided.
+    """
+    places = places_of(capacity, resources)
+    bound = max(longest_chain(trials), shared_cost(trials) / places)
+    best: Simulation | None = None
+    for end in ENDS if len(trials) <= MOST_TRIALS else ENDS[:1]:
+        run = _Clock(trials, done, capacity, resources, end * bound).run(places, bound)
+        if best is None or run.makespan < best.makespan:
+            best = run
+        if best.makespan <= GOOD_ENOUGH * bound:
+            break
+    if best is None:
+        raise ValueError("no ends are tried")
+    return best
+
+
+class _Clock:
+    """One simulated run, in which groups are made to meet an end."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        done: Collection[str],
+        capacity: Capacity,
+        resources: AllResources,
+        end: float,
+    ) -> None:
+        self._now = 0.0
+        self._end = end
+        self._tails = chain_tails(trials)
+        self._scheduler = Scheduler(
+            trials, done, capacity, resources, _at_the_start, limit=self._fitting
+        )
+
+    def _fitting(self, group: Sequence[Trial]) -> int:
+        """How many of a group, from its first, can go together and still meet the end; at least one."""
+        if math.isinf(self._end):
+            return len(group)
+        size, tail = 1, 0.0
+        for count, trial in enumerate(group, start=1):
+            tail = max(tail, self._tails[trial.fingerprint])
+            if self._now + group_cost(group[:count]) + tail <= self._end:
+                size = count
+        return size
+
+    def run(self, places: int, bound: float) -> Simulation:
+        running: list[tuple[float, int, Job]] = []
+        groups: list[tuple[str, ...]] = []
+        busy = work = 0.0
+        while not self._scheduler.is_over:
+            while job := self._scheduler.next_job():
+                cost = group_cost(job.trials)
+                heapq.heappush(running, (self._now + cost, job.number, job))
+                groups.append(tuple(trial.fingerprint for trial in job.trials))
+                work += cost
+            end, _, job = heapq.heappop(running)
+            busy += (len(running) + 1) * (end - self._now)
+            self._now = end
+            self._scheduler.end(job, {trial.fingerprint for trial in job.trials})
+        share = busy / (places * self._now) if self._now else 0.0
+        return Simulation(self._now, bound, share, work, tuple(groups))
 
 
 def _at_the_start(_trial: Trial) -> None:
     """No trial of a simulation has a checkpoint."""
-
-
-def simulate(
-    trials: Sequence[Trial],
-    capacity: Capacity,
-    resources: AllResources,
-    places: int,
-    throughput: float,
-) -> Simulation:
-    """Run trials on a virtual clock.
-
-    Args:
-        trials: each after what it depends on.
-        capacity, resources: as for the scheduler, with `gpu` decided.
-        places: how many jobs fit at once, for utilisation and bound.
-        throughput: multiply-adds per second of one place.
-    """
-    scheduler = Scheduler(trials, (), capacity, resources, _at_the_start)
-    now, busy, num_jobs, work = 0.0, 0.0, 0, 0.0
-    running: list[tuple[float, int, Job]] = []
-    while not scheduler.is_over:
-        while job := scheduler.next_job():
-            seconds = group_cost(job.trials) / throughput
-            heapq.heappush(running, (now + seconds, job.number, job))
-            num_jobs += 1
-            work += seconds
-        end, _, job = heapq.heappop(running)
-        busy += (len(running) + 1) * (end - now)
-        now = end
-        scheduler.end(job, {trial.fingerprint for trial in job.trials}, ())
-    return Simulation(
-        makespan=now,
-        busy=busy / (places * now) if now else 0.0,
-        lower_bound=max(longest_chain(trials), shared_cost(trials) / places) / throughput,
-        num_jobs=num_jobs,
-        work=work,
-    )

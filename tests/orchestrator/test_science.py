@@ -39,7 +39,7 @@ def sweep_to_table(home: Path, sweep: Path, store: Path, *options: object) -> li
     return list(json.loads(output))
 
 
-SMALL = {"batch_size": 8, "epochs": 4}
+SMALL = {"batch_size": 8, "epochs": 4, "pick_size": 8}
 
 
 def test_a_folder_in_cifar_100_s_format_through_the_whole_path(home: Path, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_folder_in_cifar_100_s_format_through_the_whole_path(home: Path, tmp_p
         teachers={
             "checkpoint": str(tmp_path / "save" / "{teacher}_vanilla" / "ckpt_epoch_240.pth")
         },
-        student={"epochs": 1, "batch_size": 8},
+        student={"epochs": 1, "batch_size": 8, "pick_size": 8},
         stddev=SMALL,
     )
     store = Store(tmp_path / "store")
