@@ -84,7 +84,7 @@ def status_report(
             name = " ".join(part for part in parts if part)
             error = plan.failed[trial.fingerprint]
             yield Text(f"{name} seed {trial.seed}: {error}", style="red")
-            yield Text(f"  {log_command} {trial.fingerprint}", style="dim")
+            yield Text(f"  {log_command} {trial.fingerprint[:12]}", style="dim")
 
 
 def _matrix(

@@ -14,6 +14,7 @@ from analysis.evidence import weigh
 from analysis.points import panels
 from analysis.report import render_report
 from analysis.rows import parse_filters, read_rows
+from orchestrator.failures import Cause, Failure
 from orchestrator.keeper import failure_row
 from orchestrator.progress import SweepProgress, progress_of
 from orchestrator.store import Store
@@ -73,7 +74,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     fill(store, paper_trials(PAIRS, ["cifar100"]))
     left = paper_trials(PAIRS, ["tinyimagenet"], seeds=[0])
     fill(store, left[:-8])
-    store.add_failure(failure_row(left[-1], EVIL, "trace", by_machine=False))
+    store.add_failure(failure_row(left[-1], Failure(Cause.PROGRAM, EVIL, trace="trace")))
     return store
 
 
