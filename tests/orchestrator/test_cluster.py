@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store import Store
+from orchestrator.store import Running, Store
 from tests.orchestrator.commands import finish, run, start, wait_until
 from tests.orchestrator.results import assert_same_results, is_clean
 from tests.orchestrator.test_faults import causes, students
@@ -56,11 +56,15 @@ def test_a_node_is_removed_then_the_head_is_lost_and_a_new_cluster_resumes(
     before = students(store)
     lost = next(n for n in cluster.list_all_nodes() if n.node_id == before[0].node)
     cluster.remove_node(lost, allow_graceful=False)
-    wait_until(lambda: any(sign.node != before[0].node for sign in students(store, from_epoch=1)))
+    moved = before[0]
+
+    def elsewhere() -> list[Running]:
+        signs = students(store, from_epoch=1)
+        return [s for s in signs if s.fingerprint == moved.fingerprint and s.node != moved.node]
+
+    wait_until(lambda: causes(store) and elsewhere())
     assert set(causes(store)) <= {"node died", "worker died"}
-    assert causes(store)
-    epoch = min(sign.epoch for sign in before)
-    assert all(sign.epoch >= epoch - 1 for sign in students(store, from_epoch=1))
+    assert all(sign.epoch >= moved.epoch - 1 for sign in elsewhere())
 
     cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
     os.kill(process.pid, 9)
