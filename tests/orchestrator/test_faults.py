@@ -70,7 +70,7 @@ def test_a_worker_that_hangs_is_killed_and_tried_again(
     assert not Path(f"/proc/{worker}").exists()
     assert_same_results(store, undisturbed)
     assert is_clean(store)
-    assert causes(store) == ["no sign of life"] * 3
+    assert set(causes(store)) == {"no sign of life"}
     assert all("did not answer" in row["traceback"] for row in store.failures().to_pylist())
 
 
