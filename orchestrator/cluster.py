@@ -2,15 +2,14 @@
 
 import logging
 import os
-import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from orchestrator.interruption import Interruption
 from orchestrator.plan import Plan
 from orchestrator.scheduling import Capacity
 from orchestrator.settings import AllResources, Resources
@@ -63,6 +62,8 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     unset = {} if token_is_expected else {"RAY_AUTH_MODE"}
     quiet = {k: os.environ.get(k, v) for k, v in QUIET.items() if k not in unset}
     os.environ.update(quiet)
+    interruption = Interruption()
+    interruption.listen()
     import ray
 
     if isinstance(cluster, LocalCluster):
@@ -76,7 +77,6 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     else:
         _check_that_something_answers(cluster.address)
         where = {"address": cluster.address}
-    _sigterm_as_interrupt()
     try:
         ray.init(
             **where,
@@ -91,7 +91,8 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         raise UserError(f"{cluster.address}: no Ray cluster to connect to: {reason}") from error
     except SystemExit as error:
         raise KeyboardInterrupt from error
-    _sigterm_as_interrupt()
+    interruption.listen()
+    interruption.check()
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
@@ -111,15 +112,6 @@ def _check_that_something_answers(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_S).close()
     except OSError as error:
         raise UserError(f"{address}: no Ray cluster to connect to: {error}") from error
-
-
-def _sigterm_as_interrupt() -> None:
-    """SIGTERM is to end this process like Ctrl-C; said again after Ray has set a handler of its own."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _has_token(environment: Mapping[str, str]) -> bool:

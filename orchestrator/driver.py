@@ -84,7 +84,6 @@ def run_plan(
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
     prepare(plan.missing, data_folder)
     deadline = _Deadline.after(deadline_s)
-    view.note("starting Ray")
     with connected(cluster) as ray:
         resources = decided_resources(plan, ray)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))

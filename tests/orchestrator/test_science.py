@@ -36,7 +36,7 @@ def sweep_to_table(home: Path, sweep: Path, store: Path, *options: object) -> li
     assert "Traceback" not in output
     code, output = run(home, "table", store, "--json")
     assert code == 0, output
-    return list(json.loads(output))
+    return list(json.loads(output)["panels"])
 
 
 SMALL = {"batch_size": 8, "epochs": 4, "pick_size": 8}

@@ -1,0 +1,25 @@
+"""Ctrl-C and SIGTERM while Ray starts: libraries swallow the exception, so it is remembered too."""
+
+import signal
+from types import FrameType
+
+
+class Interruption:
+    """While it is listening, both signals raise KeyboardInterrupt, and `check` raises it again."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def listen(self) -> None:
+        """To be said again after a library may have set handlers of its own."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt if a signal has come and was swallowed."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        raise KeyboardInterrupt
