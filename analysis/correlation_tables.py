@@ -74,6 +74,7 @@ def _panels_grid(findings: Findings) -> Grid:
         rows=tuple(rows),
         notes=tuple(_notes(findings)),
         records=tuple(records),
+        stub=1,
     )
 
 
@@ -180,6 +181,7 @@ def _pooled_grid(findings: Findings) -> Grid:
         rows=tuple(rows),
         notes=tuple(_pooled_notes(findings)),
         records=tuple(records),
+        stub=1,
     )
 
 

@@ -12,22 +12,52 @@ from rich.text import Text
 
 from analysis.grid import DASH, Entry, Grid
 
+BORDERS = 3
+"""What a column takes beyond its text."""
+
 _STYLES = {"best": "bold green", "second": "underline", None: ""}
 
 
-def terminal(grids: Sequence[Grid]) -> Iterator[RenderableType]:
-    """What rich prints; colours appear on a terminal only."""
+def terminal(grids: Sequence[Grid], width: int) -> Iterator[RenderableType]:
+    """What rich prints on `width` columns; colours appear on a terminal only.
+
+    A grid that is too wide goes on below, in tables with the same rows.
+    """
     for grid in grids:
-        table = Table(title=grid.title, title_justify="left")
-        table.add_column(grid.corner)
-        for heading in grid.headings:
-            table.add_column(heading, justify="right")
-        for i, row in enumerate(grid.rows):
-            if row.begins_section and i:
-                table.add_section()
-            table.add_row(Text(row.heading), *(_styled(entry) for entry in row.entries))
-        yield table
+        for block in _blocks(grid, width):
+            yield _table(grid, block)
         yield Text("".join(f"{note}\n" for note in grid.notes), style="dim")
+
+
+def _blocks(grid: Grid, width: int) -> Iterator[list[int]]:
+    """The columns of each table that the grid is cut into."""
+    stub = list(range(grid.stub))
+    sizes = [
+        max(len(heading), *(len(row.entries[i].text) for row in grid.rows)) + BORDERS
+        for i, heading in enumerate(grid.headings)
+    ]
+    corner = max(len(grid.corner), *(len(row.heading) for row in grid.rows)) + BORDERS + 1
+    left = width - corner - sum(sizes[i] for i in stub)
+    block: list[int] = []
+    for column in range(grid.stub, len(sizes)):
+        if block and sum(sizes[i] for i in block) + sizes[column] > left:
+            yield stub + block
+            block = []
+        block.append(column)
+    yield stub + block
+
+
+def _table(grid: Grid, columns: Sequence[int]) -> Table:
+    goes_on = columns[grid.stub :] and columns[grid.stub] > grid.stub
+    table = Table(title=None if goes_on else grid.title, title_justify="left")
+    table.add_column(grid.corner)
+    for column in columns:
+        table.add_column(grid.headings[column], justify="right")
+    for i, row in enumerate(grid.rows):
+        if row.begins_section and i:
+            table.add_section()
+        table.add_row(Text(row.heading), *(_styled(row.entries[c]) for c in columns))
+    return table
 
 
 def _styled(entry: Entry) -> Text:

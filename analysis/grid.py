@@ -32,7 +32,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows under headings. `records` hold the same numbers unrounded, one mapping per line of a CSV file."""
+    """Rows under headings. `records` hold the same numbers unrounded, one mapping per line of a CSV file.
+
+    The first `stub` headings tell rows apart: they are repeated where a table is cut to fit a terminal.
+    """
 
     title: str
     corner: str
@@ -40,6 +43,7 @@ class Grid:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     records: tuple[Mapping[str, str | float | int | None], ...] = ()
+    stub: int = 0
 
 
 def emphasised(

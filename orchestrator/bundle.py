@@ -97,7 +97,7 @@ def _reports(store: Store) -> Iterator[tuple[str, bytes]]:
     findings = weigh(found)
     text = io.StringIO()
     console = Console(file=text, width=240)
-    for part in terminal(table_grids(found, findings)):
+    for part in terminal(table_grids(found, findings), console.width):
         console.print(part)
     yield "tables.txt", text.getvalue().encode()
     yield "tables.json", _json(as_json(found, findings))

@@ -270,7 +270,7 @@ def _show_results(made: "Plan", store: "Store", console: "Console") -> None:
         console.print(line, soft_wrap=True)
     found = panels(read_rows(store, fingerprints=fingerprints))
     findings = weigh(found)
-    for part in terminal(table_grids(found, findings)):
+    for part in terminal(table_grids(found, findings), console.width):
         console.print(part)
     if any(panel.complete for panel in found) and not store.is_remote:
         picture = store.root / "plots" / f"{made.sweep.name}.png"

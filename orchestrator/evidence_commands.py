@@ -393,11 +393,11 @@ def _write(grids: "Sequence[Grid]", chosen: Format, output: Path | None) -> None
         return
     console = stdout(wide=True)
     if output is None:
-        for part in terminal(grids):
+        for part in terminal(grids, console.width):
             console.print(part)
         return
     with console.capture() as captured:
-        for part in terminal(grids):
+        for part in terminal(grids, console.width):
             console.print(part)
     _write_text(captured.get(), output)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 
+ROOM_FOR_COEFFICIENTS = 0.2
+"""Added above the points, in heights of their range, so that no text covers any."""
+
 
 def draw_scatter(findings: Findings, path: Path) -> None:
     """One panel per pair with its coefficients; raises ValueError if there is nothing to draw."""
@@ -91,14 +94,14 @@ def _draw(evidence: Evidence, ax: "Axes") -> None:
 def _write_coefficients(evidence: Evidence, ax: "Axes") -> None:
     p = [estimate.p for estimate in evidence.estimates.values()]
     correlation = evidence.panel.correlation
-    # Points that rise together leave the upper left free, points that fall the lower left.
-    is_falling = correlation.pearson < 0
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + ROOM_FOR_COEFFICIENTS * (high - low))
     ax.text(
         0.03,
-        0.03 if is_falling else 0.97,
+        0.97,
         "\n".join(coefficient_lines(correlation, p)),
         transform=ax.transAxes,
-        va="bottom" if is_falling else "top",
+        va="top",
         fontsize="x-small",
         family="monospace",
         bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none"},

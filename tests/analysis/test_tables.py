@@ -186,7 +186,7 @@ def test_json_has_no_nan_and_all_evidence(partial: Store) -> None:
 
 def test_the_terminal_has_colours_only_on_a_terminal(store: Store) -> None:
     plain = Console(width=200, file=io.StringIO(), record=True)
-    for part in terminal(grids_of(store)):
+    for part in terminal(grids_of(store), 120):
         plain.print(part)
     text = plain.export_text()
     assert "Kendall" in text
@@ -271,3 +271,19 @@ def test_filters_narrow_and_name_what_is_not_there(store: Store) -> None:
     ):
         with pytest.raises(UserError, match=re.escape(message)):
             kept(text)
+
+
+@pytest.mark.parametrize("width", [80, 120, 240])
+def test_a_grid_that_is_too_wide_goes_on_below(store: Store, width: int) -> None:
+    """Nothing is cut off or squeezed: every value of every grid is there, whole."""
+    grids = grids_of(store)
+    console = Console(width=width, file=io.StringIO(), record=True)
+    for part in terminal(grids, width):
+        console.print(part)
+    text = console.export_text()
+    assert "…" not in text
+    for grid in grids:
+        for heading in grid.headings:
+            assert heading in text
+        for row in grid.rows:
+            assert all(entry.text in text for entry in row.entries)
