@@ -75,14 +75,24 @@ class Pooled:
         return len(self.augmentations)
 
 
+def _largest_common_part(panels: Sequence[Panel]) -> tuple[list[Panel], list[str]]:
+    """Panels and the augmentations that all of them have: of the sets of furthest panels, the one with most
+    points in all. None where fewer than two panels share three augmentations.
+    """
+    best: tuple[list[Panel], list[str]] = ([], [])
+    for least in sorted({len(panel.complete) for panel in panels}, reverse=True):
+        kept = [panel for panel in panels if len(panel.complete) >= least]
+        there = [[a for a, _, _ in panel.cells()] for panel in kept]
+        shared = [a for a in there[0] if all(a in names for names in there)]
+        enough = len(kept) >= 2 and len(shared) >= 3
+        if enough and len(kept) * len(shared) > len(best[0]) * len(best[1]):
+            best = (kept, shared)
+    return best
+
+
 def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | None:
     """Pool the panels of a group; None where fewer than two share three augmentations."""
-    most = max((len(panel.complete) for panel in panels), default=0)
-    kept = [panel for panel in panels if len(panel.complete) == most]
-    shared = [a for a, _, _ in kept[0].cells()] if kept else []
-    for panel in kept:
-        there = {a for a, _, _ in panel.cells()}
-        shared = [a for a in shared if a in there]
+    kept, shared = _largest_common_part(panels)
     if len(kept) < 2 or len(shared) < 3:
         return None
     cells = [_cells(panel, shared) for panel in kept]

@@ -90,7 +90,7 @@ def rank(rows: pd.DataFrame) -> list[Ranking]:
 
 
 def _ranking(dataset: str, teacher: str, source: str, rows: pd.DataFrame) -> Ranking:
-    alone = rows[rows["student"].isna()]
+    alone = _with_common_seeds(rows[rows["student"].isna()])
     picked = rows[rows["student"].notna()]
     cells = {
         name: mean
@@ -119,6 +119,17 @@ def _ranking(dataset: str, teacher: str, source: str, rows: pd.DataFrame) -> Ran
         noise=noise,
         has_uncertainty=bool(np.isfinite(reach).all()) and len(order) > 1,
     )
+
+
+def _with_common_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of seeds that every augmentation has: a seed shifts them all, so means must share them.
+
+    All rows where there is no such seed.
+    """
+    finite = rows[np.isfinite(rows["t_stddev"].to_numpy(dtype=np.float64))]
+    seeds = [set(group["seed"]) for _, group in finite.groupby("augmentation")]
+    common = set.intersection(*seeds) if seeds else set()
+    return rows[rows["seed"].isin(common)] if common else rows
 
 
 def block_noise(cells: Sequence[Mean]) -> tuple[float, int]:
@@ -174,24 +185,33 @@ def _standard_errors(order: Sequence[str], cells: Mapping[str, Mean], rows: pd.D
 def groups(means: Array, reach: Array) -> list[str]:
     """Letters for ascending means [A]: two that share one differ by no more than reach [A, A].
 
-    The letters of Piepho's display (J. Comput. Graph. Stat. 13, 2004, p. 456) for groups that are runs.
-    No letters where a reach is unknown.
+    The letters of Piepho's display (J. Comput. Graph. Stat. 13, 2004, p. 456): one for each largest set in
+    which no two are told apart. With unequal errors such a set need not be a run. No letters where a reach
+    is unknown.
     """
     size = len(means)
     letters = [""] * size
     if not np.isfinite(reach).all():
         return letters
     alike = np.abs(means[:, None] - means[None, :]) <= reach
-    last_end, letter = -1, ord("a")
-    for start in range(size):
-        end = start
-        while end + 1 < size and alike[start : end + 2, start : end + 2].all():
-            end += 1
-        if end > last_end:
-            for i in range(start, end + 1):
-                letters[i] += chr(letter)
-            last_end, letter = end, letter + 1
+    friends = [{j for j in range(size) if j != i and alike[i, j]} for i in range(size)]
+    cliques = sorted(sorted(clique) for clique in _cliques(set(), set(range(size)), set(), friends))
+    for letter, clique in enumerate(cliques, start=ord("a")):
+        for i in clique:
+            letters[i] += chr(letter)
     return letters
+
+
+def _cliques(
+    chosen: set[int], open_: set[int], tried: set[int], friends: Sequence[set[int]]
+) -> Iterator[set[int]]:
+    """All largest sets of mutual friends (Bron & Kerbosch, Commun. ACM 16, 1973, p. 575)."""
+    if not open_ and not tried:
+        yield chosen
+    for i in sorted(open_):
+        yield from _cliques(chosen | {i}, open_ & friends[i], tried & friends[i], friends)
+        open_ = open_ - {i}
+        tried = tried | {i}
 
 
 def ranking_grids(rankings: Sequence[Ranking]) -> list[Grid]:

@@ -37,8 +37,11 @@ PICK = "cutmix_pick"
 Criterion = Literal["student_entropy", "teacher_entropy", "kld"]
 
 _SETTINGS = (
-    *("batch_size", "kd_T", "gamma", "alpha", "lw_mix", "epoch_factor", "lr_decay_epochs"),
-    *("lr_decay_rate", "momentum", "weight_decay", "path_t", "n_pick"),
+    *("batch_size", "kd_T", "gamma", "alpha", "beta", "lw_mix", "epoch_factor", "lr_decay_epochs"),
+    *("lr_decay_rate", "momentum", "weight_decay", "weight_decay_schedule", "path_t", "n_pick"),
+    *("distill", "cutmix_pick_scheme", "DA_pick_base", "cut_size", "bbox", "ratio_CE_loss"),
+    *("t_output_as_target_for_input_mix", "input_mix_no_kld_epoch", "modify_student_input"),
+    *("lr_DA", "use_DA", "no_DA", "online_augment", "stack_input", "two_loader"),
 )
 """Options that can change a result beside the named ones: runs that differ in them are never averaged."""
 
@@ -86,9 +89,12 @@ class _Options:
     def number(self, key: str) -> float:
         text = self.get(key)
         try:
-            return float(text)
+            value = float(text)
         except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
             self.refuse(f"{key}: expected a number, not {text!r}")
+        return value
 
     def one_of(self, key: str, known: Sequence[str]) -> str:
         text = self.get(key)
@@ -207,9 +213,14 @@ def _float(text: str, name: str, number: int) -> float:
         raise UserError(f"{name}:{number}: expected a number, not {text!r}") from None
 
 
+OWN_FOLDER = "Caching various config files to"
+"""Behind these words a log names its own folder; other lines may name the teacher's."""
+
+
 def _run_id(lines: Sequence[str], name: str) -> tuple[str, int]:
     """`SERVER015-20261123-014719` and its digits as a number; without such a line, from the first prefix."""
-    for line in lines:
+    own = [line for line in lines if OWN_FOLDER in line]
+    for line in own or lines:
         if match := _RUN_ID.search(line):
             server, date, time = match.groups()
             return f"SERVER{server}-{date}-{time}", int(f"{server}{date}{time}")

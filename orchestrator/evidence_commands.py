@@ -238,7 +238,8 @@ def report(
 
 def rank(
     source: Annotated[
-        Path, typer.Argument(metavar="SWEEP|STORE", help="A sweep file, or a folder with results.")
+        str,
+        typer.Argument(metavar="SWEEP|STORE", help="A sweep file, or a store's folder or address."),
     ],
     store: Annotated[
         str | None,
@@ -266,15 +267,15 @@ def rank(
 
     chosen = _format(format_, output, as_json)
     wanted = None
-    if source.is_dir():
+    if "://" in source or Path(source).is_dir():
         if measure:
             raise UserError(f"{source}: a store cannot be measured; --measure takes a sweep file")
         opened = existing_store(source)
     else:
-        plan, opened = open_teacher_plan(source, store)
+        plan, opened = open_teacher_plan(Path(source), store)
         if measure and plan.missing:
             run_teacher_plan(plan, opened, data)
-            plan, opened = open_teacher_plan(source, store)
+            plan, opened = open_teacher_plan(Path(source), store)
         wanted = {trial.fingerprint for trial in plan.trials}
         left = [trial for trial in plan.trials if trial.fingerprint not in plan.done]
         if left:

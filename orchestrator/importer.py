@@ -107,7 +107,7 @@ def imported_row(run: AuthorRun, origin: str, log_sha256: str) -> dict[str, Any]
 def _idle(run: AuthorRun) -> Iterator[str]:
     """Options that a log has, but that do not act in this run."""
     if pick_of(run.augmentation) is None:
-        yield "n_pick"
+        yield from ("n_pick", "cutmix_pick_scheme", "DA_pick_base")
     if run.kind == "stddev":
         yield from ("learning_rate", "kd_T", "gamma", "alpha", "lw_mix", "lr_decay_epochs")
         yield from ("lr_decay_rate", "momentum", "weight_decay")
@@ -115,7 +115,7 @@ def _idle(run: AuthorRun) -> Iterator[str]:
 
 def _check_same(seen: dict[str, Any], row: dict[str, Any], name: str) -> None:
     for metric in ("test_loss", "t_stddev"):
-        if seen[metric] != row[metric]:
+        if repr(seen[metric]) != repr(row[metric]):
             raise UserError(
                 f"{name}:1: run {row['run_id']} was imported from {seen['origin']} with "
                 f"{metric} {seen[metric]}, here it is {row[metric]}"

@@ -20,8 +20,8 @@ def draw_curves(shown: Sequence[tuple[Panel, Sequence[Curve]]], path: Path) -> N
     columns = min(COLUMNS, len(drawn))
     figure, axes = new_figure(math.ceil(len(drawn) / columns), columns, (4.6, 3.4))
     flat = [ax for row in axes for ax in row]
+    looks = marks(line.augmentation for _, lines in drawn for line in lines)
     for (panel, lines), ax in zip(drawn, flat, strict=False):
-        looks = marks(line.augmentation for line in lines)
         for i, line in enumerate(lines):
             style = style_of(looks[line.augmentation], 4)
             every = max(1, len(line.epochs) // 8)

@@ -1,6 +1,7 @@
 """Rank by T. stddev against rank by S. test loss: on the diagonal where the two agree."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from analysis.coefficients import Array
 from analysis.evidence import Findings
-from analysis.marks import marks
+from analysis.marks import Mark, marks
 from analysis.plots.canvas import hide_rest, legend_of, new_figure, save, style_of
 from analysis.points import Panel
 
@@ -33,20 +34,21 @@ def draw_ranks(findings: Findings, path: Path) -> None:
     columns = min(COLUMNS, len(shown))
     figure, axes = new_figure(math.ceil(len(shown) / columns), columns, (3.4, 3.4))
     flat = [ax for row in axes for ax in row]
+    looks = marks(a for panel in shown for a, _, _ in panel.cells())
     for panel, ax in zip(shown, flat, strict=False):
-        _draw(panel, ax)
+        _draw(panel, ax, looks)
     hide_rest(flat, len(shown))
-    legend_of(figure, [a for panel in shown for a, _, _ in panel.cells()])
+    legend_of(figure, list(looks))
     save(figure, path)
 
 
-def _draw(panel: Panel, ax: "Axes") -> None:
+def _draw(panel: Panel, ax: "Axes", looks: Mapping[str, Mark]) -> None:
     x, y = map(midranks, panel.coordinates())
     names = [name for name, _, _ in panel.cells()]
     ends = [0.5, len(names) + 0.5]
     ax.plot(ends, ends, color="#999999", linewidth=1, linestyle="--", zorder=1)
-    for name, mark in marks(names).items():
-        i = names.index(name)
+    for i, name in enumerate(names):
+        mark = looks[name]
         ax.plot(x[i], y[i], linestyle="", markeredgecolor="white", **style_of(mark, 9))
     ax.set_title(panel.title, fontsize="small")
     ax.set_xlabel("rank by T. stddev (1 = lowest)")

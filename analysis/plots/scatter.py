@@ -1,12 +1,12 @@
 """T. stddev against S. test loss, one point per augmentation: the paper's Figure 1b."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.evidence import Evidence, Findings
-from analysis.marks import marks
+from analysis.marks import Mark, marks
 from analysis.plots.canvas import bar, hide_rest, legend_of, new_figure, save, style_of
 from analysis.points import Panel
 from analysis.tables import coefficient_lines
@@ -23,11 +23,12 @@ ROOM_FOR_COEFFICIENTS = 0.2
 def draw_scatter(findings: Findings, path: Path) -> None:
     """One panel per pair with its coefficients; raises ValueError if there is nothing to draw."""
     shown = _drawable(findings)
+    looks = marks(_names(shown))
     columns = min(COLUMNS, len(shown))
     figure, axes = new_figure(math.ceil(len(shown) / columns), columns, (4.9, 4.2))
     flat = [ax for row in axes for ax in row]
     for evidence, ax in zip(shown, flat, strict=False):
-        _draw(evidence, ax)
+        _draw(evidence, ax, looks)
         ax.set_xlabel("T. stddev")
         ax.set_ylabel("S. test loss")
     hide_rest(flat, len(shown))
@@ -38,6 +39,7 @@ def draw_scatter(findings: Findings, path: Path) -> None:
 def draw_grid(findings: Findings, path: Path) -> None:
     """Rows pairs, columns data sets, one legend; raises ValueError if there is nothing to draw."""
     shown = _drawable(findings)
+    looks = marks(_names(shown))
     datasets = list(dict.fromkeys(e.panel.dataset for e in shown))
     pairs = list(dict.fromkeys(e.panel.column for e in shown))
     figure, axes = new_figure(len(pairs), len(datasets), (3.6, 2.9))
@@ -49,7 +51,7 @@ def draw_grid(findings: Findings, path: Path) -> None:
                 ax.set_axis_off()
                 ax.text(0.5, 0.5, "missing", ha="center", va="center", transform=ax.transAxes)
             else:
-                _draw(evidence, ax)
+                _draw(evidence, ax, looks)
     figure.supxlabel("T. stddev")
     figure.supylabel("S. test loss")
     legend_of(figure, _names(shown))
@@ -67,9 +69,11 @@ def _names(shown: Sequence[Evidence]) -> list[str]:
     return [name for evidence in shown for name in evidence.augmentations]
 
 
-def _draw(evidence: Evidence, ax: "Axes") -> None:
+def _draw(evidence: Evidence, ax: "Axes", looks: Mapping[str, Mark]) -> None:
+    """`looks` are those of the whole figure: a panel may lack some of its augmentations."""
     panel: Panel = evidence.panel
-    for name, mark in marks(evidence.augmentations).items():
+    for name in evidence.augmentations:
+        mark = looks[name]
         (x, y) = next((x, y) for a, x, y in panel.cells() if a == name)
         ax.errorbar(
             x.mean,

@@ -138,3 +138,10 @@ def test_one_seed_uses_standard_errors_where_the_store_has_them(store: Store) ->
 def test_nothing_measured(store: Store) -> None:
     assert rank(read_rows(store)) == []
     assert isinstance(read_rows(store), pd.DataFrame)
+
+
+def test_letters_are_the_largest_sets_that_are_not_told_apart() -> None:
+    """With unequal errors they need not be runs: the first and the last of these are alike."""
+    means = np.array([0.0, 1.0, 1.1])
+    reach = np.array([[0.0, 0.83, 1.17], [0.83, 0.0, 0.5], [1.17, 0.5, 0.0]])
+    assert groups(means, reach) == ["a", "b", "ab"]
