@@ -20,6 +20,11 @@ def fresh_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "COLUMNS": "160"}
 
 
+def _hear_ctrl_c() -> None:
+    """A job in the background of a shell inherits that SIGINT is ignored; a person's command does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(
     home: Path, *arguments: object, environment: Mapping[str, str] = MappingProxyType({})
 ) -> subprocess.Popen[str]:
@@ -32,6 +37,7 @@ def start(
         text=True,
         cwd=home,
         start_new_session=True,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509
     )
 
 
