@@ -18,6 +18,8 @@ KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
 FLOPS = 2
 """Floating-point operations of a multiply-add."""
 
+CPUS_ENOUGH = 1e6
+
 ASSUMED_TFLOPS = 10.0
 """Of one GPU in fp32 without tensor cores, where the store has nothing to measure by: an assumption."""
 
@@ -105,7 +107,7 @@ def forecast(plan: Plan, gpus: int, throughput: Throughput) -> Forecast:
     decided = asked.model_copy(
         update={kind: asked.of(kind).on(cluster_has_gpus=True) for kind in KINDS}
     )
-    capacity = Capacity(cpu=float("inf"), gpu=gpus)
+    capacity = Capacity(cpu=CPUS_ENOUGH, gpu=gpus)
     run: Simulation = best_simulation(plan.missing, plan.done, capacity, decided)
     per_hour = 3600 * throughput.multiply_adds
     return Forecast(

@@ -101,10 +101,10 @@ def plan(
     sweep: SweepFile,
     store: StoreOption = None,
     simulate: Annotated[
-        bool, typer.Option("--simulate", help="Simulate the run on --gpus GPUs.")
+        bool, typer.Option("--simulate", help="Simulate the run; on one GPU without --gpus.")
     ] = False,
     gpus: Annotated[
-        list[int] | None, typer.Option(min=1, help="How many; may be repeated.")
+        list[int] | None, typer.Option(min=1, help="Simulate on so many; may be repeated.")
     ] = None,
     tflops: Annotated[
         float | None,
@@ -126,7 +126,8 @@ def plan(
         return
     throughput = throughput_of(opened, tflops)
     bill = bill_of(made, throughput)
-    forecasts = [forecast(made, n, throughput) for n in gpus or (1,)] if simulate else []
+    counts = gpus or ([1] if simulate else [])
+    forecasts = [forecast(made, count, throughput) for count in counts]
     if as_json:
         print_json(plan_as_json(made) | {"bill": bill_as_json(bill, forecasts)})
         return

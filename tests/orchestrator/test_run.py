@@ -159,6 +159,8 @@ def test_a_trial_that_fails_blocks_only_what_depends_on_it(home: Path, tmp_path:
     code, output = run(home, "run", sweep, "--store", store.root, "--cpus", 2)
     assert code == 1, output
     assert "3 finished, 3 failed, 1 blocked by them" in output
+    assert output.count("failed: student ") == 3
+    assert "DivergedError: the loss is not finite" in output
     code, output = run(home, "status", sweep, "--store", store.root)
     assert output.count("DivergedError: the loss is not finite after epoch 1") == 3
     assert "✗ 3 failed" in output

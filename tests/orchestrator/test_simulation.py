@@ -17,6 +17,7 @@ from orchestrator.simulation import best_simulation, longest_chain, shared_cost
 from orchestrator.store import Store
 from orchestrator.sweep import load_sweep
 from tests.orchestrator.commands import run
+from tests.orchestrator.sweeps import write_sweep
 from tests.orchestrator.test_scheduling import trials
 from trainer.trial import Trial, lockstep_key
 
@@ -133,3 +134,11 @@ def test_the_dependencies_for_graphviz(tmp_path: Path) -> None:
         '"teacher fashion_mini resnet8" -> "student fashion_mini resnet8 resnet8\\nseed 0";'
         in output
     )
+
+
+def test_gpus_alone_simulate_and_a_sweep_without_gpus_can_be_simulated(tmp_path: Path) -> None:
+    nothing = {"student": {"gpu": 0}, "stddev": {"gpu": 0}, "teacher": {"gpu": 0}}
+    for sweep in (SWEEPS / "smoke.yaml", write_sweep(tmp_path, resources=nothing)):
+        code, output = run(tmp_path, "plan", sweep, "--gpus", 2)
+        assert code == 0, output
+        assert "lower bound h" in output
