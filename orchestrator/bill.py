@@ -8,12 +8,10 @@ from typing import Any
 from orchestrator.costs import group_cost, solo_cost
 from orchestrator.plan import Plan
 from orchestrator.scheduling import Capacity
-from orchestrator.settings import Kind
+from orchestrator.settings import KINDS
 from orchestrator.simulation import Simulation, best_simulation, longest_chain, shared_cost
 from orchestrator.store import Store
 from trainer.trial import TRIAL, Trial
-
-KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
 
 FLOPS = 2
 """Floating-point operations of a multiply-add."""

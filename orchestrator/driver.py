@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator import retries
 from orchestrator.addresses import is_memory
@@ -41,6 +41,9 @@ from orchestrator.view import View
 from orchestrator.watch import Overdue, Watch
 from trainer.problems import UserError
 from trainer.trial import Trial
+
+if TYPE_CHECKING:
+    from ray.tune import Trainable
 
 LOOK_EVERY_S = 1.0
 """So often the driver looks into the store, and at the nodes."""
@@ -69,11 +72,12 @@ def run_plan(
     cluster: Cluster,
     view: View,
     deadline_s: float | None = None,
+    trainable: "type[Trainable] | None" = None,
 ) -> Summary:
     """Run all that a plan is missing. Blocks until everything ended, or was stopped.
 
     SIGINT and SIGTERM stop it, and so does the deadline, in seconds from now: nothing more is launched, and
-    what runs is saved.
+    what runs is saved. `trainable` is how Tune runs a job; a benchmark of the driver puts its own there.
 
     Raises:
         UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
@@ -87,7 +91,7 @@ def run_plan(
     with connected(cluster) as ray:
         resources = decided_resources(plan, ray)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-        run = _Run(plan, store, data_folder, resources, ray, view, deadline)
+        run = _Run(plan, store, data_folder, resources, ray, view, deadline, trainable)
         view.begin(plan, logs=log_folder(ray))
         try:
             run.fit()
@@ -125,6 +129,7 @@ class _Run:
         ray: Any,
         view: View,
         deadline: _Deadline,
+        trainable: "type[Trainable] | None",
     ) -> None:
         sweep = plan.sweep
         self._plan = plan
@@ -133,6 +138,7 @@ class _Run:
         self._ray = ray
         self._view = view
         self._deadline = deadline
+        self._trainable = trainable
         self._claims = Claims(store, sweep.name)
         self._run_id = self._claims.run_id
         self._broken: BaseException | None = None
@@ -186,7 +192,7 @@ class _Run:
 
         with tempfile.TemporaryDirectory(prefix="kdsweep-tune-") as folder:
             tuner = tune.Tuner(
-                tune.with_resources(JobTrainable, resources_of),
+                tune.with_resources(self._trainable or JobTrainable, resources_of),
                 tune_config=tune.TuneConfig(search_alg=DagSearcher(self), num_samples=-1),
                 run_config=tune.RunConfig(
                     name=self._run_id,

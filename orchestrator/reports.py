@@ -9,6 +9,7 @@ from rich.text import Text
 
 from orchestrator.bill import Bill, Forecast
 from orchestrator.plan import Plan
+from orchestrator.settings import KINDS
 from orchestrator.store import Running
 from trainer.catalog import MODELS, default_learning_rate, multiply_adds
 from trainer.trial import TRIAL, Trial
@@ -78,7 +79,7 @@ def teacher_lines(results: Iterable[Mapping[str, Any]]) -> Iterator[Text]:
 def counts_by_kind(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict[str, int]]:
     """Number of trials by kind and state."""
     state = states(plan, running)
-    kinds = {kind: dict.fromkeys(STATES, 0) for kind in ("teacher", "student", "stddev")}
+    kinds: dict[str, dict[str, int]] = {kind: dict.fromkeys(STATES, 0) for kind in KINDS}
     for trial in plan.trials:
         kinds[trial.kind][state[trial.fingerprint]] += 1
     return kinds

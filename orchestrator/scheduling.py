@@ -22,10 +22,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 
 from orchestrator.costs import solo_cost
-from orchestrator.settings import AllResources, Resources
+from orchestrator.ready_groups import ReadyGroups
+from orchestrator.settings import KINDS, AllResources, Resources
 from trainer.trial import Trial, lockstep_key
 
 
@@ -94,8 +96,11 @@ class Scheduler:
         for trial in trials:
             for dependency in trial.depends_on:
                 self._dependents[dependency].append(trial.fingerprint)
+        self._cost = {t.fingerprint: solo_cost(t) for t in trials}
         self._chain = self._chain_costs(trials)
-        self._ready: dict[Hashable, list[Trial]] = defaultdict(list)
+        self._ready = ReadyGroups(self._rank)
+        self._later: dict[str, Trial] = {}
+        """Trials that are ready, but not before their time."""
         self._running: dict[int, Job] = {}
         self._num_jobs = 0
         self._again: dict[str, Again] = {}
@@ -111,14 +116,22 @@ class Scheduler:
         chain: dict[str, float] = {}
         for trial in reversed(trials):
             after = (chain[fp] for fp in self._dependents[trial.fingerprint])
-            chain[trial.fingerprint] = solo_cost(trial) + max(after, default=0.0)
+            chain[trial.fingerprint] = self._cost[trial.fingerprint] + max(after, default=0.0)
         return chain
 
     def _enqueue(self, trials: Iterable[Trial]) -> None:
         for trial in trials:
-            group = self._ready[self._group_key(trial)]
-            group.append(trial)
-            group.sort(key=lambda t: -self._chain[t.fingerprint])
+            if trial.fingerprint in self._again:
+                self._later[trial.fingerprint] = trial
+            else:
+                self._ready.add(self._group_key(trial), trial)
+
+    def _admit(self, now: float) -> None:
+        """Let in what had to wait until now."""
+        due = [fp for fp in self._later if self._again[fp].ready_at <= now]
+        for fingerprint in due:
+            trial = self._later.pop(fingerprint)
+            self._ready.add(self._group_key(trial), trial)
 
     def _group_key(self, trial: Trial) -> Hashable:
         again = self._again.get(trial.fingerprint)
@@ -133,27 +146,23 @@ class Scheduler:
     @property
     def is_over(self) -> bool:
         """Nothing runs, and nothing more can be handed out."""
-        return not self._running and (self.stopping or not self._ready)
+        return not self._running and (self.stopping or not (self._ready or self._later))
 
     def next_job(self, now: float = 0.0) -> Job | None:
         """The job that should start now, or None while nothing that is ready fits."""
         if self.stopping:
             return None
-        ready = {key: free for key in self._ready if (free := self._free(key, now))}
-        for key in sorted(ready, key=lambda key: self._rank(ready[key][0])):
-            resources = self._resources.of(ready[key][0].kind)
-            places = self._free_places(resources)
-            if places:
-                return self._start(self._take(key, ready, places), resources)
-        return None
-
-    def _free(self, key: Hashable, now: float) -> list[Trial]:
-        """The trials of a group that may start now."""
-        return [t for t in self._ready[key] if t.fingerprint not in self.held and self._due(t, now)]
-
-    def _due(self, trial: Trial, now: float) -> bool:
-        again = self._again.get(trial.fingerprint)
-        return again is None or again.ready_at <= now
+        self._admit(now)
+        asked = {kind: self._resources.of(kind) for kind in KINDS}
+        places = {kind: count for kind in KINDS if (count := self._free_places(asked[kind]))}
+        found = self._ready.first(places, self.held)
+        if found is None:
+            return None
+        key, group = found
+        kind = group[0].kind
+        taken = tuple(group[: self._size(key, group, places[kind])])
+        self._ready.remove(key, {trial.fingerprint for trial in taken})
+        return self._start(taken, asked[kind])
 
     def _rank(self, first: Trial) -> tuple[float, int]:
         return -self._chain[first.fingerprint], first.seed
@@ -167,22 +176,25 @@ class Scheduler:
             places = min(places, (self.capacity.gpu - used_gpu) / resources.gpu)
         return math.floor(places + 1e-6)
 
-    def _take(
-        self, key: Hashable, ready: Mapping[Hashable, list[Trial]], places: int
-    ) -> tuple[Trial, ...]:
-        """A whole group, or its fair part where places would stay empty."""
-        group = ready[key]
-        size = min(math.ceil(len(group) / _parts(ready, places)[key]), self._limit(group))
-        taken = group[:size]
-        self._remove(key, {trial.fingerprint for trial in taken})
-        return tuple(taken)
+    def _size(self, key: Hashable, group: Sequence[Trial], places: int) -> int:
+        """How many of a group go together: all, or its fair part where places would stay empty."""
+        fewer = dict(islice(self._ready.free(self.held), places))
+        parts = 1 if len(fewer) == places else self._parts(fewer, places)[key]
+        return min(math.ceil(len(group) / parts), self._limit(group))
 
-    def _remove(self, key: Hashable, fingerprints: Collection[str]) -> None:
-        rest = [t for t in self._ready[key] if t.fingerprint not in fingerprints]
-        if rest:
-            self._ready[key] = rest
-        else:
-            del self._ready[key]
+    def _parts(
+        self, groups: Mapping[Hashable, Sequence[Trial]], places: int
+    ) -> dict[Hashable, int]:
+        """Into how many parts each group is split: the one with the most work per part first."""
+        work = {key: sum(self._cost[t.fingerprint] for t in groups[key]) for key in groups}
+        parts = dict.fromkeys(groups, 1)
+        splittable = [key for key, group in groups.items() if len(group) > 1]
+        while splittable and sum(parts.values()) < places:
+            key = max(splittable, key=lambda k: work[k] / parts[k])
+            parts[key] += 1
+            if parts[key] == len(groups[key]):
+                splittable.remove(key)
+        return parts
 
     def _start(self, trials: tuple[Trial, ...], resources: Resources) -> Job:
         retried = [self._again[t.fingerprint] for t in trials if t.fingerprint in self._again]
@@ -208,13 +220,9 @@ class Scheduler:
 
     def finish_elsewhere(self, fingerprints: Collection[str]) -> None:
         """Another driver has finished these trials; those that run here are left to their jobs."""
-        found: set[str] = set()
-        for key, group in list(self._ready.items()):
-            here = {t.fingerprint for t in group}.intersection(fingerprints)
-            if here:
-                self._remove(key, here)
-                found |= here
-        self._release(found)
+        if fingerprints:
+            found = {fp for fp in fingerprints if self._later.pop(fp, None)}
+            self._release(found | self._ready.discard(fingerprints))
 
     def _release(self, finished: Collection[str]) -> None:
         self.finished.update(finished)
@@ -224,16 +232,3 @@ class Scheduler:
                 waiting_for.discard(fingerprint)
                 if not waiting_for:
                     self._enqueue([self._trials[dependent]])
-
-
-def _parts(groups: Mapping[Hashable, Sequence[Trial]], places: int) -> dict[Hashable, int]:
-    """Into how many parts each group is split: the one with the most work per part first."""
-    work = {key: sum(map(solo_cost, group)) for key, group in groups.items()}
-    parts = dict.fromkeys(groups, 1)
-    splittable = [key for key, group in groups.items() if len(group) > 1]
-    while splittable and sum(parts.values()) < places:
-        key = max(splittable, key=lambda k: work[k] / parts[k])
-        parts[key] += 1
-        if parts[key] == len(groups[key]):
-            splittable.remove(key)
-    return parts

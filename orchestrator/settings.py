@@ -16,6 +16,7 @@ from trainer.problems import did_you_mean
 from trainer.trial import Count, Distillation, Frozen, Name, Number, Rate, Seed, Training
 
 Kind = Literal["teacher", "student", "stddev"]
+KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
 
 
 class Pair(Frozen):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.plan import expand
+from orchestrator.ready_groups import ReadyGroups
 from orchestrator.scheduling import Capacity, Job, Scheduler
 from orchestrator.settings import AllResources, Resources
 from orchestrator.sweep import Sweep
@@ -175,3 +176,46 @@ def test_every_trial_runs_exactly_once_after_its_dependencies(
         assert len(ran) == len(wanted)
     with pytest.raises(KeyError):
         queue.end(job, (), ())
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 60))
+@settings(deadline=None, max_examples=60)
+def test_the_group_that_goes_first_is_the_one_of_smallest_rank(
+    chance: random.Random, steps: int
+) -> None:
+    """Against a search through all groups, after any additions and removals."""
+    pool = [t for t in trials(seeds=[0, 1, 2]) if t.kind != "teacher"]
+    ranks = {t.fingerprint: (float(chance.randint(0, 3)), t.seed) for t in pool}
+    groups = ReadyGroups(lambda trial: ranks[trial.fingerprint])
+    plain: dict[tuple[str, int], list[Trial]] = {}
+    """As a person would keep them: by key, the oldest group first."""
+    for _ in range(steps):
+        inside = {t.fingerprint for group in plain.values() for t in group}
+        outside = [t for t in pool if t.fingerprint not in inside]
+        if outside and (not plain or chance.random() < 0.6):
+            trial = chance.choice(outside)
+            plain.setdefault((trial.kind, trial.seed), []).append(trial)
+            groups.add((trial.kind, trial.seed), trial)
+        else:
+            key = chance.choice(list(plain))
+            taken = set(chance.sample([t.fingerprint for t in plain[key]], 1))
+            plain[key] = [t for t in plain[key] if t.fingerprint not in taken]
+            if not plain[key]:
+                del plain[key]
+            groups.remove(key, taken)
+        held = {t.fingerprint for t in pool if chance.random() < 0.2}
+        kinds = chance.sample(["student", "stddev"], chance.randint(1, 2))
+        free = {
+            key: [t for t in group if t.fingerprint not in held] for key, group in plain.items()
+        }
+        places = {
+            key: min(ranks[t.fingerprint] for t in plain[key])
+            for key in plain
+            if free[key] and key[0] in kinds
+        }
+        found = groups.first(kinds, held)
+        assert (found is None) == (not places)
+        if found:
+            assert found[0] == min(places, key=lambda key: places[key])
+            assert {t.fingerprint for t in found[1]} == {t.fingerprint for t in free[found[0]]}
+        assert bool(groups) == bool(plain)
