@@ -6,20 +6,26 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from orchestrator.confirmation import confirm
 from orchestrator.console import (
     BAD_INPUT,
-    DEFAULT_STORE,
     DONE,
     SOME_FAILED,
     STOPPED,
+    DataOption,
+    Deadline,
+    Json,
+    StoreOption,
+    SweepFile,
+    Yes,
     data_folder,
-    existing_store,
     open_sweep,
     print_json,
     stderr,
     stdout,
 )
 from orchestrator.evidence_commands import add_commands as add_evidence_commands
+from orchestrator.job_commands import add_commands as add_job_commands
 from orchestrator.store_commands import add_commands as add_store_commands
 
 if TYPE_CHECKING:
@@ -42,15 +48,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
-StoreOption = Annotated[
-    str | None,
-    typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets."),
-]
 Cpus = Annotated[
     int | None, typer.Option(min=1, help="CPUs that this machine's Ray may use; all by default.")
 ]
@@ -58,8 +55,6 @@ Gpus = Annotated[
     int | None, typer.Option(min=0, help="GPUs that this machine's Ray may use; all by default.")
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it until all is done.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-
 WATCH_EVERY_S = 2.0
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
@@ -67,10 +62,6 @@ INTERRUPTED = 130
 Address = Annotated[
     str | None,
     typer.Option(help="HOST:PORT of a running Ray cluster, or auto for this machine's."),
-]
-Deadline = Annotated[
-    str | None,
-    typer.Option(help="Save everything and leave within this time: 11h, 90m, 45s. Exit code 3."),
 ]
 
 
@@ -145,11 +136,14 @@ def run(
     gpus: Gpus = None,
     address: Address = None,
     deadline: Deadline = None,
+    yes: Yes = False,
 ) -> None:
     """Run what is missing, then print the correlation tables. Running it again goes on."""
     opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
     made = _plan(*opened, retry_failed=False)
-    _run(sweep, made, opened[1], data, where, _seconds(deadline))
+    until = _seconds(deadline)
+    confirm(made, opened[1], yes=yes)
+    _run(sweep, made, opened[1], data, where, until)
 
 
 @app.command(epilog="Example: `kdsweep resume sweeps/quickstart.yaml --only cutmix`")
@@ -168,6 +162,7 @@ def resume(
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Start them over, without their checkpoints.")
     ] = False,
+    yes: Yes = False,
 ) -> None:
     """As run, and also retry trials that failed by an error of the program."""
     from orchestrator import selection
@@ -177,6 +172,7 @@ def resume(
     if only:
         made = selection.only(made, only)
     until = _seconds(deadline)
+    confirm(made, opened[1], yes=yes)
     if from_scratch:
         dropped = selection.start_over(made, opened[1])
         stdout().print(f"{dropped} trials start over, without their checkpoints")
@@ -341,22 +337,6 @@ def _correlations(made: "Plan", store: "Store") -> "Correlations":
     return found
 
 
-@app.command(epilog="Example: `kdsweep logs 3f9a --store kdsweep-store`")
-def logs(
-    fingerprint: Annotated[str, typer.Argument(help="A trial's fingerprint, or its beginning.")],
-    store: StoreOption = None,
-) -> None:
-    """Show the log of one trial: where it ran, each epoch, and the command that repeats it."""
-    from trainer.problems import UserError
-
-    opened = existing_store(store or DEFAULT_STORE)
-    found = sorted((opened.files / "trials").glob(f"{fingerprint}*/log.txt"))
-    if not fingerprint.isalnum() or len(found) != 1:
-        number = "several trials begin" if found else "no trial begins"
-        raise UserError(f"{number} with {fingerprint!r} in {opened.address}")
-    typer.echo(found[0].read_text(), nl=False)
-
-
 @app.command(epilog="Example: `kdsweep schema > sweep.schema.json`")
 def schema() -> None:
     """Print the JSON Schema of sweep files, for editors."""
@@ -376,5 +356,6 @@ def models(as_json: Json = False) -> None:
         stdout().print(model_table())
 
 
+add_job_commands(app)
 add_evidence_commands(app)
 add_store_commands(app)

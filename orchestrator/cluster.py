@@ -58,7 +58,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     Raises:
         UserError: no cluster answers at the address, or it does not let us in.
     """
-    token_is_expected = isinstance(cluster, LocalCluster) or _has_token(os.environ)
+    token_is_expected = isinstance(cluster, LocalCluster) or has_token(os.environ)
     unset = {} if token_is_expected else {"RAY_AUTH_MODE"}
     quiet = {k: os.environ.get(k, v) for k, v in QUIET.items() if k not in unset}
     os.environ.update(quiet)
@@ -75,8 +75,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             "object_store_memory": OBJECT_STORE_BYTES,
         }
     else:
-        _check_that_something_answers(cluster.address)
-        where = {"address": cluster.address}
+        where = {"address": _checked(cluster.address)}
     try:
         ray.init(
             **where,
@@ -84,11 +83,10 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             logging_level=logging.ERROR,
             runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}},
         )
-    except (ConnectionError, ValueError, ray.exceptions.RayError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if isinstance(cluster, LocalCluster):
             raise
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{cluster.address}: no Ray cluster to connect to: {reason}") from error
+        raise UserError(f"{cluster.address}: {_refusal(error)}") from error
     except SystemExit as error:
         raise KeyboardInterrupt from error
     interruption.listen()
@@ -101,20 +99,42 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _check_that_something_answers(address: str) -> None:
-    """Ray itself tries for minutes before it gives up."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "/" in host:
-        raise UserError(f"{address}: expected HOST:PORT of a Ray cluster's head, or auto")
+def _refusal(error: Exception) -> str:
+    """Why a cluster does not take this process, in one line."""
+    text = " ".join(str(e) for e in (error, error.__cause__) if e)
+    if "ersion mismatch" in text:
+        words = " ".join(text.split())
+        return f"made with other versions than those here; use the same on both sides: {words}"
+    if "AuthToken" in text or type(error).__name__ == "AuthenticationError":
+        return (
+            "no Ray cluster to connect to: it asks for a token, and RAY_AUTH_TOKEN "
+            "(or ~/.ray/auth_token) is not it"
+        )
+    return f"no Ray cluster to connect to: {str(error).strip().partition(chr(10))[0]}"
+
+
+def _checked(address: str) -> str:
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or "/" in host:
+            raise UserError(f"{address}: expected HOST:PORT of a Ray cluster's head, or auto")
+        check_that_something_answers(address, host, int(port), what="Ray cluster")
+    return address
+
+
+def check_that_something_answers(address: str, host: str, port: int, *, what: str) -> None:
+    """Ray itself tries for minutes before it gives up.
+
+    Raises:
+        UserError: nothing listens there; `what` is what was hoped for.
+    """
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_S).close()
-    except OSError as error:
-        raise UserError(f"{address}: no Ray cluster to connect to: {error}") from error
+        socket.create_connection((host, port), timeout=ANSWERS_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"{address}: no {what} to connect to: {error}") from error
 
 
-def _has_token(environment: Mapping[str, str]) -> bool:
+def has_token(environment: Mapping[str, str]) -> bool:
     """Whether Ray will find a token to show to a cluster."""
     if environment.get("RAY_AUTH_TOKEN") or environment.get("RAY_AUTH_TOKEN_PATH"):
         return True
@@ -128,10 +148,14 @@ def log_folder(ray: Any) -> str:
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the cluster: Ray's name of it, and what it has in all."""
+    """A machine of the cluster: Ray's name of it, what it has in all, and its address."""
 
     name: str
     resources: Mapping[str, float]
+    address: str = ""
+
+    def __str__(self) -> str:
+        return f"node {self.address} ({self.name[:8]})"
 
     @property
     def cpu(self) -> float:
@@ -149,7 +173,11 @@ class Node:
 
 def living_nodes(ray: Any) -> list[Node]:
     """The nodes that are there now."""
-    return [Node(n["NodeID"], n["Resources"]) for n in ray.nodes() if n["Alive"]]
+    return [
+        Node(n["NodeID"], n["Resources"], n["NodeManagerAddress"])
+        for n in ray.nodes()
+        if n["Alive"]
+    ]
 
 
 def capacity_of(ray: Any) -> Capacity:

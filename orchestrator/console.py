@@ -1,8 +1,8 @@
-"""How commands print, and how they open a store."""
+"""How commands print, how they open a store, and the options that several of them have."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,23 @@ DONE, SOME_FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 
 DEFAULT_STORE = "kdsweep-store"
 DEFAULT_DATA = Path("data")
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+Deadline = Annotated[
+    str | None,
+    typer.Option(help="Save everything and leave within this time: 11h, 90m, 45s. Exit code 3."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however large the bill.")]
 
 WIDE = 240
 """Columns of a table that goes to a file or a pipe."""

@@ -16,13 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator import retries
 from orchestrator.addresses import is_memory
 from orchestrator.claims import Claims
 from orchestrator.cluster import (
     Cluster,
+    ExistingCluster,
+    LocalCluster,
     capacity_of,
     connected,
     decided_resources,
@@ -32,6 +34,7 @@ from orchestrator.cluster import (
 from orchestrator.failures import Cause, Failure, of_death
 from orchestrator.plan import Plan
 from orchestrator.preparation import prepare
+from orchestrator.probe import probe
 from orchestrator.retries import Attempt
 from orchestrator.scheduling import Again, Job, Scheduler
 from orchestrator.settings import AllResources
@@ -39,11 +42,9 @@ from orchestrator.simulation import best_simulation
 from orchestrator.store import Store
 from orchestrator.view import View
 from orchestrator.watch import Overdue, Watch
+from orchestrator.worker import JobConfig, JobReport, RunJob, run_job
 from trainer.problems import UserError
 from trainer.trial import Trial
-
-if TYPE_CHECKING:
-    from ray.tune import Trainable
 
 LOOK_EVERY_S = 1.0
 """So often the driver looks into the store, and at the nodes."""
@@ -72,12 +73,12 @@ def run_plan(
     cluster: Cluster,
     view: View,
     deadline_s: float | None = None,
-    trainable: "type[Trainable] | None" = None,
+    run_job: RunJob = run_job,
 ) -> Summary:
     """Run all that a plan is missing. Blocks until everything ended, or was stopped.
 
     SIGINT and SIGTERM stop it, and so does the deadline, in seconds from now: nothing more is launched, and
-    what runs is saved. `trainable` is how Tune runs a job; a benchmark of the driver puts its own there.
+    what runs is saved. `run_job` is what a worker does; a benchmark of the driver puts its own there.
 
     Raises:
         UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
@@ -86,12 +87,15 @@ def run_plan(
     """
     if is_memory(store.address):
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
-    prepare(plan.missing, data_folder)
+    if isinstance(cluster, LocalCluster):
+        prepare(plan.missing, data_folder)
     deadline = _Deadline.after(deadline_s)
     with connected(cluster) as ray:
         resources = decided_resources(plan, ray)
+        if isinstance(cluster, ExistingCluster):
+            probe(ray, plan, resources, store, data_folder, view.note)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-        run = _Run(plan, store, data_folder, resources, ray, view, deadline, trainable)
+        run = _Run(plan, store, data_folder, resources, ray, view, deadline, run_job)
         view.begin(plan, logs=log_folder(ray))
         try:
             run.fit()
@@ -129,7 +133,7 @@ class _Run:
         ray: Any,
         view: View,
         deadline: _Deadline,
-        trainable: "type[Trainable] | None",
+        run_job: RunJob,
     ) -> None:
         sweep = plan.sweep
         self._plan = plan
@@ -138,7 +142,7 @@ class _Run:
         self._ray = ray
         self._view = view
         self._deadline = deadline
-        self._trainable = trainable
+        self._run_job = run_job
         self._claims = Claims(store, sweep.name)
         self._run_id = self._claims.run_id
         self._broken: BaseException | None = None
@@ -188,11 +192,11 @@ class _Run:
     def _fit_once(self) -> None:
         from ray import tune
 
-        from orchestrator.searcher import DagSearcher, JobTrainable, Leaving, Reports, resources_of
+        from orchestrator.searcher import DagSearcher, Leaving, Reports, job_trainable, resources_of
 
         with tempfile.TemporaryDirectory(prefix="kdsweep-tune-") as folder:
             tuner = tune.Tuner(
-                tune.with_resources(self._trainable or JobTrainable, resources_of),
+                tune.with_resources(job_trainable(self._run_job), resources_of),
                 tune_config=tune.TuneConfig(search_alg=DagSearcher(self), num_samples=-1),
                 run_config=tune.RunConfig(
                     name=self._run_id,
@@ -254,8 +258,6 @@ class _Run:
             return None
 
     def _config(self, job: Job) -> dict[str, Any]:
-        from orchestrator.worker import JobConfig
-
         self._claims.claim(job)
         sweep = self._plan.sweep
         return JobConfig(
@@ -282,8 +284,6 @@ class _Run:
             self._pending.discard(self._jobs[trial_id].number)
 
     def on_report(self, trial_id: str, report: dict[str, Any]) -> None:
-        from orchestrator.worker import JobReport
-
         if trial_id not in self._jobs:
             return
         job = self._forget(trial_id)

@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.problems import UserError
-from trainer.trial import Data, TeacherTrial, Trial
+from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial, Trial
+
+
+def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Of many trials a few that need, together, all that the many need."""
+    found: dict[object, Trial] = {}
+    for trial in trials:
+        found.setdefault(trial.data, trial)
+        if isinstance(trial, TeacherTrial):
+            found.setdefault(trial.checkpoint, trial)
+        else:
+            found.setdefault((trial.own_scheme, trial.augmentation), trial)
+    return tuple({trial.fingerprint: trial for trial in found.values()}.values())
 
 
 def prepare(trials: Sequence[Trial], data_folder: Path) -> None:
@@ -13,21 +25,21 @@ def prepare(trials: Sequence[Trial], data_folder: Path) -> None:
     Raises:
         UserError: something is missing, damaged, wrong, or not what was planned.
     """
+    few = samples(trials)
     absent = [
         trial.checkpoint.path
-        for trial in trials
+        for trial in few
         if isinstance(trial, TeacherTrial) and trial.checkpoint and not trial.checkpoint.sha256
     ]
     if absent:
         raise UserError("\n".join(f"{path}: no such file" for path in absent))
-    for data in {trial.data: None for trial in trials}:
+    for data in {trial.data: None for trial in few}:
         _decode(data, data_folder)
-    for trial in trials:
+    for trial in few:
         if isinstance(trial, TeacherTrial):
             _read_checkpoint(trial)
-    own = {(t.own_scheme, t.augmentation): t for t in trials if not isinstance(t, TeacherTrial)}
-    for trial in own.values():
-        _try_own_scheme(trial)
+        else:
+            _try_own_scheme(trial)
 
 
 def _decode(data: Data, data_folder: Path) -> None:
@@ -53,8 +65,8 @@ def _read_checkpoint(trial: TeacherTrial) -> None:
         raise UserError(str(error)) from error
 
 
-def _try_own_scheme(trial: Trial) -> None:
-    if isinstance(trial, TeacherTrial) or trial.own_scheme is None:
+def _try_own_scheme(trial: StudentTrial | StddevTrial) -> None:
+    if trial.own_scheme is None:
         return
     import numpy as np
     import torch

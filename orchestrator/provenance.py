@@ -12,6 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+TOP = Path(__file__).resolve().parent.parent
+"""Where kdsweep's packages are."""
+
+COMMIT_FILE = "kdsweep-commit.json"
+"""Beside packages that were submitted to a cluster: the state of the checkout that they come from."""
+
 VERSIONED = ("kdsweep", "torch", "ray")
 
 RECORDED_VARIABLES = (
@@ -29,13 +35,15 @@ RECORDED_VARIABLES = (
 def git_state() -> tuple[str | None, bool | None]:
     """The commit of kdsweep's own checkout and whether it has local changes; None outside of one."""
     git = shutil.which("git")
-    top = Path(__file__).resolve().parent.parent
-    if git is None or not (top / ".git").exists():
+    if (TOP / COMMIT_FILE).exists():
+        commit, is_dirty = json.loads((TOP / COMMIT_FILE).read_text())
+        return commit, is_dirty
+    if git is None or not (TOP / ".git").exists():
         return None, None
     describe = [
         git,
         "-C",
-        str(top),
+        str(TOP),
         "describe",
         "--always",
         "--abbrev=40",

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ray import tune
 from ray.tune.search import Searcher
 
-from orchestrator.worker import run_job
+from orchestrator.worker import RunJob
 
 NODE_LABEL = "ray.io/node-id"
 
@@ -41,14 +41,17 @@ class Director(Protocol):
         """Tune is to end at once."""
 
 
-class JobTrainable(tune.Trainable):
-    """One job. A class, not a function: its step runs in the main thread, where signals arrive."""
+def job_trainable(run: RunJob) -> type[tune.Trainable]:
+    """What Tune runs a job with. A class, not a function: its step runs in the main thread, where signals arrive."""
 
-    def setup(self, config: dict[str, Any]) -> None:
-        self._config = config
+    class JobTrainable(tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self._config = config
 
-    def step(self) -> dict[str, Any]:
-        return {**run_job(self._config), "done": True}
+        def step(self) -> dict[str, Any]:
+            return {**run(self._config), "done": True}
+
+    return JobTrainable
 
 
 class DagSearcher(Searcher):

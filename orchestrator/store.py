@@ -301,6 +301,18 @@ class Store:
     def clear_stop(self, run_id: str) -> None:
         self._remove_json("stops", run_id)
 
+    # A probe's marks
+
+    def set_mark(self, name: str) -> None:
+        """Leave something for another machine to see."""
+        self._write_json("marks", name, {})
+
+    def has_mark(self, name: str) -> bool:
+        return f"{name}.json" in self.folder.folder("marks").names()
+
+    def clear_mark(self, name: str) -> None:
+        self._remove_json("marks", name)
+
     # Sweeps
 
     def save_sweep(self, name: str, sweep: Mapping[str, Any]) -> None:

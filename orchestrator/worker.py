@@ -73,6 +73,10 @@ class JobReport:
         return cls(tuple(report["finished"]), failed, report["node"])
 
 
+RunJob = Callable[[dict[str, Any]], dict[str, Any]]
+"""From a `JobConfig` to a `JobReport`, both as plain data."""
+
+
 def run_job(config: dict[str, Any]) -> dict[str, Any]:
     """Run one job, in the main thread of a worker process.
 

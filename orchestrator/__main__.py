@@ -1,0 +1,5 @@
+"""`python -m orchestrator`: the command `kdsweep`, where it is not installed as one."""
+
+from orchestrator.cli import main
+
+main()

@@ -1,0 +1,272 @@
+"""Commands for sweeps on a cluster: submit, jobs, logs, stop."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.confirmation import confirm
+from orchestrator.console import (
+    BAD_INPUT,
+    DEFAULT_STORE,
+    DONE,
+    STOPPED,
+    DataOption,
+    Deadline,
+    Json,
+    StoreOption,
+    SweepFile,
+    Yes,
+    existing_store,
+    print_json,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.jobs import Jobs, SweepJob
+    from orchestrator.sweep import Sweep
+
+JobsAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="The cluster's dashboard: http://HOST:8265.",
+    ),
+]
+JobId = Annotated[
+    str, typer.Argument(metavar="JOB", help="A job's id, as `kdsweep jobs` shows it.")
+]
+
+LOOK_EVERY_S = 0.5
+LOG_LINES_OF_A_FAILURE = 8
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add them to the command `kdsweep`."""
+    app.command(
+        epilog="Example: `kdsweep submit sweeps/paper_cifar100.yaml --address http://head:8265 "
+        "--store s3://bucket/store`"
+    )(submit)
+    app.command(epilog="Example: `kdsweep jobs --address http://head:8265`")(jobs)
+    app.command(epilog="Example: `kdsweep logs 3f9a --store kdsweep-store`")(logs)
+    app.command(epilog="Example: `kdsweep stop kdsweep-mine-0a1b2c3d --address http://head:8265`")(
+        stop
+    )
+
+
+def submit(
+    sweep: SweepFile,
+    address: JobsAddress = None,
+    store: StoreOption = None,
+    data: DataOption = None,
+    deadline: Deadline = None,
+    retry_failed: Annotated[
+        bool, typer.Option(help="As resume: also what failed by an error of the program.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Hand a sweep to a Ray cluster, and return when it has begun there. Submitted again, it goes on."""
+    from orchestrator.durations import seconds
+    from orchestrator.jobs import Handover
+    from orchestrator.sweep import load_sweep
+
+    loaded = load_sweep(sweep)
+    handover = Handover(
+        store=_store_of_a_cluster(loaded, store),
+        data=_data_of_a_cluster(loaded, data),
+        deadline=deadline,
+        verb="resume" if retry_failed else "run",
+    )
+    if deadline is not None:
+        seconds(deadline, "--deadline")
+    cluster = _jobs(address)
+    _confirm(loaded, handover.store, yes=yes)
+    job_id = cluster.submit(loaded, handover)
+    where = f"{job_id} --address {cluster.url}"
+    if as_json:
+        print_json({"job_id": job_id, "address": cluster.url, "store": handover.store})
+        return
+    console = stdout()
+    console.print(f"submitted: {job_id}", soft_wrap=True)
+    code = _until_begun(cluster, job_id)
+    if code == BAD_INPUT:
+        sys.exit(code)
+    for what, command in (
+        ("follow", f"kdsweep logs -f {where}"),
+        ("state", f"kdsweep status {sweep} --store {handover.store}"),
+        ("stop", f"kdsweep stop {where}"),
+    ):
+        console.print(f"{what + ':':<8}{command}", soft_wrap=True)
+    sys.exit(code)
+
+
+def _store_of_a_cluster(sweep: "Sweep", given: str | None) -> str:
+    from trainer.problems import UserError
+
+    address = given or sweep.store
+    if address and "://" not in address and not address.startswith("~"):
+        address = address if Path(address).is_absolute() else None
+    if not address:
+        raise UserError(
+            "--store: expected an absolute path or an address such as s3://bucket/store, "
+            "which all nodes of the cluster see"
+        )
+    return address
+
+
+def _data_of_a_cluster(sweep: "Sweep", given: Path | None) -> str | None:
+    """The data folder as the nodes see it; None where nothing but embedded data is asked for."""
+    from trainer.datasets.source import EMBEDDED
+    from trainer.problems import UserError
+
+    folder = given or (Path(sweep.data) if sweep.data else None)
+    names = [c.name for c in sweep.dataset if c.path is None and c.name != EMBEDDED]
+    if folder is None and names:
+        raise UserError(f"--data: expected the folder on the cluster's nodes that has {names[0]}")
+    if folder and not (folder.is_absolute() or str(folder).startswith("~")):
+        raise UserError(
+            f"--data: {folder}: expected an absolute path, as the cluster's nodes see it"
+        )
+    return str(folder) if folder else None
+
+
+def _jobs(address: str | None) -> "Jobs":
+    from orchestrator.jobs import connect
+    from trainer.problems import UserError
+
+    if address is None:
+        raise UserError("--address: expected the cluster's dashboard, as in http://HOST:8265")
+    return connect(address)
+
+
+def _confirm(sweep: "Sweep", address: str, *, yes: bool) -> None:
+    """Only what can be planned from here has a bill: images of one's own may be on the cluster alone."""
+    from orchestrator.plan import make_plan
+    from orchestrator.store import Store
+
+    if all(choice.path is None for choice in sweep.dataset):
+        store = Store(address)
+        confirm(make_plan(sweep, store, retry_failed=False), store, yes=yes)
+
+
+def _until_begun(cluster: "Jobs", job_id: str) -> int:
+    """Show what the cluster finds out before anything is trained; exit code of a job that is over."""
+    from orchestrator.probe import PASSED
+
+    shown = ""
+    while True:
+        job = cluster.one(job_id)
+        text = cluster.log(job_id)
+        typer.echo(text.removeprefix(shown), nl=False)
+        shown = text
+        if job.is_over:
+            return _exit_code(job)
+        if PASSED in text:
+            return DONE
+        time.sleep(LOOK_EVERY_S)
+
+
+def jobs(address: JobsAddress = None, as_json: Json = False) -> None:
+    """List the sweeps that were submitted to a cluster."""
+    from dataclasses import asdict
+
+    found = _jobs(address).all()
+    if as_json:
+        print_json([asdict(job) for job in found])
+    else:
+        stdout(wide=True).print(_table(found))
+
+
+def _table(found: "list[SweepJob]") -> Any:
+    from rich.table import Table
+
+    from orchestrator.view import duration
+
+    table = Table()
+    for heading in ("job", "sweep", "state", "started", "took", "exit code", "store"):
+        table.add_column(heading, justify="right" if heading in ("took", "exit code") else "left")
+    for job in found:
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.started_at))
+        length = (job.ended_at or time.time()) - job.started_at if job.started_at else 0
+        table.add_row(
+            job.job_id,
+            job.sweep,
+            job.status.lower(),
+            started if job.started_at else "",
+            duration(length),
+            "" if job.exit_code is None else str(job.exit_code),
+            job.store,
+        )
+    return table
+
+
+def logs(
+    name: Annotated[
+        str, typer.Argument(metavar="TRIAL|JOB", help="A trial's fingerprint, or a job's id.")
+    ],
+    store: StoreOption = None,
+    address: JobsAddress = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on showing it until it is over.")
+    ] = False,
+) -> None:
+    """Show the log of one trial (where it ran, each epoch, how to repeat it), or of a submitted sweep."""
+    from orchestrator.jobs import PREFIX
+
+    if name.startswith(PREFIX):
+        _job_log(name, address, follow=follow)
+    else:
+        _trial_log(name, store or DEFAULT_STORE, follow=follow)
+
+
+def _job_log(job_id: str, address: str | None, *, follow: bool) -> None:
+    cluster = _jobs(address)
+    if not follow:
+        typer.echo(cluster.log(job_id), nl=False)
+        return
+    for text in cluster.follow(job_id):
+        typer.echo(text, nl=False)
+    while not (job := cluster.one(job_id)).is_over:
+        time.sleep(LOOK_EVERY_S)
+    sys.exit(_exit_code(job))
+
+
+def _exit_code(job: "SweepJob") -> int:
+    """That of kdsweep on the cluster; of a job that was stopped or could not start, what it means."""
+    if job.status == "STOPPED":
+        return STOPPED
+    if job.exit_code is None and job.status == "FAILED":
+        typer.echo("\n".join(job.message.strip().splitlines()[-LOG_LINES_OF_A_FAILURE:]), err=True)
+        return BAD_INPUT
+    return job.exit_code or DONE
+
+
+def _trial_log(fingerprint: str, address: str, *, follow: bool) -> None:
+    from trainer.problems import UserError
+
+    opened = existing_store(address)
+    found = sorted((opened.files / "trials").glob(f"{fingerprint}*/log.txt"))
+    if not fingerprint.isalnum() or len(found) != 1:
+        number = "several trials begin" if found else "no trial begins"
+        raise UserError(f"{number} with {fingerprint!r} in {opened.address}")
+    with found[0].open() as log:
+        typer.echo(log.read(), nl=False)
+        while follow and found[0].parent.name in opened.running():
+            time.sleep(LOOK_EVERY_S)
+            typer.echo(log.read(), nl=False)
+
+
+def stop(job: JobId, address: JobsAddress = None) -> None:
+    """Ask a submitted sweep to save what runs and leave, and wait until it has."""
+    cluster = _jobs(address)
+    before = cluster.one(job)
+    if before.is_over:
+        stdout().print(f"{job} is over already: {before.status.lower()}", soft_wrap=True)
+        return
+    stdout().print("asked to stop; what runs is saved", soft_wrap=True)
+    after = cluster.stop(job)
+    stdout().print(f"{job}: {after.status.lower()}; submitted again, it goes on", soft_wrap=True)
