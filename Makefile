@@ -28,7 +28,7 @@ quickstart: $(READY)
 	$(BIN)/kdsweep run sweeps/quickstart.yaml
 
 test: lint test-fast
-	$(BIN)/python -m pytest -m slow --numprocesses 2
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadgroup
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from orchestrator.costs import group_cost, solo_cost
@@ -88,11 +88,20 @@ def bill_of(plan: Plan, throughput: Throughput) -> Bill:
 
 
 @dataclass(frozen=True)
+class PlannedJob:
+    """A job of a simulated run, in hours from its beginning."""
+
+    start: float
+    end: float
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
 class Forecast:
-    """A simulated run on a number of GPUs."""
+    """A simulated run on a number of GPUs; its jobs are in the order of their start."""
 
     gpus: int
-    jobs: int
+    jobs: tuple[PlannedJob, ...]
     hours: float
     busy: float
     bound_hours: float
@@ -110,7 +119,7 @@ def forecast(plan: Plan, gpus: int, throughput: Throughput) -> Forecast:
     per_hour = 3600 * throughput.multiply_adds
     return Forecast(
         gpus=gpus,
-        jobs=len(run.groups),
+        jobs=tuple(PlannedJob(j.start / per_hour, j.end / per_hour, j.trials) for j in run.jobs),
         hours=run.makespan / per_hour,
         busy=run.busy,
         bound_hours=run.lower_bound / per_hour,
@@ -119,5 +128,21 @@ def forecast(plan: Plan, gpus: int, throughput: Throughput) -> Forecast:
 
 
 def bill_as_json(bill: Bill, forecasts: Sequence[Forecast]) -> dict[str, Any]:
-    """For scripts."""
-    return asdict(bill) | {"saved": bill.saved, "forecasts": [asdict(f) for f in forecasts]}
+    """For scripts; jobs name their trials by fingerprint."""
+    return asdict(bill) | {
+        "saved": bill.saved,
+        "forecasts": list(map(_forecast_as_json, forecasts)),
+    }
+
+
+def _forecast_as_json(found: Forecast) -> dict[str, Any]:
+    jobs = [
+        {
+            "start": job.start,
+            "end": job.end,
+            "trials": [trial.fingerprint for trial in job.trials],
+        }
+        for job in found.jobs
+    ]
+    figures = {f.name: getattr(found, f.name) for f in fields(found)}
+    return figures | {"jobs": jobs}

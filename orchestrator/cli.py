@@ -31,6 +31,7 @@ from orchestrator.store_commands import add_commands as add_store_commands
 if TYPE_CHECKING:
     from rich.console import Console, Group
 
+    from orchestrator.bill import Bill, Forecast
     from orchestrator.cluster import Cluster
     from orchestrator.plan import Plan
     from orchestrator.status_view import Correlations
@@ -91,6 +92,10 @@ def _plan(sweep: "Sweep", store: "Store", retry_failed: bool) -> "Plan":
 def plan(
     sweep: SweepFile,
     store: StoreOption = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of a Ray cluster: check what it has, simulate its GPUs."),
+    ] = None,
     simulate: Annotated[
         bool, typer.Option("--simulate", help="Simulate the run; on one GPU without --gpus.")
     ] = False,
@@ -104,27 +109,81 @@ def plan(
     dot: Annotated[
         bool, typer.Option("--dot", help="Print the dependencies for Graphviz.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Draw dependencies and simulated runs on a page of HTML.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what would run, what the store already has, and the bill."""
+    """Show what would run and in which order, what the store already has, and the bill."""
     from orchestrator.bill import bill_as_json, bill_of, forecast, throughput_of
-    from orchestrator.reports import forecast_table, plan_as_dot, plan_as_json, plan_table
+    from orchestrator.reports import (
+        forecast_table,
+        order_table,
+        plan_as_dot,
+        plan_as_json,
+        plan_table,
+    )
+    from orchestrator.simulation import MOST_TRIALS
 
     loaded, opened = open_sweep(sweep, store)
     made = _plan(loaded, opened, retry_failed=False)
     if dot:
         typer.echo(plan_as_dot(made))
         return
+    seen, unmet = _seen_on(address, made)
     throughput = throughput_of(opened, tflops)
     bill = bill_of(made, throughput)
-    counts = gpus or ([1] if simulate else [])
+    counts = gpus or ([seen] if seen else [])
+    is_asked = bool(counts or simulate or html)
+    if is_asked or 0 < len(made.missing) <= MOST_TRIALS:
+        counts = counts or [1]
     forecasts = [forecast(made, count, throughput) for count in counts]
+    if html:
+        _write_page(html, made, bill, forecasts)
     if as_json:
-        print_json(plan_as_json(made) | {"bill": bill_as_json(bill, forecasts)})
+        shown = forecasts if is_asked else []
+        figures = {"bill": bill_as_json(bill, shown), "requests_no_node_meets": unmet}
+        print_json(plan_as_json(made) | figures)
         return
     stdout().print(plan_table(made, bill))
-    if forecasts:
+    if is_asked:
         stdout().print(forecast_table(forecasts))
+    for found in forecasts[:1]:
+        stdout().print(order_table(found))
+    for request in unmet:
+        stdout().print(f"WARNING: {request}", style="yellow", markup=False, soft_wrap=True)
+    if html:
+        stdout().print(f"page: {html}", soft_wrap=True)
+
+
+def _seen_on(address: str | None, made: "Plan") -> tuple[int, list[str]]:
+    """How many GPUs a cluster has, and what no node of it (or this machine, without one) can meet."""
+    from orchestrator.cluster import (
+        ExistingCluster,
+        connected,
+        living_nodes,
+        this_machine,
+        unmet_requests,
+    )
+
+    if address is None:
+        here, asked = this_machine(), made.sweep.resources
+        kinds = sorted({t.kind for t in made.missing if asked.of(t.kind).cpu > here.cpu})
+        few = [
+            f"resources.{k}: {asked.of(k).cpu} CPU; this machine has {here.cpu:g}" for k in kinds
+        ]
+        return 0, few
+    with connected(ExistingCluster(address)) as ray:
+        nodes = living_nodes(ray)
+    return int(sum(node.gpu for node in nodes)), unmet_requests(made, nodes)
+
+
+def _write_page(path: Path, made: "Plan", bill: "Bill", forecasts: "list[Forecast]") -> None:
+    from orchestrator.plan_page import render_plan
+    from trainer.files import write_atomically
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, render_plan(made, bill, forecasts).encode())
 
 
 @app.command(epilog="Example: `kdsweep run sweeps/quickstart.yaml`")

@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.interruption import Interruption
 from orchestrator.plan import Plan
 from orchestrator.scheduling import Capacity
-from orchestrator.settings import AllResources, Resources
+from orchestrator.settings import KINDS, AllResources, Resources
 from trainer.problems import UserError
 
 ANSWERS_WITHIN_S = 10.0
@@ -186,6 +186,31 @@ def capacity_of(ray: Any) -> Capacity:
     return Capacity(cpu=sum(n.cpu for n in nodes), gpu=sum(n.gpu for n in nodes))
 
 
+def this_machine() -> Node:
+    """What is known of this machine without starting Ray: its CPUs."""
+    return Node("this machine", {"CPU": float(len(os.sched_getaffinity(0)))})
+
+
+def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
+    """A line for each kind of missing trials whose resources none of the nodes has."""
+    has_gpus = any(node.gpu for node in nodes)
+    kinds = {trial.kind for trial in plan.missing}
+    found = []
+    for kind in (kind for kind in KINDS if kind in kinds):
+        wanted = plan.sweep.resources.of(kind).on(has_gpus)
+        if not any(node.holds(wanted) for node in nodes):
+            there = "; ".join(f"{n.cpu:g} CPU, {n.gpu:g} GPU" for n in nodes)
+            extra = [f"{v:g} {k}" for k, v in wanted.custom.items()]
+            if wanted.accelerator:
+                extra.append(f"a GPU of type {wanted.accelerator}")
+            found.append(
+                f"resources.{kind}: no node has {wanted.cpu} CPU and {wanted.gpu:g} GPU"
+                f"{''.join(f' and {e}' for e in extra)}; the cluster's nodes have: {there}; "
+                "gpu left out takes a GPU where there are any"
+            )
+    return found
+
+
 def decided_resources(plan: Plan, ray: Any) -> AllResources:
     """The resources of each kind, checked: a request that no node can meet would hang for ever.
 
@@ -193,21 +218,8 @@ def decided_resources(plan: Plan, ray: Any) -> AllResources:
         UserError: there is one.
     """
     nodes = living_nodes(ray)
+    unmet = unmet_requests(plan, nodes)
+    if unmet:
+        raise UserError("\n".join(unmet))
     has_gpus = any(node.gpu for node in nodes)
-    asked = plan.sweep.resources
-    kinds = {trial.kind for trial in plan.missing}
-    decided = {}
-    for kind in AllResources.model_fields:
-        wanted = asked.of(kind).on(has_gpus)  # type: ignore[arg-type]
-        decided[kind] = wanted
-        if kind in kinds and not any(node.holds(wanted) for node in nodes):
-            there = "; ".join(f"{n.cpu:g} CPU, {n.gpu:g} GPU" for n in nodes)
-            extra = [f"{v:g} {k}" for k, v in wanted.custom.items()]
-            if wanted.accelerator:
-                extra.append(f"a GPU of type {wanted.accelerator}")
-            raise UserError(
-                f"resources.{kind}: no node has {wanted.cpu} CPU and {wanted.gpu:g} GPU"
-                f"{''.join(f' and {e}' for e in extra)}; the cluster's nodes have: {there}; "
-                "gpu left out takes a GPU where there are any"
-            )
-    return AllResources(**decided)
+    return AllResources(**{kind: plan.sweep.resources.of(kind).on(has_gpus) for kind in KINDS})

@@ -166,6 +166,7 @@ class _Run:
             resources,
             self._position,
             part={fp: number for number, group in enumerate(simulated.groups) for fp in group},
+            order=simulated.order,
         )
 
     def _position(self, trial: Trial) -> object:

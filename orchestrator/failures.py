@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from trainer.datasets.errors import DataError
+
 OUR_CODE = Path(__file__).resolve().parent.parent
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory", "std::bad_alloc")
@@ -20,6 +22,7 @@ class Cause(StrEnum):
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out of memory"
     NO_SPACE = "no space left"
+    NO_DATA = "data unreadable"
     WORKER_DIED = "worker died"
     NODE_DIED = "node died"
     HUNG = "no sign of life"
@@ -61,6 +64,8 @@ def of_death(text: str) -> Failure:
 def _cause(error: BaseException) -> Cause:
     if type(error).__name__ == "DivergedError":
         return Cause.DIVERGED
+    if isinstance(error, DataError):
+        return Cause.NO_DATA
     is_runtime = isinstance(error, RuntimeError) and any(t in str(error) for t in NO_MEMORY)
     if isinstance(error, MemoryError) or is_runtime:
         return Cause.OUT_OF_MEMORY

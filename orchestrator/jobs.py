@@ -34,6 +34,7 @@ PORT = 8265
 """Ray's default for the dashboard, which the Jobs API is part of."""
 
 LOOK_EVERY_S = 0.5
+YOUNG_HEAD_S = 60.0
 TIME_TO_SAVE_S = 600
 """So long a job that is stopped may take to save what runs, before it is killed."""
 
@@ -43,7 +44,11 @@ SETTINGS = {
     "RAY_JOB_STOP_WAIT_TIME_S": str(TIME_TO_SAVE_S),
 }
 
-TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 """Loggers that tell of each step on a person's terminal."""
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -151,13 +156,26 @@ class Jobs:
         job_id = f"{PREFIX}{sweep.name}-{uuid.uuid4().hex[:8]}"
         with tempfile.TemporaryDirectory(prefix="kdsweep-submit-") as folder, _told(self.url):
             sweep_file = pack(sweep, Path(folder))
-            self._client.submit_job(
+            self._submit(
                 entrypoint=handover.entrypoint(sweep_file),
                 submission_id=job_id,
                 runtime_env={"working_dir": folder, "env_vars": SETTINGS},
                 metadata={"sweep": sweep.name, "store": handover.store},
             )
         return job_id
+
+    def _submit(self, **job: Any) -> None:
+        """A head that has just started takes no jobs yet."""
+        until = time.monotonic() + YOUNG_HEAD_S
+        while True:
+            try:
+                self._client.submit_job(**job)
+            except RuntimeError as error:
+                if "No available agent" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(LOOK_EVERY_S)
+            else:
+                return
 
     def all(self) -> list[SweepJob]:
         """The sweeps that were submitted to this cluster, the newest last."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 
 from trainer.trial import Trial
 
-Rank = tuple[float, int]
+Rank = tuple[float, float]
 Place = tuple[Rank, int, Hashable]
 """A group's rank, its number (no two are equal, so that keys are never compared), its key."""
 

@@ -11,11 +11,14 @@ from orchestrator.bill import Bill, Forecast
 from orchestrator.plan import Plan
 from orchestrator.settings import KINDS
 from orchestrator.store import Running
+from orchestrator.view import describe
 from trainer.catalog import MODELS, default_learning_rate, multiply_adds
 from trainer.trial import TRIAL, Trial
 
 CHANCE_DEVIATIONS = 2
 """A teacher within so many standard deviations of guessing is no better than chance."""
+
+FIRST_JOBS = 10
 
 STATES = ("done", "running", "missing", "failed", "blocked")
 
@@ -96,9 +99,9 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
         shown = (counts[state] for state in ("done", "missing", "failed", "blocked"))
         table.add_row(kind, str(sum(counts.values())), *map(str, shown), depends_on[kind])
     caption = (
-        f"missing: {_rounded(bill.pflop)} PFLOP; alone the trials would take {_rounded(bill.pflop_alone)}: "
+        f"missing: {rounded(bill.pflop)} PFLOP; alone the trials would take {rounded(bill.pflop_alone)}: "
         f"lockstep saves {bill.saved:.0%}\n"
-        f"{_rounded(bill.gpu_hours)} GPU-hours, longest chain {_rounded(bill.longest_chain_hours)} hours, "
+        f"{rounded(bill.gpu_hours)} GPU-hours, longest chain {rounded(bill.longest_chain_hours)} hours, "
         f"at {bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
     )
     if plan.unknown:
@@ -108,7 +111,8 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
     return table
 
 
-def _rounded(value: float) -> str:
+def rounded(value: float) -> str:
+    """Three digits, or all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -120,12 +124,26 @@ def forecast_table(forecasts: Iterable[Forecast]) -> Table:
     for found in forecasts:
         table.add_row(
             str(found.gpus),
-            str(found.jobs),
+            str(len(found.jobs)),
             f"{found.hours:,.1f}",
             f"{found.busy:.0%}",
             f"{found.bound_hours:,.1f}",
             f"{found.over_bound:.1%}",
         )
+    return table
+
+
+def order_table(found: Forecast) -> Table:
+    """The first jobs of a simulated run."""
+    gpus = "1 GPU" if found.gpus == 1 else f"{found.gpus} GPUs"
+    table = Table(title=f"order of work on {gpus}", title_justify="left")
+    table.add_column("from h", justify="right")
+    table.add_column("to h", justify="right")
+    table.add_column("job")
+    for job in found.jobs[:FIRST_JOBS]:
+        table.add_row(f"{job.start:,.1f}", f"{job.end:,.1f}", describe(job.trials))
+    if left := len(found.jobs) - FIRST_JOBS:
+        table.caption = f"and {left} more: --html draws them all" if left > 0 else None
     return table
 
 

@@ -11,8 +11,9 @@ the cluster, hands out jobs that fit into what is free, and hears how they ended
 
 The rule. A trial is ready when all it depends on is done: there are no stage barriers. Ready trials that
 can run in lockstep form one group. Groups go in order of their longest chain (their own cost and that of
-what waits for them), among equals by seed. A group that does not fit lets smaller ones pass. While there
-are fewer groups than free places, a group is split, so that no place stays empty.
+what waits for them), among equals by seed; or seed by seed, so that first correlations come early, and in
+order of their chain within a seed. A group that does not fit lets smaller ones pass. While there are fewer
+groups than free places, a group is split, so that no place stays empty.
 
 A trial whose attempt failed comes back not before its time, with the nodes it should avoid, alone or with
 those that came back alike. What another driver works on is held back.
@@ -24,9 +25,10 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
+from typing import Literal
 
 from orchestrator.costs import solo_cost
-from orchestrator.ready_groups import ReadyGroups
+from orchestrator.ready_groups import Rank, ReadyGroups
 from orchestrator.settings import KINDS, AllResources, Resources
 from trainer.trial import Trial, lockstep_key
 
@@ -58,6 +60,9 @@ class Job:
     avoid: frozenset[str] = field(default_factory=frozenset)
 
 
+Order = Literal["chain", "seed"]
+"""What goes first."""
+
 NO_PARTS: Mapping[str, int] = MappingProxyType({})
 
 
@@ -72,6 +77,7 @@ class Scheduler:
         position: where a trial will go on; only equals can share a group.
         limit: how many of a ready group, from its first, may go together.
         part: the number of the planned group of each trial, by fingerprint; only equals share a group.
+        order: whether the longest chain goes first or, teachers aside, the smallest seed.
     """
 
     def __init__(
@@ -83,7 +89,9 @@ class Scheduler:
         position: Callable[[Trial], Hashable],
         limit: Callable[[Sequence[Trial]], int] = len,
         part: Mapping[str, int] = NO_PARTS,
+        order: Order = "chain",
     ) -> None:
+        self._order = order
         self._limit = limit
         self._part = part
         self._resources = resources
@@ -164,8 +172,11 @@ class Scheduler:
         self._ready.remove(key, {trial.fingerprint for trial in taken})
         return self._start(taken, asked[kind])
 
-    def _rank(self, first: Trial) -> tuple[float, int]:
-        return -self._chain[first.fingerprint], first.seed
+    def _rank(self, first: Trial) -> Rank:
+        chain = -self._chain[first.fingerprint]
+        if self._order == "chain":
+            return chain, first.seed
+        return -math.inf if first.kind == "teacher" else first.seed, chain
 
     def _free_places(self, resources: Resources) -> int:
         """How many jobs of this size fit into what is free."""

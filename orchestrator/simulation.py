@@ -8,7 +8,8 @@ multiply-adds of one place.
 The objective is the least makespan. Large groups save passes of the teacher, small ones keep places busy and
 critical chains short. Which is better at a moment depends on what is still to come, so groups are made
 against an end that is to be met: a group is as large as it can be without its jobs, and what waits for them,
-ending after it. The best of several ends is taken, from the lower bound upwards.
+ending after it. The best of several ends is taken, from the lower bound upwards. Seed by seed is preferred to
+the longest chain first where that costs next to nothing.
 """
 
 import heapq
@@ -17,7 +18,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from orchestrator.costs import group_cost, solo_cost
-from orchestrator.scheduling import Capacity, Job, Scheduler
+from orchestrator.scheduling import Capacity, Job, Order, Scheduler
 from orchestrator.settings import AllResources
 from trainer.trial import Trial, lockstep_key
 
@@ -27,22 +28,40 @@ ENDS = (math.inf, 1.0, 1.02, 1.04, 1.06, 1.08, 1.1, 1.14, 1.2)
 GOOD_ENOUGH = 1.02
 """No further end is tried when a makespan is within this of the bound."""
 
+WORTH_EARLY_RESULTS = 1.01
+"""So much longer a run may take for going seed by seed: first correlations come after one seed's work."""
+
 MOST_TRIALS = 5_000
 """Larger sweeps are grouped as they come: their many groups balance themselves."""
+
+
+@dataclass(frozen=True)
+class SimulatedJob:
+    """When a job starts and ends, in multiply-adds of one place."""
+
+    start: float
+    end: float
+    trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True)
 class Simulation:
     """What a simulated run came to, in multiply-adds of one place.
 
-    `busy` is the share of places in use until the makespan, `groups` are the fingerprints of each job.
+    `busy` is the share of places in use until the makespan, `jobs` are in the order of their start.
     """
 
     makespan: float
     lower_bound: float
     busy: float
     work: float
-    groups: tuple[tuple[str, ...], ...]
+    jobs: tuple[SimulatedJob, ...]
+    order: Order
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The fingerprints of each job."""
+        return tuple(tuple(trial.fingerprint for trial in job.trials) for job in self.jobs)
 
     @property
     def over_bound(self) -> float:
@@ -98,16 +117,22 @@ def best_simulation(
     """
     places = places_of(capacity, resources)
     bound = max(longest_chain(trials), shared_cost(trials) / places)
-    best: Simulation | None = None
-    for end in ENDS if len(trials) <= MOST_TRIALS else ENDS[:1]:
-        run = _Clock(trials, done, capacity, resources, end * bound).run(places, bound)
-        if best is None or run.makespan < best.makespan:
-            best = run
-        if best.makespan <= GOOD_ENOUGH * bound:
-            break
-    if best is None:
-        raise ValueError("no ends are tried")
-    return best
+
+    def best(order: Order) -> Simulation:
+        runs: list[Simulation] = []
+        for end in ENDS if len(trials) <= MOST_TRIALS else ENDS[:1]:
+            clock = _Clock(trials, done, capacity, resources, end * bound, order)
+            runs.append(clock.run(places, bound))
+            if runs[-1].makespan <= GOOD_ENOUGH * bound:
+                break
+        return min(runs, key=lambda run: run.makespan)
+
+    by_seed = best("seed")
+    if by_seed.makespan <= GOOD_ENOUGH * bound:
+        return by_seed
+    by_chain = best("chain")
+    is_worth_it = by_seed.makespan <= WORTH_EARLY_RESULTS * by_chain.makespan
+    return by_seed if is_worth_it else by_chain
 
 
 class _Clock:
@@ -120,12 +145,14 @@ class _Clock:
         capacity: Capacity,
         resources: AllResources,
         end: float,
+        order: Order,
     ) -> None:
+        self._order = order
         self._now = 0.0
         self._end = end
         self._tails = chain_tails(trials)
         self._scheduler = Scheduler(
-            trials, done, capacity, resources, _at_the_start, limit=self._fitting
+            trials, done, capacity, resources, _at_the_start, limit=self._fitting, order=order
         )
 
     def _fitting(self, group: Sequence[Trial]) -> int:
@@ -141,20 +168,20 @@ class _Clock:
 
     def run(self, places: int, bound: float) -> Simulation:
         running: list[tuple[float, int, Job]] = []
-        groups: list[tuple[str, ...]] = []
+        jobs: list[SimulatedJob] = []
         busy = work = 0.0
         while not self._scheduler.is_over:
             while job := self._scheduler.next_job():
                 cost = group_cost(job.trials)
                 heapq.heappush(running, (self._now + cost, job.number, job))
-                groups.append(tuple(trial.fingerprint for trial in job.trials))
+                jobs.append(SimulatedJob(self._now, self._now + cost, job.trials))
                 work += cost
             end, _, job = heapq.heappop(running)
             busy += (len(running) + 1) * (end - self._now)
             self._now = end
             self._scheduler.end(job, {trial.fingerprint for trial in job.trials})
         share = busy / (places * self._now) if self._now else 0.0
-        return Simulation(self._now, bound, share, work, tuple(groups))
+        return Simulation(self._now, bound, share, work, tuple(jobs), self._order)
 
 
 def _at_the_start(_trial: Trial) -> None:

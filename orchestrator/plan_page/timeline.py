@@ -1,0 +1,61 @@
+"""A simulated run as a chart: a line per GPU (or share of one), a bar per job."""
+
+from collections.abc import Sequence
+
+from analysis.report.markup import tag, text
+from orchestrator.bill import Forecast, PlannedJob
+from orchestrator.view import describe
+
+WIDTH = 1000
+LINE, GAP = 16, 3
+FOOT = 26
+TICKS = 6
+EPSILON = 1e-9
+
+
+def lanes(jobs: Sequence[PlannedJob]) -> list[int]:
+    """The line of each job, as few lines as there are jobs at once; `jobs` in the order of their start."""
+    free_from: list[float] = []
+    found = []
+    for job in jobs:
+        margin = EPSILON * max(1.0, job.start)
+        lane = next((i for i, t in enumerate(free_from) if t <= job.start + margin), None)
+        if lane is None:
+            lane = len(free_from)
+            free_from.append(0.0)
+        free_from[lane] = job.end
+        found.append(lane)
+    return found
+
+
+def timeline(found: Forecast) -> str:
+    """An SVG; hovering over a bar tells which job it is."""
+    where = lanes(found.jobs)
+    scale = WIDTH / found.hours if found.hours else 0.0
+    bottom = (max(where, default=0) + 1) * (LINE + GAP)
+    bars = [
+        tag(
+            "rect",
+            tag("title", text(f"{describe(job.trials)}: {job.start:,.1f} h to {job.end:,.1f} h")),
+            x=round(job.start * scale, 2),
+            y=lane * (LINE + GAP),
+            width=round(max((job.end - job.start) * scale - 1, 0.5), 2),
+            height=LINE,
+            rx=3,
+            class_=f"bar {job.trials[0].kind}",
+        )
+        for job, lane in zip(found.jobs, where, strict=True)
+    ]
+    ticks = []
+    for i in range(TICKS + 1):
+        x = WIDTH * i / TICKS
+        anchor = "start" if i == 0 else "end" if i == TICKS else "middle"
+        ticks.append(tag("line", x1=x, x2=x, y1=0, y2=bottom, class_="tick"))
+        hours = text(f"{found.hours * i / TICKS:,.1f} h")
+        ticks.append(tag("text", hours, x=x, y=bottom + 16, text_anchor=anchor, class_="small"))
+    return tag(
+        *("svg", *ticks, *bars),
+        viewBox=f"0 0 {WIDTH} {bottom + FOOT}",
+        role="img",
+        aria_label=f"simulated run on {found.gpus} GPUs",
+    )
