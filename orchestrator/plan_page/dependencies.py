@@ -39,7 +39,7 @@ def depths(trials: Sequence[Trial]) -> dict[str, int]:
 
 
 def boxes(trials: Sequence[Trial]) -> tuple[dict[Box, list[Trial]], set[tuple[Box, Box]]]:
-    """The boxes with their trials, in order, and which depends on which."""
+    """The boxes with their trials, in order, and which depends on which, without what follows from that."""
     depth = depths(trials)
     found: dict[Box, list[Trial]] = defaultdict(list)
     box_of: dict[str, Box] = {}
@@ -49,7 +49,8 @@ def boxes(trials: Sequence[Trial]) -> tuple[dict[Box, list[Trial]], set[tuple[Bo
         box = Box(at, trial.kind, trial.dataset, trial.teacher, trial.student)
         found[box].append(trial)
         box_of[trial.fingerprint] = box
-        edges.update((box_of[needed], box) for needed in trial.depends_on if needed in box_of)
+        needed = (box_of[fingerprint] for fingerprint in trial.depends_on if fingerprint in box_of)
+        edges.update((other, box) for other in needed if other.depth == at - 1)
     return found, edges
 
 

@@ -8,6 +8,9 @@ from orchestrator.view import describe
 
 WIDTH = 1000
 LINE, GAP = 16, 3
+ROOM = 640
+"""So high may all lines be: many GPUs have thin ones."""
+
 FOOT = 26
 TICKS = 6
 EPSILON = 1e-9
@@ -32,16 +35,18 @@ def timeline(found: Forecast) -> str:
     """An SVG; hovering over a bar tells which job it is."""
     where = lanes(found.jobs)
     scale = WIDTH / found.hours if found.hours else 0.0
-    bottom = (max(where, default=0) + 1) * (LINE + GAP)
+    count = max(where, default=0) + 1
+    pitch = min(LINE + GAP, ROOM / count)
+    bottom = count * pitch
     bars = [
         tag(
             "rect",
             tag("title", text(f"{describe(job.trials)}: {job.start:,.1f} h to {job.end:,.1f} h")),
             x=round(job.start * scale, 2),
-            y=lane * (LINE + GAP),
+            y=round(lane * pitch, 2),
             width=round(max((job.end - job.start) * scale - 1, 0.5), 2),
-            height=LINE,
-            rx=3,
+            height=round(pitch * LINE / (LINE + GAP), 2),
+            rx=min(3, pitch / 4),
             class_=f"bar {job.trials[0].kind}",
         )
         for job, lane in zip(found.jobs, where, strict=True)

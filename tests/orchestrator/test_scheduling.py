@@ -178,12 +178,11 @@ def test_every_trial_runs_exactly_once_after_its_dependencies(
         queue.end(job, (), ())
 
 
-@given(st.randoms(use_true_random=False), st.integers(1, 60))
+@given(st.integers(0, 2**32), st.integers(1, 60))
 @settings(deadline=None, max_examples=60)
-def test_the_group_that_goes_first_is_the_one_of_smallest_rank(
-    chance: random.Random, steps: int
-) -> None:
+def test_the_group_that_goes_first_is_the_one_of_smallest_rank(number: int, steps: int) -> None:
     """Against a search through all groups, after any additions and removals."""
+    chance = random.Random(number)
     pool = [t for t in trials(seeds=[0, 1, 2]) if t.kind != "teacher"]
     ranks = {t.fingerprint: (float(chance.randint(0, 3)), t.seed) for t in pool}
     groups = ReadyGroups(lambda trial: ranks[trial.fingerprint])
