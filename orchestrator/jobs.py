@@ -112,13 +112,14 @@ def connect(address: str) -> "Jobs":
 
 def _url(address: str) -> str:
     url = address if "://" in address else f"http://{address}"
+    expected = f"{address}: expected the cluster's dashboard, as in http://HOST:{PORT}"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
+    except ValueError as error:
+        raise UserError(expected) from error
     if parts.scheme not in ("http", "https") or not host or parts.username:
-        raise UserError(f"{address}: expected the cluster's dashboard, as in http://HOST:{PORT}")
+        raise UserError(expected)
     default = 443 if parts.scheme == "https" else PORT
     check_that_something_answers(address, host, port or default, what="Ray dashboard")
     return url if port or parts.scheme == "https" else f"{url.rstrip('/')}:{PORT}"
