@@ -94,7 +94,10 @@ def _box(
 ) -> str:
     done = sum(states[t.fingerprint] == "done" for t in trials)
     failed = sum(states[t.fingerprint] in ("failed", "blocked") for t in trials)
-    count = f"{len(trials)} {box.kind}" + ("s" if len(trials) != 1 else "")
+    plural = "s" if len(trials) != 1 else ""
+    count = (
+        f"{len(trials)} T. stddev" if box.kind == "stddev" else f"{len(trials)} {box.kind}{plural}"
+    )
     said = [f"{done} done"] * bool(done) + [f"{failed} failed or blocked"] * bool(failed)
     title = f"{count} {box.models} on {box.dataset}"
     return tag(

@@ -106,6 +106,7 @@ def test_a_sweep_begun_on_a_laptop_is_finished_by_a_cluster(
     assert [jobs[job]["status"] for job in (first, second)] == ["STOPPED", "SUCCEEDED"]
     assert jobs[second]["store"] == str(store.root)
     assert jobs[second]["exit_code"] == 0
+    assert not list(store.root.glob("marks/*"))
     (row, *_) = store.results().to_pylist()
     assert "run tiny.yaml --address auto" in row["command"]
     assert row["git_commit"]
@@ -160,6 +161,11 @@ def test_a_request_that_no_node_can_meet(home: Path, cluster: Raylets, tmp_path:
     assert code == 2, output
     assert "resources.student: no node has 1 CPU and 1 GPU and 1 hugemem" in output
     assert not (tmp_path / "store").exists()
+    there = ("plan", sweep, "--address", cluster.address)
+    code, output = run(home, *there, environment=WITH_TOKEN)
+    assert code == 0, output
+    assert "WARNING: resources.student: no node has 1 CPU and 1 GPU and 1 hugemem" in output
+    assert "order of work on 3 GPUs" in output
 
 
 @hides_folders
