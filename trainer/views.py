@@ -122,11 +122,19 @@ class StepViews:
         return entropy(logits)
 
     def runs(self, base: BaseScheme, count: int) -> list[View]:
-        """The first `count` runs of a scheme; the schemes and all picks of it share them."""
+        """The first `count` runs of a scheme; the schemes and all picks of it share them.
+
+        Where one fails, all are forgotten: what it drew must not be missing when the next member asks.
+        """
         made = self._made.setdefault(base, [])
-        while len(made) < count:
-            images = _channels_last(self._apply(base))
-            made.append(View(images, self._teacher(images)))
+        try:
+            while len(made) < count:
+                images = _channels_last(self._apply(base))
+                made.append(View(images, self._teacher(images)))
+        except Exception:
+            del self._made[base]
+            self._streams.pop(base, None)
+            raise
         return made[:count]
 
     def _apply(self, base: BaseScheme) -> Tensor:

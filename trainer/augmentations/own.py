@@ -56,11 +56,15 @@ def apply_own(scheme: OwnScheme, name: str, images: Tensor, rng: np.random.Gener
 
     Raises:
         ValueError: the file registers no such scheme, or it returns anything but images.
+        RuntimeError: it calls `exit`.
     """
-    functions = _functions(scheme.source, scheme.path)
-    if name not in functions:
-        raise ValueError(f"{scheme.path} registers no scheme {name!r}, but {list(functions)}")
-    made: object = functions[name](images.clone(memory_format=torch.preserve_format), rng)
+    try:
+        functions = _functions(scheme.source, scheme.path)
+        if name not in functions:
+            raise ValueError(f"{scheme.path} registers no scheme {name!r}, but {list(functions)}")
+        made: object = functions[name](images.clone(memory_format=torch.preserve_format), rng)
+    except SystemExit as error:
+        raise RuntimeError(f"{scheme.path}: {name} would end the whole process") from error
     if isinstance(made, Tensor) and _are_images(made, like=images):
         return made
     got = f"{made.dtype} {list(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
