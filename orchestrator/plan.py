@@ -11,7 +11,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -181,13 +181,15 @@ class Plan:
     """A sweep's trials and which of them need not run.
 
     `done` are the fingerprints that have a result, `failed` map a fingerprint to the last error of the
-    program that made it fail. `blocked` follow from those: what depends on a failed trial.
+    program that made it fail. `blocked` follow from those: what depends on a failed trial. What
+    `failed_by_machine` any run tries again, so it is missing.
     """
 
     sweep: Sweep
     trials: tuple[Trial, ...]
     done: frozenset[str]
     failed: Mapping[str, str]
+    failed_by_machine: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def blocked(self) -> frozenset[str]:
@@ -262,4 +264,5 @@ def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool) -> Plan:
         trials=trials,
         done=store.finished() & wanted,
         failed={fp: error for fp, error in failed.items() if fp in wanted},
+        failed_by_machine=store.machine_failures(),
     )

@@ -192,5 +192,6 @@ def _trial_as_json(trial: Trial, state: str, plan: Plan) -> dict[str, Any]:
         "seed": trial.seed,
         "depends_on": list(trial.depends_on),
         "state": state,
-        "error": plan.failed.get(trial.fingerprint),
+        "error": plan.failed.get(trial.fingerprint)
+        or plan.failed_by_machine.get(trial.fingerprint),
     }

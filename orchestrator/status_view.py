@@ -79,12 +79,18 @@ def status_report(
         yield _matrix(plan, dataset, state, correlations)
     yield _legend(plan, running)
     for trial in plan.trials:
-        if state[trial.fingerprint] == "failed":
-            parts = (trial.kind, trial.teacher, trial.student, trial.augmentation)
-            name = " ".join(part for part in parts if part)
-            error = plan.failed[trial.fingerprint]
-            yield Text(f"{name} seed {trial.seed}: {error}", style="red")
-            yield Text(f"  {log_command} {trial.fingerprint[:12]}", style="dim")
+        fingerprint = trial.fingerprint
+        match state[fingerprint]:
+            case "failed":
+                error = plan.failed[fingerprint]
+            case "missing" if fingerprint in plan.failed_by_machine:
+                error = f"{plan.failed_by_machine[fingerprint]} (any run tries it again)"
+            case _:
+                continue
+        parts = (trial.kind, trial.teacher, trial.student, trial.augmentation)
+        name = " ".join(part for part in parts if part)
+        yield Text(f"{name} seed {trial.seed}: {error}", style="red")
+        yield Text(f"  {log_command} {fingerprint[:12]}", style="dim")
 
 
 def _matrix(

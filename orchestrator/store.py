@@ -222,12 +222,19 @@ class Store:
 
     def program_failures(self) -> dict[str, str]:
         """The error of each unfinished trial whose last failed attempt was an error of the program."""
+        return self._last_errors(by_machine=False)
+
+    def machine_failures(self) -> dict[str, str]:
+        """The error of each unfinished trial whose last failed attempt was the machine's fault."""
+        return self._last_errors(by_machine=True)
+
+    def _last_errors(self, *, by_machine: bool) -> dict[str, str]:
         last = {row["fingerprint"]: row for row in self.failures().to_pylist()}
         done = self.finished()
         return {
             fingerprint: row["error"]
             for fingerprint, row in last.items()
-            if not row["by_machine"] and fingerprint not in done
+            if bool(row["by_machine"]) is by_machine and fingerprint not in done
         }
 
     # Changes to the whole

@@ -62,6 +62,19 @@ def test_the_matrix_fits_80_columns_and_shows_every_state(tmp_path: Path) -> Non
     assert command.split() == output.split()[-5:]
 
 
+def test_what_failed_by_the_machine_is_missing_and_has_a_reason(tmp_path: Path) -> None:
+    sweep, store, trials = partly_done(tmp_path)
+    lost = next(t for t in trials if (t.kind, t.augmentation, t.seed) == ("student", "cutmix", 1))
+    store.add_failure(failure_row(lost, Failure(Cause.NODE_DIED, "the worker's node died")))
+    _, output = run(tmp_path, "status", sweep, "--store", store.root)
+    assert "cutmix seed 1: the worker's node died (any run tries it again)" in output
+    assert f"kdsweep logs --store {store.root} {lost.fingerprint[:12]}" in output
+    assert "✗ 1 failed" in output
+    _, output = run(tmp_path, "status", sweep, "--store", store.root, "--json")
+    (entry,) = [t for t in json.loads(output)["trials"] if t["fingerprint"] == lost.fingerprint]
+    assert (entry["state"], entry["error"]) == ("missing", "the worker's node died")
+
+
 def test_the_paper_s_matrix_fits_80_columns(tmp_path: Path) -> None:
     sweep = Path(__file__).parents[2] / "sweeps" / "paper_cifar100.yaml"
     _, output = run(tmp_path, "status", sweep, "--store", tmp_path / "none")
