@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -212,10 +212,9 @@ class _Run:
 
     def _take_back(self) -> None:
         """Jobs that Tune let go of unfinished are handed out again, wherever there is a place now."""
-        again = Again(time.monotonic())
         for job in self._jobs.values():
             self._claims.release(job)
-            self.scheduler.end(job, again={t.fingerprint: again for t in job.trials})
+            self.scheduler.take_back(job)
         self._jobs.clear()
         self._pending.clear()
         self._must_replace = False
@@ -252,6 +251,8 @@ class _Run:
         self._jobs[trial_id] = job
         self._pending.add(job.number)
         try:
+            if job.avoid and not self._has_place(job):
+                self._jobs[trial_id] = job = replace(job, avoid=frozenset())
             return self._config(job)
         except Exception as error:  # noqa: BLE001
             self._break(error)
@@ -269,7 +270,7 @@ class _Run:
             cpu=job.resources.cpu,
             gpu=job.resources.gpu or 0.0,
             bundle=job.resources.bundle,
-            avoid=tuple(sorted(job.avoid)) if self._has_place(job) else (),
+            avoid=tuple(sorted(job.avoid)),
             checkpoint_every_s=60 * sweep.checkpoint_every_minutes,
             checkpoint_every_epochs=sweep.checkpoint_every_epochs,
             command=shlex.join(sys.argv),
@@ -356,7 +357,9 @@ class _Run:
                 else:
                     again[fingerprint] = Again(now + retry.delay_s, retry.avoid, retry.alone)
             elif fingerprint not in finished and not self.scheduler.stopping:
-                again[fingerprint] = Again(now + retries.FIRST_DELAY_S, frozenset({node} - {""}))
+                alone = self.scheduler.is_suspect(fingerprint)
+                elsewhere = frozenset({node} - {""})
+                again[fingerprint] = Again(now + retries.FIRST_DELAY_S, elsewhere, alone)
         self.scheduler.end(job, finished, failed, again)
 
     def tick(self) -> None:

@@ -229,6 +229,16 @@ class Scheduler:
         self._enqueue(trial for trial in job.trials if trial.fingerprint in (again or {}))
         self._release(finished)
 
+    def take_back(self, job: Job) -> None:
+        """A job was let go before it ended: its trials are ready again, on the terms they had."""
+        del self._running[job.number]
+        self._enqueue(job.trials)
+
+    def is_suspect(self, fingerprint: str) -> bool:
+        """Whether a trial was last to run alone, because it may be what failed."""
+        again = self._again.get(fingerprint)
+        return again is not None and again.alone
+
     def finish_elsewhere(self, fingerprints: Collection[str]) -> None:
         """Another driver has finished these trials; those that run here are left to their jobs."""
         if fingerprints:

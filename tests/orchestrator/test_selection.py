@@ -170,6 +170,24 @@ def test_a_group_comes_back_as_one_unless_its_trials_are_suspect() -> None:
         assert found == sizes
 
 
+def test_what_was_let_go_comes_back_on_the_terms_it_had() -> None:
+    queue = scheduler(trials(measure=["s_test_loss"]), cpus=1)
+    finish(queue, start_all(queue)[0])
+    (group,) = start_all(queue)
+    queue.take_back(group)
+    assert not queue.is_over
+    (group,) = start_all(queue)
+    assert len(group.trials) == 9
+    suspect = Again(ready_at=1.0, avoid=frozenset({"a"}), alone=True)
+    queue.end(group, again={t.fingerprint: suspect for t in group.trials})
+    for _ in range(2):
+        job = queue.next_job(now=1.0)
+        assert job is not None
+        assert (len(job.trials), job.avoid) == (1, {"a"})
+        assert queue.is_suspect(job.trials[0].fingerprint)
+        queue.take_back(job)
+
+
 def test_what_is_held_or_finished_elsewhere_is_not_started() -> None:
     queue = scheduler(trials())
     teacher = trials()[0].fingerprint
