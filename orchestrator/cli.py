@@ -29,6 +29,8 @@ from orchestrator.job_commands import add_commands as add_job_commands
 from orchestrator.store_commands import add_commands as add_store_commands
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, Group
 
     from orchestrator.bill import Bill, Forecast
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from orchestrator.status_view import Correlations
     from orchestrator.store import Store
     from orchestrator.sweep import Sweep
+    from trainer.trial import Trial
 
 
 app = typer.Typer(
@@ -232,10 +235,8 @@ def resume(
         made = selection.only(made, only)
     until = _seconds(deadline)
     confirm(made, opened[1], yes=yes)
-    if from_scratch:
-        dropped = selection.start_over(made, opened[1])
-        stdout().print(f"{dropped} trials start over, without their checkpoints")
-    _run(sweep, made, opened[1], data, where, until)
+    afresh = selection.to_start_over(made, only or ()) if from_scratch else ()
+    _run(sweep, made, opened[1], data, where, until, afresh)
 
 
 def _cluster(cpus: int | None, gpus: int | None, address: str | None) -> "Cluster":
@@ -262,6 +263,7 @@ def _run(
     data: Path | None,
     cluster: "Cluster",
     deadline_s: float | None,
+    afresh: "Sequence[Trial]" = (),
 ) -> NoReturn:
     console = stdout()
     code = DONE
@@ -269,7 +271,7 @@ def _run(
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if made.missing:
         data_path = data_folder(made.sweep, data)
-        code = _run_missing(made, store, data_path, cluster, deadline_s, console)
+        code = _run_missing(made, store, data_path, cluster, deadline_s, afresh, console)
     elif made.failed:
         code = SOME_FAILED
     else:
@@ -291,12 +293,13 @@ def _run_missing(
     data: Path,
     cluster: "Cluster",
     deadline_s: float | None,
+    afresh: "Sequence[Trial]",
     console: "Console",
 ) -> int:
     from orchestrator.driver import run_plan
     from orchestrator.view import make_view
 
-    summary = run_plan(made, store, data, cluster, make_view(console), deadline_s)
+    summary = run_plan(made, store, data, cluster, make_view(console), deadline_s, afresh)
     counts = [f"{summary.finished} finished"]
     for number, word in (
         (summary.failed, "failed"),

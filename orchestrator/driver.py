@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from orchestrator.preparation import prepare
 from orchestrator.probe import probe
 from orchestrator.retries import Attempt
 from orchestrator.scheduling import Again, Job, Scheduler
+from orchestrator.selection import start_over
 from orchestrator.settings import AllResources
 from orchestrator.simulation import best_simulation
 from orchestrator.store import Store
@@ -73,12 +74,14 @@ def run_plan(
     cluster: Cluster,
     view: View,
     deadline_s: float | None = None,
+    afresh: Sequence[Trial] = (),
     run_job: RunJob = run_job,
 ) -> Summary:
     """Run all that a plan is missing. Blocks until everything ended, or was stopped.
 
     SIGINT and SIGTERM stop it, and so does the deadline, in seconds from now: nothing more is launched, and
-    what runs is saved. `run_job` is what a worker does; a benchmark of the driver puts its own there.
+    what runs is saved. The checkpoints of what is to run `afresh` are dropped once nothing can be refused any
+    more. `run_job` is what a worker does; a benchmark of the driver puts its own there.
 
     Raises:
         UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
@@ -95,8 +98,11 @@ def run_plan(
         if isinstance(cluster, ExistingCluster):
             probe(ray, plan, resources, store, data_folder, view.note)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
+        num_afresh = start_over(afresh, store)
         run = _Run(plan, store, data_folder, resources, ray, view, deadline, run_job)
         view.begin(plan, logs=log_folder(ray))
+        if afresh:
+            view.note(f"{num_afresh} trials start over, without their checkpoints")
         try:
             run.fit()
         finally:

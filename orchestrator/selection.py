@@ -1,7 +1,7 @@
 """A part of a plan, by the words a user names it with: a fingerprint, a pair, an augmentation."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from orchestrator.plan import Plan
@@ -41,11 +41,17 @@ def _known(plan: Plan, word: str) -> str:
     return "" if _FINGERPRINT.fullmatch(word) else did_you_mean(word, names)
 
 
-def start_over(plan: Plan, store: Store) -> int:
-    """Forget the checkpoints of all that is missing and that nobody works on; how many trials had any."""
+def to_start_over(plan: Plan, words: Sequence[str]) -> tuple[Trial, ...]:
+    """What is missing of all that the words name, without what that depends on; of all, without words."""
+    missing = plan.missing
+    return tuple(t for t in missing if not words or any(_is_named(t, word) for word in words))
+
+
+def start_over(trials: Iterable[Trial], store: Store) -> int:
+    """Forget the checkpoints of trials that nobody works on; how many had any."""
     working = store.running()
     num_dropped = 0
-    for trial in plan.missing:
+    for trial in trials:
         folder = store.checkpoint_folder(trial.fingerprint)
         names = folder.names()
         if names and trial.fingerprint not in working:

@@ -10,7 +10,7 @@ from orchestrator.durations import seconds
 from orchestrator.keeper import sign_of_life
 from orchestrator.plan import Plan, make_plan
 from orchestrator.scheduling import Again, Job
-from orchestrator.selection import only, start_over
+from orchestrator.selection import only, start_over, to_start_over
 from orchestrator.settings import Resources
 from orchestrator.store import Run, Store
 from orchestrator.sweep import Sweep
@@ -79,10 +79,19 @@ def test_starting_over_forgets_what_is_missing_and_nobody_works_on(
     store.add_result({"fingerprint": finished.fingerprint}, [])
     store.set_running(sign_of_life(at_work, "another run"))
     fresh = make_plan(plan.sweep, store, retry_failed=True)
-    assert start_over(fresh, store) == 1
+    assert start_over(fresh.missing, store) == 1
     assert not store.checkpoint_folder(cut_off.fingerprint).names()
     assert store.checkpoint_folder(at_work.fingerprint).names()
     assert store.checkpoint_folder(finished.fingerprint).names()
+
+
+def test_what_is_only_needed_does_not_start_over(plan: Plan) -> None:
+    picking = next(t for t in plan.trials if t.kind == "stddev" and t.student)
+    word = picking.fingerprint[:10]
+    chosen = only(plan, [word])
+    assert len(chosen.missing) == 3
+    assert to_start_over(chosen, [word]) == (picking,)
+    assert to_start_over(plan, ()) == plan.missing
 
 
 # --deadline
