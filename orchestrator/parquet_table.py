@@ -16,6 +16,7 @@ where a listed file is gone.
 """
 
 import io
+import math
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -68,8 +69,9 @@ class ParquetTable:
         self._newest_by = newest_by
 
     def add(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write rows as one file; a file of the same name is replaced."""
-        self._write(name, pa.Table.from_pylist(list(rows), schema=self.schema))
+        """Write rows as one file; a file of the same name is replaced. What is not a number becomes null."""
+        defined = [{k: None if _is_nan(v) else v for k, v in row.items()} for row in rows]
+        self._write(name, pa.Table.from_pylist(defined, schema=self.schema))
 
     def read(self, only: Collection[str] | None = None) -> pa.Table:
         """All rows, or those of some fingerprints; each key once, sorted by key.
@@ -186,3 +188,7 @@ class ParquetTable:
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
         self.folder.write(name + SUFFIX, buffer.getvalue())
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
