@@ -8,11 +8,11 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from analysis.rows import IMPORTED
+from orchestrator.store import stored_trial
 from trainer.problems import UserError
-from trainer.trial import TRIAL, canonical_json
+from trainer.trial import canonical_json
 
 SPECIAL = frozenset({"pick_size", "randomness", "own_scheme", "n_pick"})
 """Settings that act in some schemes only; a trial in which one does not act goes with every value of it.
@@ -92,15 +92,13 @@ def names_of(settings: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _identity(row: Mapping[Any, Any]) -> dict[str, Any]:
-    if row["source"] == IMPORTED:
-        settings: dict[str, Any] = json.loads(row["trial"])
-        return settings
+    if row["source"] != IMPORTED:
+        return dict(stored_trial(row).identity)
     try:
-        return dict(TRIAL.validate_json(row["trial"]).identity)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        return dict(json.loads(row["trial"] or ""))
+    except (ValueError, TypeError) as error:
         raise UserError(
-            f"result {row['fingerprint'][:12]}: its trial cannot be read by this kdsweep: {reason}"
+            f"imported {row['fingerprint'][:12]}: its settings are damaged: {error}"
         ) from error
 
 

@@ -10,8 +10,9 @@ from orchestrator.plan import Plan
 from orchestrator.scheduling import Capacity
 from orchestrator.settings import KINDS
 from orchestrator.simulation import Simulation, best_simulation, longest_chain, shared_cost
-from orchestrator.store import Store
-from trainer.trial import TRIAL, Trial
+from orchestrator.store import Store, stored_trial
+from trainer.problems import UserError
+from trainer.trial import Trial
 
 FLOPS = 2
 """Floating-point operations of a multiply-add."""
@@ -56,7 +57,10 @@ def measured_throughput(store: Store) -> Throughput | None:
     jobs: dict[tuple[Any, ...], list[tuple[Trial, float]]] = defaultdict(list)
     for row in store.results().to_pylist():
         if row["device_seconds"]:
-            trial = TRIAL.validate_json(row["trial"])
+            try:
+                trial = stored_trial(row)
+            except UserError:
+                continue
             key = (row["host"], row["started_at"], row["kind"], row["teacher_fingerprint"])
             jobs[key].append((trial, row["device_seconds"]))
     cost = sum(group_cost([trial for trial, _ in job]) for job in jobs.values())

@@ -10,10 +10,10 @@ from rich.text import Text
 from orchestrator.bill import Bill, Forecast
 from orchestrator.plan import Plan
 from orchestrator.settings import KINDS
-from orchestrator.store import Running
+from orchestrator.store import Running, stored_trial
 from orchestrator.view import describe
 from trainer.catalog import MODELS, default_learning_rate, multiply_adds
-from trainer.trial import TRIAL, Trial
+from trainer.trial import Trial
 
 CHANCE_DEVIATIONS = 2
 """A teacher within so many standard deviations of guessing is no better than chance."""
@@ -68,7 +68,7 @@ def teacher_lines(results: Iterable[Mapping[str, Any]]) -> Iterator[Text]:
     for row in results:
         if row["kind"] != "teacher":
             continue
-        data = TRIAL.validate_json(row["trial"]).data
+        data = stored_trial(row).data
         accuracy, chance = row["test_accuracy"], 1 / data.num_classes
         yield Text(f"teacher {row['teacher']} on {row['dataset']}: accuracy {accuracy:.2%}")
         if accuracy <= chance + CHANCE_DEVIATIONS * sqrt(chance * (1 - chance) / data.test_images):

@@ -131,9 +131,13 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
         raise UserError(f"{where}: a Parquet file, but not one of kdsweep's tables")
     try:
         columns = [_column(table, field) for field in schema]
+        found = pa.table(columns, schema=schema)
+        found.validate(full=True)
     except pa.ArrowException as error:
         raise UserError(f"{where}: damaged: {error}") from error
-    return pa.table(columns, schema=schema)
+    if found["fingerprint"].null_count:
+        raise UserError(f"{where}: damaged: a row without a fingerprint")
+    return found
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:

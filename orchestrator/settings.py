@@ -14,6 +14,7 @@ from orchestrator.mistakes import EVERY, distinct, known, mistake
 from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, DATASETS, FORMATS, pick_of
 from trainer.problems import did_you_mean
 from trainer.trial import Count, Distillation, Frozen, Name, Number, Rate, Seed, Training
+from trainer.yaml_source import MAX_BYTES
 
 Kind = Literal["teacher", "student", "stddev"]
 KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
@@ -139,13 +140,22 @@ def _path_and_source(value: object) -> tuple[str, str]:
     match value:
         case str():
             try:
-                return value, Path(os.path.expanduser(value)).read_text()  # noqa: PTH111
+                return value, _text(Path(os.path.expanduser(value)))  # noqa: PTH111
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise mistake(f"{value}: cannot be read: {reason}") from error
         case {"path": str(path), "source": str(source)}:
             return path, source
     raise mistake(f"expected the path of a Python file, not {value!r}")
+
+
+def _text(path: Path) -> str:
+    """A file's text. Raises `OSError`, and `ValueError` where it is too long or no text."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"too long: at most {MAX_BYTES:,} bytes")
+    return content.decode()
 
 
 def _registered_names(tree: ast.Module) -> list[str]:

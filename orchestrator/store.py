@@ -24,20 +24,31 @@ import tempfile
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.addresses import open_folder
 from orchestrator.parquet_table import ParquetTable, Rewriting
 from orchestrator.schema import EPOCHS, FAILURES, IMPORTED, RESULTS, SCHEMA_VERSION
 from trainer.files import Folder, LocalFolder, process_is_alive
 from trainer.problems import UserError
-from trainer.trial import digest
+from trainer.trial import TRIAL, Count, Trial, digest
 
-__all__ = ["EPOCHS", "FAILURES", "IMPORTED", "RESULTS", "SCHEMA_VERSION", "Run", "Running", "Store"]
+__all__ = [
+    "EPOCHS",
+    "FAILURES",
+    "IMPORTED",
+    "RESULTS",
+    "SCHEMA_VERSION",
+    "Run",
+    "Running",
+    "Store",
+    "stored_trial",
+]
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -56,9 +67,9 @@ class Running:
     host: str
     device: str
     epoch: int
-    epochs: int
+    epochs: Count
     step: int | None
-    steps_per_epoch: int
+    steps_per_epoch: Count
     loss: float | None
     expires_at: float
     pid: int = 0
@@ -159,11 +170,21 @@ class Store:
         return self.files / "checkpoints"
 
     def checkpoint_folder(self, fingerprint: str) -> Folder:
-        return self.folder.folder("checkpoints").folder(_checked(fingerprint))
+        """Raises `UserError` where it is a link: what is removed there may belong to somebody else."""
+        folder = self.folder.folder("checkpoints").folder(_checked(fingerprint))
+        if isinstance(folder, LocalFolder):
+            _refuse_link(folder.path)
+        return folder
 
     def trial_folder(self, fingerprint: str) -> Path:
-        """Where a trial's log is: in the store or, where no log can grow there, on this machine."""
-        return self.files / "trials" / _checked(fingerprint)
+        """Where a trial's log is: in the store or, where no log can grow there, on this machine.
+
+        Raises:
+            UserError: it is a link.
+        """
+        path = self.files / "trials" / _checked(fingerprint)
+        _refuse_link(path)
+        return path
 
     @property
     def files(self) -> Path:
@@ -245,10 +266,11 @@ class Store:
 
     def forget(self, fingerprints: Collection[str]) -> None:
         """Take out what is known of some trials; the row first, so that none is left without its rest."""
+        named = filter(_FINGERPRINT.fullmatch, fingerprints)
+        folders = [self.checkpoint_folder(fingerprint) for fingerprint in named]
         for name in ("results", "epochs", "failures"):
             self.tables[name].drop(fingerprints)
-        for fingerprint in fingerprints:
-            folder = self.checkpoint_folder(fingerprint)
+        for folder in folders:
             for name in folder.names():
                 folder.remove(name)
             folder.tidy()
@@ -352,11 +374,9 @@ class Store:
 
     def _read_json(self, folder: str, name: str, kind: type[Sign]) -> Sign | None:
         """None where there is no such file, or not a whole one of this kind."""
-        known = {field.name for field in fields(kind)}
         try:
-            content = json.loads(self.folder.folder(folder).read(name))
-            return kind(**{k: v for k, v in content.items() if k in known})
-        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            return TypeAdapter(kind).validate_json(self.folder.folder(folder).read(name))
+        except (FileNotFoundError, ValueError):
             return None
 
 
@@ -365,3 +385,23 @@ def _checked(fingerprint: str) -> str:
     if not _FINGERPRINT.fullmatch(fingerprint):
         raise UserError(f"{fingerprint!r}: a fingerprint is 64 hexadecimal digits")
     return fingerprint
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise UserError(f"{path}: a link; kdsweep neither writes nor removes behind one")
+
+
+def stored_trial(row: Mapping[str, Any]) -> Trial:
+    """The trial of a result row.
+
+    Raises:
+        UserError: it is damaged, or of another version.
+    """
+    try:
+        return TRIAL.validate_json(row["trial"] or "")
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UserError(
+            f"result {row['fingerprint'][:12]}: its trial cannot be read by this kdsweep: {reason}"
+        ) from error

@@ -121,7 +121,12 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
                 )
                 yield Finding(where, what, mend)
     for fingerprint, row in rows.items():
-        names = folders.folder(fingerprint).names()
+        try:
+            names = store.checkpoint_folder(fingerprint).names()
+        except UserError as error:
+            where, _, what = str(error).partition(": ")
+            yield Finding(where, what, "remove it, then run the sweep again")
+            continue
         if row["kind"] != "stddev" and FINAL not in names and PRUNED not in names:
             where = f"{folders.address}/{fingerprint}"
             yield Finding(where, "its final weights are missing", RUN_AGAIN, fingerprint)

@@ -11,6 +11,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -63,19 +64,20 @@ class LocalFolder:
     def address(self) -> str:
         return str(self.path)
 
-    def _entries(self, *, folders: bool) -> list[str]:
+    def _entries(self, wanted: Callable[["os.DirEntry[str]"], bool]) -> list[str]:
         try:
             with os.scandir(self.path) as entries:
-                found = [e.name for e in entries if e.is_dir() is folders]
+                found = [entry.name for entry in entries if wanted(entry)]
         except FileNotFoundError:
             return []
         return sorted(name for name in found if not name.startswith("."))
 
     def names(self) -> list[str]:
-        return self._entries(folders=False)
+        return self._entries(lambda entry: not entry.is_dir())
 
     def folders(self) -> list[str]:
-        return self._entries(folders=True)
+        """Without links, which may lead anywhere."""
+        return self._entries(lambda entry: entry.is_dir(follow_symlinks=False))
 
     def folder(self, name: str) -> "LocalFolder":
         return LocalFolder(self.path / name)

@@ -103,14 +103,15 @@ def read_yaml(path: Path) -> YamlSource:
         FileError: it is not YAML, or has duplicate keys or unsafe tags.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise UserError(f"{path}: too long: a sweep has at most {MAX_BYTES:,} bytes")
         text = raw.decode()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file in UTF-8") from error
-    if len(raw) > MAX_BYTES:
-        raise UserError(f"{path}: {len(raw)} bytes; a sweep has at most {MAX_BYTES}")
     reader = _Reader(path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
