@@ -8,12 +8,13 @@ what can be done without a person, and the next run makes again what it took awa
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 from pydantic import ValidationError
 
-from orchestrator.parquet_table import MERGED, SUFFIX
+from orchestrator.parquet_table import MERGED, SUFFIX, ParquetTable
 from orchestrator.store import Store
 from trainer.problems import UserError
 from trainer.trial import TRIAL, num_epochs
@@ -43,7 +44,8 @@ def verify(store: Store) -> list[Finding]:
     findings: list[Finding] = []
     tables: dict[str, pa.Table] = {}
     for name, table in store.tables.items():
-        whole = list(_whole_files(store, name, findings))
+        whole, broken = table.examine(partial(_files_of, table, name))
+        findings += broken
         tables[name] = pa.concat_tables(whole) if whole else table.schema.empty_table()
     rows = {row["fingerprint"]: row for row in tables["results"].to_pylist()}
     curves: dict[str, set[int]] = {}
@@ -57,28 +59,29 @@ def verify(store: Store) -> list[Finding]:
     return findings
 
 
-def _whole_files(store: Store, table_name: str, findings: list[Finding]) -> Iterator[pa.Table]:
-    """The tables of the files that can be read; the others become findings."""
-    table = store.tables[table_name]
-    for name in table.files():
+def _files_of(
+    table: ParquetTable, table_name: str, names: list[str]
+) -> tuple[list[pa.Table], list[Finding]]:
+    """The rows of the files that can be read, and what is wrong with the others."""
+    whole, broken = [], []
+    for name in names:
         try:
             rows = table.check(name)
-        except FileNotFoundError:
-            continue
         except UserError as error:
             where, _, problem = str(error).partition(": ")
             newer = "update kdsweep" in problem
             mend = "update kdsweep" if newer else RUN_AGAIN
             file = None if newer else (table_name, name)
-            findings.append(Finding(where, problem, mend, file=file))
+            broken.append(Finding(where, problem, mend, file=file))
             continue
         named = name.removesuffix(SUFFIX).partition("-")[0]
         if not name.startswith(MERGED) and set(rows["fingerprint"].to_pylist()) - {named}:
             where = f"{table.folder.address}/{name}"
             problem = "holds a row of another fingerprint than its name says"
-            findings.append(Finding(where, problem, RUN_AGAIN, file=(table_name, name)))
+            broken.append(Finding(where, problem, RUN_AGAIN, file=(table_name, name)))
             continue
-        yield rows
+        whole.append(rows)
+    return whole, broken
 
 
 def _row_problem(

@@ -20,6 +20,9 @@ from hypothesis import strategies as st
 from orchestrator.parquet_table import ParquetTable
 from orchestrator.schema import RESULTS
 from orchestrator.store import Store
+from orchestrator.verification import verify
+from tests.analysis.stores import fill as fill_with_trials
+from tests.analysis.stores import paper_trials
 from trainer.files import LocalFolder
 
 
@@ -182,6 +185,25 @@ def test_readers_and_writers_go_on_while_two_compactions_run(tmp_path: Path) -> 
         thread.join()
     assert not problems
     assert table.read()["fingerprint"].to_pylist() == [fingerprint(n) for n in range(150)]
+
+
+def test_verify_misses_no_row_where_a_compaction_comes_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files that verify has listed are gone when it reads them."""
+    store = fill_with_trials(Store(tmp_path), paper_trials(["vgg13/vgg8"], ["cifar100"], [0]))
+    before = verify(store)
+    table = store.tables["results"]
+    check = table.check
+
+    def compacted_first(name: str) -> Any:
+        monkeypatch.undo()
+        Store(tmp_path).compact()
+        return check(name)
+
+    monkeypatch.setattr(table, "check", compacted_first)
+    assert verify(store) == before
+    assert len(table.files()) == 1
 
 
 steps = st.lists(
