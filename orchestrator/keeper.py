@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,6 +211,7 @@ class StoreKeeper:
         return every is not None and ended and progress.epoch % every == 0
 
     def _show(self, progress: Progress) -> None:
+        """Signs are a courtesy: a full disk that takes none ends no trial."""
         for trial in progress.trials:
             entry = sign_of_life(
                 trial,
@@ -220,7 +222,8 @@ class StoreKeeper:
                 loss=progress.loss,
                 node=self._place.node,
             )
-            self._store.set_running(entry)
+            with suppress(OSError):
+                self._store.set_running(entry)
 
     def leave(self, trials: Iterable[Trial]) -> None:
         """Nobody works on these trials any more."""

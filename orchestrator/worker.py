@@ -10,7 +10,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -156,8 +156,9 @@ def _run(
     from trainer.lockstep import run_group
 
     data_folder = Path(job.data_folder)
-    for trial in trials:
-        store.set_running(sign_of_life(trial, job.run_id, step=0, node=node))
+    with suppress(OSError):
+        for trial in trials:
+            store.set_running(sign_of_life(trial, job.run_id, step=0, node=node))
     device = prepare_device(job.cpu, use_gpu=job.gpu > 0)
     keeper = StoreKeeper(
         store,

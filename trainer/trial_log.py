@@ -6,8 +6,10 @@ FOLDER/log.txt       when, where, what became of it, epoch by epoch
 
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 
@@ -44,9 +46,13 @@ class TrialLog:
         self.add(circumstances)
 
     def add(self, text: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
+        """A full disk that takes no line ends no trial."""
+        with suppress(OSError), self._opened() as file:
             file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
+
+    def _opened(self) -> TextIO:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.path.open("a", encoding="utf-8")
 
     def add_row(self, row: Mapping[str, float | int]) -> None:
         """One line per epoch."""

@@ -27,15 +27,19 @@ def mount(folder: Path, options: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB."""
-    folder = tmp_path / "disk"
+def mounted(where: Path, size: int) -> Iterator[Path]:
+    """A file system of so many bytes."""
+    folder = where / "disk"
     folder.mkdir()
-    if not mount(folder, f"size={8 * MIB}"):
+    if not mount(folder, f"size={size}"):
         pytest.skip("mounting a file system needs root")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    yield from mounted(tmp_path, 8 * MIB)
 
 
 def checkpoint(step: int, num_bytes: int = 1000) -> Checkpoint:
