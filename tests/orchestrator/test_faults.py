@@ -127,13 +127,18 @@ def test_an_error_at_the_same_place_is_final_and_blocks_only_what_depends_on_it(
     assert_same_results(store, undisturbed)
 
 
-def test_two_drivers_on_one_store(
+def test_two_drivers_on_one_store_that_is_looked_after_meanwhile(
     home: Path, sweep: Path, tmp_path: Path, undisturbed: Store
 ) -> None:
     store = Store(tmp_path / "store")
-    first = start(home, "run", sweep, "--store", store.root, "--cpus", 1)
+    first = start(home, "resume", sweep, "--store", store.root, "--cpus", 1)
     wait_until(store.runs)
-    second = start(home, "run", sweep, "--store", store.root, "--cpus", 1)
+    second = start(home, "resume", sweep, "--store", store.root, "--cpus", 1)
+    while second.poll() is None:
+        for command in (("compact",), ("prune", "checkpoints", "failures", "damaged")):
+            code, output = run(home, command[0], store.root, *command[1:])
+            assert code == 0, output
+            assert "results " not in output
     code, output = finish(second)
     assert code == 0, output
     assert "another run works on this store: tiny on " in output
