@@ -25,6 +25,7 @@ from orchestrator.console import (
     stdout,
 )
 from orchestrator.evidence_commands import add_commands as add_evidence_commands
+from orchestrator.interruption import end_deaf
 from orchestrator.job_commands import add_commands as add_job_commands
 from orchestrator.store_commands import add_commands as add_store_commands
 
@@ -83,6 +84,8 @@ def main() -> None:
             raise
         stderr().print("left at once; the same command goes on from the last checkpoints")
         sys.exit(STOPPED)
+    finally:
+        end_deaf()
 
 
 def _plan(sweep: "Sweep", store: "Store", retry_failed: bool) -> "Plan":

@@ -1,5 +1,6 @@
 """`kdsweep resume` and Ctrl-C twice, through the command line."""
 
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,3 +109,23 @@ def test_nothing_starts_over_where_nothing_can_start(tmp_path: Path) -> None:
     assert code == 2
     assert "no Ray cluster to connect to" in output
     assert folder.names()
+
+
+LATE_SIGNAL = """
+import os, signal, sys
+
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.{name}):
+        kill(pid, number)
+
+sys.late = Late()
+"""
+"""Sends it when Python has let go of its signal handlers."""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_the_last_moment_changes_no_exit_code(name: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LATE_SIGNAL.format(name=name))
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    code, output = run(tmp_path, "run", "missing.yaml", environment={"PYTHONPATH": path})
+    assert (code, len(output.splitlines())) == (2, 1)
