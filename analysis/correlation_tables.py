@@ -8,6 +8,7 @@ from analysis.coefficients import NAMES
 from analysis.evidence import Estimate, Evidence, Findings
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
 from analysis.pooling import Pooled
+from analysis.result_tables import undefined_notes
 
 _HEADINGS = (
     "coefficient",
@@ -130,6 +131,10 @@ def _notes(findings: Findings) -> Iterator[str]:
         yield f"{DASH}: no interval over augmentations where every sample gives the same coefficient"
     if any(evidence.num_single_seed for evidence in findings.evidence):
         yield "* some cells have one seed: their noise is unknown, and in no interval over seeds"
+    points = [point for evidence in findings.evidence for point in evidence.panel.points]
+    cells = [cell for p in points for cell in (p.t_stddev, p.test_loss) if cell]
+    # Panels of one teacher share its T. stddev: each trial is told of once.
+    yield from undefined_notes({cell.undefined: cell for cell in cells}.values())
     short = [e for e in findings.evidence if e.n < max(e.n for e in findings.evidence)]
     if short:
         yield f"partial: {len(short)} of {len(findings.evidence)} panels have fewer augmentations than others"

@@ -35,7 +35,7 @@ def curves(panel: Panel, epochs: pd.DataFrame) -> Sequence[Curve]:
     """The curves of a panel's students, over the epochs that all seeds of an augmentation have."""
     found = []
     for point in panel.points:
-        if point.test_loss is None:
+        if point.test_loss is None or not point.test_loss.n:
             continue
         mine = epochs[epochs["fingerprint"].isin(set(point.test_loss.fingerprints))]
         table = mine.pivot(index="epoch", columns="fingerprint", values="test_loss").dropna()

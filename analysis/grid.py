@@ -54,8 +54,9 @@ def emphasised(
     With fewer than three values nothing is marked: there is nothing to stand out from.
     """
     sign = 1 if lower_is_better else -1
-    there = sorted({sign * v for v in values if v is not None and math.isfinite(v)})
-    if sum(v is not None for v in values) < 3 or len(there) < 2:
+    finite = [v for v in values if v is not None and math.isfinite(v)]
+    there = sorted({sign * v for v in finite})
+    if len(finite) < 3 or len(there) < 2:
         return list(entries)
     marks: dict[float, Emphasis] = {there[0]: "best", there[1]: "second"}
     return [

@@ -27,7 +27,8 @@ from trainer.catalog import AUGMENTATIONS
 class Mean:
     """A cell: mean, unbiased standard deviation (nan for one value), and what it is made of, by seed.
 
-    `num_undefined` trials finished with a value that is not finite; they are left out, and counted.
+    The trials `undefined` finished with a value that is not finite: they are left out, and counted. Where
+    that is all of them, n is 0 and the mean nan.
     """
 
     mean: float
@@ -35,11 +36,15 @@ class Mean:
     seeds: tuple[int, ...]
     values: tuple[float, ...]
     fingerprints: tuple[str, ...]
-    num_undefined: int = 0
+    undefined: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
         return len(self.seeds)
+
+    @property
+    def num_undefined(self) -> int:
+        return len(self.undefined)
 
     @property
     def address(self) -> str:
@@ -49,7 +54,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Point:
-    """One augmentation of a panel; a part is None where the store has no such value yet."""
+    """One augmentation of a panel; a part is None where no such trial has finished yet."""
 
     augmentation: str
     test_loss: Mean | None
@@ -58,7 +63,7 @@ class Point:
 
     @property
     def is_complete(self) -> bool:
-        return self.test_loss is not None and self.t_stddev is not None
+        return bool(self.test_loss and self.test_loss.n and self.t_stddev and self.t_stddev.n)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Panel:
         """Augmentation, T. stddev and S. test loss of every complete point."""
         return tuple(
             (p.augmentation, p.t_stddev, p.test_loss)
-            for p in self.points
+            for p in self.complete
             if p.t_stddev is not None and p.test_loss is not None
         )
 
@@ -175,16 +180,17 @@ def _belongs(stddevs: pd.DataFrame, students: pd.DataFrame, losses: pd.DataFrame
 
 
 def mean_of(rows: pd.DataFrame, column: str) -> Mean | None:
-    """The cell that rows of different seeds make; None without a finite value."""
-    finite = rows[np.isfinite(rows[column].to_numpy(dtype=np.float64))].sort_values("seed")
-    if finite.empty:
+    """The cell that rows of different seeds make; None without a row."""
+    if rows.empty:
         return None
+    is_finite = np.isfinite(rows[column].to_numpy(dtype=np.float64))
+    finite, undefined = rows[is_finite].sort_values("seed"), rows[~is_finite]
     values = finite[column].to_numpy(dtype=np.float64)
     return Mean(
-        mean=float(values.mean()),
+        mean=float(values.mean()) if len(values) else math.nan,
         std=float(values.std(ddof=1)) if len(values) > 1 else math.nan,
         seeds=tuple(int(seed) for seed in finite["seed"]),
         values=tuple(map(float, values)),
         fingerprints=tuple(map(str, finite["fingerprint"])),
-        num_undefined=len(rows) - len(finite),
+        undefined=tuple(map(str, undefined["fingerprint"])),
     )

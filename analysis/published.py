@@ -25,6 +25,7 @@ import numpy as np
 from analysis.coefficients import NAMES, Array, coefficients
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
 from analysis.points import Mean, Panel
+from analysis.result_tables import entry
 from trainer.problems import UserError
 
 PUBLISHED_SEEDS = 3
@@ -123,7 +124,7 @@ def compare(panels: Sequence[Panel], seed: int = 0) -> list[Comparison]:
 
 def seed_noise(cells: Sequence[Mean]) -> tuple[float, int]:
     """Pooled standard deviation over seeds and its degrees of freedom; (nan, 0) without two seeds."""
-    freedom = sum(cell.n - 1 for cell in cells)
+    freedom = sum(cell.n - 1 for cell in cells if cell.n)
     if freedom == 0:
         return math.nan, 0
     squares = sum((cell.n - 1) * cell.std**2 for cell in cells if cell.n > 1)
@@ -157,7 +158,7 @@ def _reach(metric: str, mean: Mean | None, noise: tuple[float, int]) -> float:
     from scipy.special import stdtrit
 
     std, freedom = noise
-    if mean is None or freedom == 0:
+    if mean is None or not mean.n or freedom == 0:
         return math.nan
     spread = std * math.sqrt(1 / mean.n + 1 / PUBLISHED_SEEDS)
     return float(stdtrit(freedom, 1 - ALPHA / 2)) * spread + _HALF_DIGIT[metric]
@@ -246,7 +247,7 @@ def _comparison_grid(comparison: Comparison) -> Grid:
     verdicts = [v.is_inside for cells in comparison.cells.values() for v in cells.values()]
     notes = [
         f"{verdicts.count(True)} of {len(verdicts)} cells inside seed noise, {verdicts.count(False)} outside, "
-        f"{verdicts.count(None)} unknown (missing, or one seed only); "
+        f"{verdicts.count(None)} unknown (missing, not finite, or one seed only); "
         f"at 5% one in twenty is outside when nothing is wrong",
         f"seed noise from this store, pooled over augmentations; published values taken as means of "
         f"{PUBLISHED_SEEDS} runs; settings are not compared, a paper's run has the paper's",
@@ -258,16 +259,20 @@ def _comparison_grid(comparison: Comparison) -> Grid:
 def _cell_entries(metric: str, verdict: CellVerdict) -> tuple[Entry, ...]:
     digits = _DIGITS[metric]
     published = Entry(f"{verdict.published:.{digits}f}")
-    if verdict.ours is None:
-        missing = Entry(f"{MISSING} (n=0)", is_missing=True)
-        return (published, missing, Entry(DASH), Entry(DASH))
+    if verdict.ours is None or not verdict.ours.n:
+        return (published, entry(verdict.ours, digits), Entry(DASH), Entry(DASH))
     difference = verdict.ours.mean - verdict.published
     return (
         published,
-        Entry(f"{verdict.ours.mean:.{digits}f} (n={verdict.ours.n})"),
+        Entry(f"{verdict.ours.mean:.{digits}f} ({_made_of(verdict.ours)})"),
         Entry(f"{difference:+.{digits}f}"),
         _verdict(verdict.is_inside, f"±{verdict.reach:.{digits}f}"),
     )
+
+
+def _made_of(cell: Mean) -> str:
+    undefined = f", {cell.num_undefined} not finite" if cell.num_undefined else ""
+    return f"n={cell.n}{undefined}"
 
 
 def _coefficient_entries(verdict: CoefficientVerdict, n: int) -> tuple[Entry, ...]:

@@ -58,6 +58,10 @@ class Ranking:
     ranked: tuple[Ranked, ...]
     picked_by_student: tuple[tuple[str, Mean], ...]
     """What was measured of schemes that need a student, such as `cutmixpick_s of vgg8`; not ranked."""
+    undefined: tuple[tuple[str, Mean], ...]
+    """Augmentations of which no trial has a finite value; not ranked."""
+    num_left_out: int
+    """Trials whose seed not every ranked augmentation has with a finite value."""
     num_seeds: int
     """Seeds that all augmentations have."""
     noise: float
@@ -90,13 +94,14 @@ def rank(rows: pd.DataFrame) -> list[Ranking]:
 
 
 def _ranking(dataset: str, teacher: str, source: str, rows: pd.DataFrame) -> Ranking:
-    alone = _with_common_seeds(rows[rows["student"].isna()])
+    measured = rows[rows["student"].isna()]
+    alone = _with_common_seeds(measured)
     picked = rows[rows["student"].notna()]
-    cells = {
-        name: mean
-        for name in in_order(alone["augmentation"])
-        if (mean := mean_of(alone[alone["augmentation"] == name], "t_stddev"))
-    }
+    cells: dict[str, Mean] = {}
+    undefined: dict[str, Mean] = {}
+    for name in in_order(measured["augmentation"]):
+        if mean := mean_of(alone[alone["augmentation"] == name], "t_stddev"):
+            (cells if mean.n else undefined)[name] = mean
     order = sorted(cells, key=lambda name: cells[name].mean)
     noise, num_seeds = block_noise([cells[name] for name in order])
     reach = _reach(order, cells, noise, num_seeds, alone)
@@ -115,6 +120,8 @@ def _ranking(dataset: str, teacher: str, source: str, rows: pd.DataFrame) -> Ran
             Ranked(name, cells[name], letter) for name, letter in zip(order, letters, strict=True)
         ),
         picked_by_student=tuple((name, mean) for name, mean in by_student if mean),
+        undefined=tuple(undefined.items()),
+        num_left_out=len(measured) - len(alone),
         num_seeds=num_seeds,
         noise=noise,
         has_uncertainty=bool(np.isfinite(reach).all()) and len(order) > 1,
@@ -124,12 +131,13 @@ def _ranking(dataset: str, teacher: str, source: str, rows: pd.DataFrame) -> Ran
 def _with_common_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of seeds that every augmentation has: a seed shifts them all, so means must share them.
 
-    All rows where there is no such seed.
+    All rows where there is no such seed, and of augmentations that have no finite value.
     """
     finite = rows[np.isfinite(rows["t_stddev"].to_numpy(dtype=np.float64))]
     seeds = [set(group["seed"]) for _, group in finite.groupby("augmentation")]
     common = set.intersection(*seeds) if seeds else set()
-    return rows[rows["seed"].isin(common)] if common else rows
+    is_undefined = ~rows["augmentation"].isin(set(finite["augmentation"]))
+    return rows[rows["seed"].isin(common) | is_undefined] if common else rows
 
 
 def block_noise(cells: Sequence[Mean]) -> tuple[float, int]:
@@ -228,14 +236,14 @@ def _grid(ranking: Ranking) -> Grid:
         )
         for place, r in enumerate(ranking.ranked, start=1)
     ]
-    for i, (name, mean) in enumerate(ranking.picked_by_student):
-        rows.append(
-            Row(
-                DASH,
-                (Entry(name), entry(mean, 6, 1.0, usual), Entry("aside")),
-                begins_section=i == 0,
-            )
+    rows += [
+        Row(
+            DASH,
+            (Entry(name), entry(mean, 6, 1.0, usual), Entry("aside" if mean.n else DASH)),
+            begins_section=i == 0,
         )
+        for i, (name, mean) in enumerate((*ranking.undefined, *ranking.picked_by_student))
+    ]
     if not ranking.picked_by_student:
         aside = Entry("needs its student", is_missing=True)
         rows.append(Row(DASH, (Entry("cutmixpick_s"), aside, Entry("aside")), begins_section=True))
@@ -268,6 +276,11 @@ def _notes(ranking: Ranking) -> Iterator[str]:
         for names in ranking.not_told_apart():
             yield f"cannot be told apart at n = {ranking.num_seeds}: {', '.join(names)}"
         yield "Tukey's honestly significant difference, all pairs at once at 5%; batches are shared by seed"
+    if ranking.num_left_out:
+        yield (
+            f"left out: {ranking.num_left_out} T. stddev trials of seeds that some augmentation lacks, or "
+            "has with a value that is not finite"
+        )
     yield (
         "cutmixpick_s picks by its student's entropies: it is measured after a student was trained, "
         "and never trained for this"
@@ -293,12 +306,12 @@ def _records(ranking: Ranking) -> Iterator[Mapping[str, str | float | int | None
             "n": cell.n,
             "groups": r.groups or None,
         }
-    for name, cell in ranking.picked_by_student:
+    for name, cell in (*ranking.undefined, *ranking.picked_by_student):
         yield {
             **common,
             "rank": None,
             "augmentation": name,
-            "mean": cell.mean,
+            "mean": cell.mean if cell.n else None,
             "std": None if math.isnan(cell.std) else cell.std,
             "n": cell.n,
             "groups": None,

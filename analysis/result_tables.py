@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from analysis.evidence import grouped
@@ -92,17 +92,18 @@ def _point(panel: Panel, augmentation: str) -> Point | None:
 
 
 def entry(mean: Mean | None, digits: int, scale: float = 1.0, usual_n: int = 0) -> Entry:
-    """`1.2345 ± 0.0012`; with its n where that is not the table's usual one; `missing (n=0)`."""
+    """`1.2345 ± 0.0012`; with its n where that is not the table's usual one; `missing (n=0)`; `3 not finite`."""
     if mean is None:
         return Entry(f"{MISSING} (n=0)", is_missing=True)
+    undefined = f"{mean.num_undefined} not finite" if mean.num_undefined else ""
+    if not mean.n:
+        return Entry(undefined, is_missing=True)
     text = f"{scale * mean.mean:.{digits}f}"
     if not math.isnan(mean.std):
         text += f" ± {scale * mean.std:.{digits}f}"
-    if mean.n != usual_n:
-        text += f" (n={mean.n})"
-    if mean.num_undefined:
-        text += f" ({mean.num_undefined} not finite)"
-    return Entry(text)
+    remarks = [f"n={mean.n}"] if mean.n != usual_n or undefined else []
+    remarks += [undefined] if undefined else []
+    return Entry(text + (f" ({', '.join(remarks)})" if remarks else ""))
 
 
 def _notes(cells: Sequence[Sequence[Mean | None]], most: int) -> Iterator[str]:
@@ -110,12 +111,24 @@ def _notes(cells: Sequence[Sequence[Mean | None]], most: int) -> Iterator[str]:
     total = sum(len(column) for column in cells)
     what = "mean ± std" if most > 1 else "single values"
     yield f"{what} over n = {most} seed{'s' if most != 1 else ''} unless a cell says otherwise"
-    missing, fewer = total - len(there), sum(mean.n < most for mean in there)
+    # A cell that lacks seeds because they came out not finite is done, not partial.
+    missing = total - len(there)
+    fewer = sum(mean.n + mean.num_undefined < most for mean in there)
     if missing or fewer:
         yield f"partial: {missing} of {total} cells missing, {fewer} with fewer seeds"
-    undefined = sum(mean.num_undefined for mean in there)
-    if undefined:
-        yield f"{undefined} finished trials have no finite value and are left out"
+    yield from undefined_notes(there)
+
+
+def undefined_notes(cells: Iterable[Mean]) -> Iterator[str]:
+    """What to say of trials that finished with a value that is not finite; nothing where there are none."""
+    hit = [cell for cell in cells if cell.num_undefined]
+    if hit:
+        count, empty = sum(cell.num_undefined for cell in hit), sum(not cell.n for cell in hit)
+        yield (
+            f"not finite: {count} finished trial{'s' if count > 1 else ''}, left out of {len(hit)} "
+            f"cell{'s' if len(hit) > 1 else ''}, {empty} of which ha{'s' if empty == 1 else 've'} no other; "
+            "what is left is of the seeds that did not diverge"
+        )
 
 
 def _record(
@@ -129,7 +142,8 @@ def _record(
         "source": panel.source,
         "augmentation": augmentation,
         "metric": metric.name,
-        "mean": mean.mean if mean else None,
+        "mean": mean.mean if mean and mean.n else None,
         "std": None if mean is None or math.isnan(mean.std) else mean.std,
         "n": mean.n if mean else 0,
+        "not_finite": mean.num_undefined if mean else 0,
     }

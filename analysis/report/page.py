@@ -429,7 +429,7 @@ def _point_data(panels: Sequence[Panel]) -> dict[str, Any]:
                     ("S. test loss", point.test_loss, 4, 1.0),
                     ("S. accuracy %", point.test_accuracy, 2, 100.0),
                 )
-                if mean is not None
+                if mean is not None and mean.n
             ],
             "trials": [
                 [label, f"t-{fingerprint}"]
@@ -448,4 +448,6 @@ def _point_data(panels: Sequence[Panel]) -> dict[str, Any]:
 
 def _told(mean: Mean, digits: int, scale: float) -> str:
     told = f"{scale * mean.mean:.{digits}f}"
-    return told if math.isnan(mean.std) else f"{told} ± {scale * mean.std:.{digits}f}"
+    if not math.isnan(mean.std):
+        told += f" ± {scale * mean.std:.{digits}f}"
+    return told + (f" ({mean.num_undefined} not finite)" if mean.num_undefined else "")

@@ -122,7 +122,10 @@ def test_a_value_that_is_not_finite_is_left_out_and_counted(store: Store) -> Non
     flip = by_name["flip"].test_loss
     assert flip is not None
     assert (flip.seeds, flip.num_undefined) == ((1,), 1)
-    assert by_name["mixup"].test_loss is None
+    mixup = by_name["mixup"].test_loss
+    assert mixup is not None
+    assert (mixup.n, mixup.num_undefined, math.isnan(mixup.mean)) == (0, 2, True)
+    assert not by_name["mixup"].is_complete
     assert panel.correlation.n == 8
     assert math.isfinite(panel.correlation.pearson)
 

@@ -113,7 +113,7 @@ def test_single_seeds_and_missing_cells_are_unknown(tmp_path: Path) -> None:
     by_name = {row.heading: row.entries for row in grid.rows}
     assert by_name["T. stddev: cutmix"][1].is_missing
     assert by_name["Kendall, n = 2"][1].is_missing
-    assert "unknown (missing, or one seed only)" in grid.notes[0]
+    assert "unknown (missing, not finite, or one seed only)" in grid.notes[0]
 
 
 def test_the_verdicts_are_written_out(tmp_path: Path) -> None:
@@ -130,3 +130,21 @@ def test_nothing_published_is_the_users_mistake(tmp_path: Path) -> None:
         UserError, match=r"nothing to compare: the published points are of cifar100"
     ):
         compare(panels(read_rows(store)))
+
+
+def test_a_cell_without_a_finite_value_is_unknown_and_says_why(tmp_path: Path) -> None:
+    (published,) = [p for p in published_panels() if p.pair == PAIR]
+    store = Store(tmp_path)
+    for trial in paper_trials([PAIR], ["cifar100"]):
+        name, lost = trial.augmentation or "", trial.augmentation == "mixup"
+        if trial.kind == "stddev":
+            add(store, trial, t_stddev=published.t_stddev[name] + 1e-5 * trial.seed)
+        elif trial.kind == "student":
+            value = math.nan if lost else published.s_test_loss[name] + 0.001 * trial.seed
+            add(store, trial, test_loss=value)
+    (comparison,) = compare(panels(read_rows(store)))
+    assert comparison.cells["s_test_loss"]["mixup"].is_inside is None
+    assert comparison.n == 8
+    (grid,) = comparison_grids([comparison])
+    (row,) = [row for row in grid.rows if row.heading == "S. test loss: mixup"]
+    assert (row.entries[1].text, row.entries[1].is_missing) == ("3 not finite", True)

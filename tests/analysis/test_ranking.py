@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analysis.grid import DASH
 from analysis.points import Mean
 from analysis.ranking import STANDARD_ERROR, block_noise, groups, rank, ranking_grids
 from analysis.rows import read_rows
 from orchestrator.store import Store
-from tests.analysis.stores import add, fill, paper_trials
+from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
 
 
 def cell(*values: float, seeds: tuple[int, ...] = ()) -> Mean:
@@ -145,3 +146,20 @@ def test_letters_are_the_largest_sets_that_are_not_told_apart() -> None:
     means = np.array([0.0, 1.0, 1.1])
     reach = np.array([[0.0, 0.83, 1.17], [0.83, 0.0, 0.5], [1.17, 0.5, 0.0]])
     assert groups(means, reach) == ["a", "b", "ab"]
+
+
+def test_what_is_not_finite_is_not_ranked_and_what_it_takes_with_it_is_said(store: Store) -> None:
+    for trial in paper_trials(
+        ["vgg13/vgg8"], ["cifar100"], augmentations=["flip", "mixup", "cutmix"]
+    ):
+        if trial.kind == "stddev":
+            lost = trial.augmentation == "cutmix" or (trial.augmentation, trial.seed) == ("flip", 2)
+            add(store, trial, t_stddev=math.nan if lost else made_up_metrics(trial)["t_stddev"])
+    (ranking,) = rank(read_rows(store))
+    assert {r.augmentation for r in ranking.ranked} == {"flip", "mixup"}
+    assert ranking.num_seeds == 2
+    (grid,) = ranking_grids([ranking])
+    (row,) = [row for row in grid.rows if row.entries[0].text == "cutmix"]
+    assert (row.heading, row.entries[1].text) == (DASH, "3 not finite")
+    assert any(note.startswith("left out: 2 T. stddev trials") for note in grid.notes)
+    assert [record["mean"] for record in grid.records if record["rank"] is None] == [None]

@@ -23,7 +23,7 @@ from analysis.result_tables import METRIC_NAMES, check_metrics, result_grids
 from analysis.rows import parse_filters, read_rows
 from analysis.tables import as_json, coefficient_lines, table_grids
 from orchestrator.store import Store
-from tests.analysis.stores import fill, paper_trials
+from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
 from trainer.problems import UserError
 
 FEW = Bootstrap(200)
@@ -287,3 +287,55 @@ def test_a_grid_that_is_too_wide_goes_on_below(store: Store, width: int) -> None
             assert heading in text
         for row in grid.rows:
             assert all(entry.text in text for entry in row.entries)
+
+
+@pytest.fixture(scope="module")
+def diverged(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two pairs of one teacher; all students of mixup diverged, and one of flip; T. stddev of cutout once."""
+    store = Store(tmp_path_factory.mktemp("diverged"))
+    for trial in paper_trials(["vgg13/vgg8", "vgg13/MobileNetV2"], ["cifar100"]):
+        numbers = made_up_metrics(trial)
+        is_lost = trial.augmentation == "mixup" or (trial.augmentation, trial.seed) == ("flip", 1)
+        if trial.kind == "student" and trial.student == "vgg8" and is_lost:
+            numbers["test_loss"] = math.nan
+        if trial.kind == "stddev" and (trial.augmentation, trial.seed) == ("cutout", 2):
+            numbers["t_stddev"] = math.inf
+        add(store, trial, **numbers)
+    return store
+
+
+def test_what_is_not_finite_is_visible_where_it_stands(diverged: Store) -> None:
+    losses, _, stddevs, correlation, *_ = grids_of(diverged)
+    column = {row.heading: row.entries[1] for row in losses.rows}
+    assert (column["mixup"].text, column["mixup"].is_missing) == ("3 not finite", True)
+    assert column["flip"].text.endswith("(n=2, 1 not finite)")
+    assert not any("partial" in note for note in losses.notes)
+    (note,) = [note for note in losses.notes if note.startswith("not finite: ")]
+    assert note.startswith("not finite: 4 finished trials, left out of 2 cells, 1 of which has no")
+    cutout = next(row for row in stddevs.rows if row.heading == "cutout")
+    assert all(entry.text.endswith("(n=2, 1 not finite)") for entry in cutout.entries)
+    # The teacher's T. stddev stands in both panels and is counted once.
+    assert any(note.startswith("not finite: 5 finished trials") for note in correlation.notes)
+
+
+def test_what_is_not_finite_is_in_csv_and_json_and_no_nan_is(diverged: Store) -> None:
+    rows = list(csv.DictReader(io.StringIO(csv_lines(grids_of(diverged)))))
+    (mixup,) = [
+        row
+        for row in rows
+        if (row["pair"], row["augmentation"], row["metric"])
+        == ("vgg13/vgg8", "mixup", "s_test_loss")
+    ]
+    assert (mixup["mean"], mixup["n"], mixup["not_finite"]) == ("", "0", "3")
+    found = panels(read_rows(diverged))
+    data = json.loads(json.dumps(as_json(found, weigh(found, bootstrap=FEW)), allow_nan=False))
+    cell = next(p for p in data["panels"][1]["points"] if p["augmentation"] == "mixup")["test_loss"]
+    assert (cell["mean"], cell["seeds"], len(cell["undefined"])) == (None, [], 3)
+    assert data["panels"][1]["correlation"]["n"] == 8
+    assert all("nan" not in row.values() for row in rows)
+
+
+def test_with_fewer_than_three_finite_values_nothing_is_marked() -> None:
+    entries = [Entry(str(i)) for i in range(3)]
+    marked = emphasised(entries, [1.0, 2.0, math.nan], lower_is_better=True)
+    assert [entry.emphasis for entry in marked] == [None, None, None]
