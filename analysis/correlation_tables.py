@@ -1,12 +1,13 @@
 """The correlation table: a section per panel, a row per coefficient, and the pooled estimates below."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from analysis.bootstrap import LEVEL, Interval
 from analysis.coefficients import NAMES
 from analysis.evidence import Estimate, Evidence, Findings
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
+from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
 from analysis.pooling import Pooled
 from analysis.result_tables import undefined_notes
 
@@ -51,6 +52,16 @@ def p_value(p: float) -> str:
 def interval(pair: Interval) -> str:
     """`0.812 to 0.991`, or a dash where it is undefined."""
     return DASH if math.isnan(pair.low) else f"{pair.low:.3f} to {pair.high:.3f}"
+
+
+def permutation_words(are_exact: Collection[bool]) -> str:
+    """What kind of permutation test was done, for tests of which some or all or none are exact."""
+    random = f"over {SAMPLES:,} random orders"
+    if all(are_exact):
+        return "exact permutation test"
+    if not any(are_exact):
+        return f"permutation test {random}"
+    return f"permutation test, exact up to {EXHAUSTIVE_UP_TO} augmentations, {random} above"
 
 
 def _panels_grid(findings: Findings) -> Grid:
@@ -123,7 +134,7 @@ def _record(evidence: Evidence, name: str) -> dict[str, str | float | int | None
 
 def _notes(findings: Findings) -> Iterator[str]:
     yield (
-        "p: permutation test, two-sided, exact up to 9 augmentations; "
+        f"p: {permutation_words({e.is_exact for e in findings.evidence if e.n >= 3})}, two-sided; "
         f"Holm and Benjamini-Hochberg (BH) over the {findings.num_tests} coefficients of this table; "
         f"intervals: {findings.bootstrap.num_samples} bootstrap samples; p as printed: scipy's, as in the paper"
     )
@@ -199,6 +210,11 @@ def _pooled_notes(findings: Findings) -> Iterator[str]:
         if pooled.num_left_out:
             yield (
                 f"partial: {pooled.group}: {pooled.num_left_out} panels with fewer augmentations left out"
+            )
+        if pooled.n < pooled.most_augmentations:
+            yield (
+                f"partial: {pooled.group}: over the {pooled.n} augmentations that its panels share; "
+                f"they have up to {pooled.most_augmentations}"
             )
 
 

@@ -20,8 +20,8 @@ What is uncertain about it depends on what else could have been, so three answer
   valid, if wide, for few and unequal clusters (Ibragimov & Mueller, J. Bus. Econ. Stat. 28, 2010, p. 453);
   cut to -1..1, and undefined for one teacher.
 
-All panels of a pool have the same augmentations: those that are complete in every panel with the most points.
-Panels with fewer points are left out, and counted.
+All panels of a pool have the same augmentations. Of the sets of panels with at least so many complete points,
+the one is taken whose panels share most points in all; the panels outside of it are left out, and counted.
 """
 
 import functools
@@ -69,6 +69,10 @@ class Pooled:
     num_panels: int
     num_left_out: int
     is_exact: bool
+    source: str
+    """Own results or imported ones; empty where panels of both were given."""
+    most_augmentations: int
+    """How many the panels have at most: above `n` where they do not all have the same."""
 
     @property
     def n(self) -> int:
@@ -77,7 +81,7 @@ class Pooled:
 
 def _largest_common_part(panels: Sequence[Panel]) -> tuple[list[Panel], list[str]]:
     """Panels and the augmentations that all of them have: of the sets of furthest panels, the one with most
-    points in all. None where fewer than two panels share three augmentations.
+    points in all. Both empty where no two panels share three augmentations.
     """
     best: tuple[list[Panel], list[str]] = ([], [])
     for least in sorted({len(panel.complete) for panel in panels}, reverse=True):
@@ -132,6 +136,8 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
         num_panels=len(kept),
         num_left_out=len(panels) - len(kept),
         is_exact=test.is_exact,
+        source=kept[0].source if len({panel.source for panel in kept}) == 1 else "",
+        most_augmentations=max(len(panel.complete) for panel in kept),
     )
 
 

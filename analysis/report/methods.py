@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from analysis.correlation_tables import permutation_words
 from analysis.evidence import Findings
-from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
 from analysis.report.markup import tag, text
 from analysis.rows import OWN
 
@@ -53,9 +53,10 @@ def _weighed(findings: Findings) -> Iterator[str]:
     sizes = {evidence.n for evidence in findings.evidence if evidence.n >= 3}
     if sizes:
         yield f"Each correlation is over n = {' or '.join(map(str, sorted(sizes)))} augmentations."
+    are_exact = {evidence.is_exact for evidence in findings.evidence if evidence.n >= 3}
+    sources = "Pitman 1937" + ("" if all(are_exact) else "; Phipson and Smyth 2010")
     yield (
-        f"p-values are two-sided permutation tests (Pitman 1937), over all orders up to {EXHAUSTIVE_UP_TO} "
-        f"augmentations and {SAMPLES} random ones above (Phipson and Smyth 2010), adjusted over all "
+        f"p-values are two-sided, of a {permutation_words(are_exact)} ({sources}), adjusted over all "
         f"{findings.num_tests} coefficients by Holm (1979) and by Benjamini and Hochberg (1995). “As printed” are "
         "scipy's, as in the paper."
     )

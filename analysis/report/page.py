@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from analysis.coefficients import NAMES
-from analysis.correlation_tables import interval, number, p_value
+from analysis.correlation_tables import interval, number, p_value, permutation_words
 from analysis.curves import curves, read_epochs
 from analysis.evidence import Findings
 from analysis.formats import html_tables
@@ -182,24 +182,37 @@ def _summary(
 
 
 def _claim(findings: Findings) -> str:
-    """One sentence with the coefficient, its interval and its p-value; of the pool, or of the only panel."""
-    if findings.pooled:
-        pooled = findings.pooled[-1]
+    """One sentence with the coefficient, its interval and its p-value: of the store's own results, if it has any."""
+    sources = {evidence.panel.source for evidence in findings.evidence}
+    for source in sorted(sources, key=lambda source: source != OWN):
+        if claim := _claim_of(source, findings, is_alone=len(sources) == 1):
+            return claim
+    return "Not yet known: no pair has three augmentations with both values."
+
+
+def _claim_of(source: str, findings: Findings, *, is_alone: bool) -> str | None:
+    """Of the widest pool of a source, else of its first panel with a coefficient; None where there is none."""
+    whose = "" if is_alone and source == OWN else f" ({source} results)"
+    mine = [evidence for evidence in findings.evidence if evidence.panel.source == source]
+    pools = [pooled for pooled in findings.pooled if pooled.source == source]
+    defined = [e for e in mine if math.isfinite(e.estimates[CLAIM].value)]
+    if pools and math.isfinite(pools[-1].estimates[CLAIM].value):
+        pooled = pools[-1]
         estimate = pooled.estimates[CLAIM]
         teachers = f"{len(pooled.teachers)} teacher{'s' if len(pooled.teachers) > 1 else ''}"
-        where = f"Over {pooled.num_panels} pairs of {teachers}"
+        of_all = f" of {len(mine)}" if pooled.num_panels < len(mine) else ""
+        where = f"Over {pooled.num_panels}{of_all} pairs of {teachers}"
         value, p, wide, n = estimate.value, estimate.p, estimate.over_augmentations, pooled.n
-    else:
-        defined = [e for e in findings.evidence if math.isfinite(e.estimates[CLAIM].value)]
-        if not defined:
-            return "Not yet known: no pair has three augmentations with both values."
+    elif defined:
         (evidence, *_) = defined
         own = evidence.estimates[CLAIM]
         where = f"For {text(evidence.panel.title)}"
         value, p, wide, n = own.value, own.p, own.over_augmentations, evidence.n
+    else:
+        return None
     reach = f" (95% over augmentations: {interval(wide)})" if math.isfinite(wide.low) else ""
     return (
-        f"{where}, Kendall's τ is <b>{number(value, 2)}</b>{reach}; "
+        f"{where}{text(whose)}, Kendall's τ is <b>{number(value, 2)}</b>{reach}; "
         f"if the two were unrelated, so strong a value would come up with p {_equals(p_value(p))}. "
         f"n = {n} augmentations."
     )
@@ -258,7 +271,8 @@ def _points(findings: Findings, looks: Mapping[str, Mark], classes: Mapping[str,
     )
     hint = (
         "Means over seeds, bars: ± 1 standard deviation. Point at a mark for its numbers, press it to keep "
-        "them and to reach its trials; press a name to single it out. p: exact permutation test."
+        "them and to reach its trials; press a name to single it out. "
+        f"p: {permutation_words({e.is_exact for e in shown if e.n >= 3})}."
     )
     cards = [scatter_card(evidence, looks, classes) for evidence in shown]
     few = " few" if len(cards) < 3 else ""

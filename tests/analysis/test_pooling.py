@@ -11,6 +11,7 @@ from scipy import stats
 
 from analysis.bootstrap import Bootstrap
 from analysis.coefficients import coefficients
+from analysis.correlation_tables import correlation_grids
 from analysis.evidence import Findings, grouped, weigh
 from analysis.points import Panel, panels
 from analysis.pooling import pool, t_interval, teacher_weights
@@ -171,3 +172,18 @@ def test_below_three_points_everything_is_undefined(found: list[Panel], keep: in
     finite: Callable[[float], bool] = math.isfinite
     assert not any(map(finite, (estimate.value, estimate.p, estimate.holm, estimate.bh)))
     assert findings.evidence[0].most_influential("spearman") is None
+
+
+def test_a_pool_over_fewer_augmentations_than_its_panels_have_says_so(found: list[Panel]) -> None:
+    one = replace(found[0], points=found[0].points[:8])
+    two = replace(found[2], points=found[2].points[1:])
+    findings = weigh([one, two], bootstrap=FEW)
+    (pooled,) = findings.pooled
+    assert (pooled.n, pooled.most_augmentations, pooled.num_left_out) == (7, 8, 0)
+    grid = list(correlation_grids(findings))[-1]
+    assert (
+        f"partial: {pooled.group}: over the 7 augmentations that its panels share; they have up to 8"
+        in grid.notes
+    )
+    whole = list(correlation_grids(weigh(found, bootstrap=FEW)))[-1]
+    assert not any("partial" in note for note in whole.notes)

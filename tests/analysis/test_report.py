@@ -4,6 +4,7 @@ import html
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from analysis.bootstrap import Bootstrap
 from analysis.evidence import weigh
-from analysis.points import panels
+from analysis.points import Panel, panels
 from analysis.report import render_report
 from analysis.rows import parse_filters, read_rows
 from orchestrator.failures import Cause, Failure
@@ -219,3 +220,49 @@ def test_a_browser_would_tell_of_a_broken_page(tmp_path: Path) -> None:
     arguments += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()]
     browser = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" in browser.stderr
+
+
+def page_of(found: list[Panel], store: Store) -> str:
+    findings = weigh(found, bootstrap=Bootstrap(200))
+    return render_report(store, (), findings, group_by=["dataset"], progress=[], commit=None)
+
+
+def claim(page: str) -> str:
+    return re.findall(r'<p class="claim">(.*?)</p>', page)[0]
+
+
+def test_the_headline_is_of_the_stores_own_results(store: Store) -> None:
+    own = panels(read_rows(store, parse_filters(["dataset=cifar100"])))
+    foreign = [replace(panel, source="imported") for panel in own]
+    alone = page_of(own, store)
+    assert claim(alone).startswith("Over 2 pairs of 2 teachers, Kendall")
+    both = page_of([*own, *foreign], store)
+    assert claim(both).startswith("Over 2 pairs of 2 teachers (own results), Kendall")
+    # One own panel is no pool, and still goes before a pool of imported ones.
+    mixed = page_of([own[0], *foreign], store)
+    assert claim(mixed).startswith(f"For {own[0].title} (own results), Kendall")
+    assert claim(page_of(foreign, store)).startswith(
+        "Over 2 pairs of 2 teachers (imported results)"
+    )
+    # A source whose panels say nothing yet leaves the headline to the other.
+    early = replace(own[0], points=own[0].points[:2])
+    assert "(imported results)" in claim(page_of([early, *foreign], store))
+
+
+def test_the_headline_says_of_how_many_pairs_it_is(store: Store) -> None:
+    own = panels(read_rows(store, parse_filters(["dataset=cifar100"])))
+    third = replace(own[0], student="MobileNetV2", points=own[0].points[:3])
+    assert claim(page_of([*own, third], store)).startswith("Over 2 of 3 pairs of 2 teachers")
+
+
+def test_p_values_are_called_exact_where_they_are(store: Store) -> None:
+    (panel, *_) = panels(read_rows(store, parse_filters(["dataset=cifar100"])))
+    tenth = replace(panel.points[0], augmentation="own", t_stddev=panel.points[1].t_stddev)
+    longer = replace(panel, student="resnet8", points=(*panel.points, tenth))
+    exact, sampled = "exact permutation test", "permutation test over 99,999 random orders"
+    mixed = "permutation test, exact up to 9 augmentations, over 99,999 random orders above"
+    for found, words in (([panel], exact), ([longer], sampled), ([panel, longer], mixed)):
+        page = page_of(found, store)
+        assert [word for word in (exact, sampled, mixed) if word in page] == [words]
+        assert page.count(words) == 3
+        assert ("Phipson" in page) == (words != exact)
