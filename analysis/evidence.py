@@ -112,15 +112,20 @@ def permutation_p(panel: Panel, seed: int) -> tuple[Array, bool]:
     return test.p, test.is_exact
 
 
+def check_group_keys(keys: Sequence[str]) -> None:
+    """Raises UserError if a key is none that panels can be grouped by."""
+    for key in keys:
+        if key not in GROUP_KEYS:
+            raise UserError(f"--group-by {key}: unknown key{did_you_mean(key, GROUP_KEYS)}")
+
+
 def grouped(panels: Sequence[Panel], keys: Sequence[str]) -> dict[str, list[Panel]]:
     """Panels by the values of some keys, in the panels' order; titled by those values.
 
     Raises:
         UserError: a key is unknown.
     """
-    for key in keys:
-        if key not in GROUP_KEYS:
-            raise UserError(f"--group-by {key}: unknown key{did_you_mean(key, GROUP_KEYS)}")
+    check_group_keys(keys)
     groups: dict[str, list[Panel]] = {}
     for panel in panels:
         title = " ".join(str(getattr(panel, key)) for key in keys)

@@ -25,7 +25,7 @@ import numpy as np
 from analysis.coefficients import NAMES, Array, coefficients
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
 from analysis.points import Mean, Panel
-from analysis.result_tables import entry
+from analysis.result_tables import CORRELATION, entry
 from trainer.problems import UserError
 
 PUBLISHED_SEEDS = 3
@@ -102,15 +102,17 @@ class Comparison:
     n: int
 
 
-def compare(panels: Sequence[Panel], seed: int = 0) -> list[Comparison]:
-    """Every panel that has a published counterpart, beside it.
+def compare(
+    panels: Sequence[Panel], seed: int = 0, num_samples: int = SIMULATIONS
+) -> list[Comparison]:
+    """Every panel that has a published counterpart, beside it; `num_samples` simulations of each.
 
     Raises:
         UserError: no panel has one.
     """
     published = {(p.dataset, p.pair): p for p in published_panels()}
     found = [
-        _compare(panel, published[panel.dataset, panel.pair], seed)
+        _compare(panel, published[panel.dataset, panel.pair], seed, num_samples)
         for panel in panels
         if (panel.dataset, panel.pair) in published
     ]
@@ -131,7 +133,7 @@ def seed_noise(cells: Sequence[Mean]) -> tuple[float, int]:
     return math.sqrt(squares / freedom), freedom
 
 
-def _compare(panel: Panel, published: PublishedPanel, seed: int) -> Comparison:
+def _compare(panel: Panel, published: PublishedPanel, seed: int, num_samples: int) -> Comparison:
     ours = {
         "t_stddev": {p.augmentation: p.t_stddev for p in panel.points},
         "s_test_loss": {p.augmentation: p.test_loss for p in panel.points},
@@ -150,7 +152,7 @@ def _compare(panel: Panel, published: PublishedPanel, seed: int) -> Comparison:
         for metric in ours
     }
     shared = [a for a, _, _ in panel.cells() if a in published.t_stddev]
-    verdicts = _coefficient_verdicts(panel, published, shared, noise, seed)
+    verdicts = _coefficient_verdicts(panel, published, shared, noise, seed, num_samples)
     return Comparison(panel, cells, verdicts, len(shared))
 
 
@@ -170,6 +172,7 @@ def _coefficient_verdicts(
     shared: Sequence[str],
     noise: dict[str, tuple[float, int]],
     seed: int,
+    num_samples: int,
 ) -> dict[str, CoefficientVerdict]:
     if len(shared) < 3:
         return {name: CoefficientVerdict(math.nan, math.nan, math.nan) for name in NAMES}
@@ -182,7 +185,7 @@ def _coefficient_verdicts(
         theirs = np.array([getattr(published, metric)[a] for a in shared])
         true = (sizes * means + PUBLISHED_SEEDS * theirs) / (sizes + PUBLISHED_SEEDS)
         std = noise[metric][0]
-        shape = (SIMULATIONS, len(shared))
+        shape = (num_samples, len(shared))
         drawn_ours.append(true + std / np.sqrt(sizes) * generator.standard_normal(shape))
         drawn_theirs.append(
             true + std / math.sqrt(PUBLISHED_SEEDS) * generator.standard_normal(shape)
@@ -207,14 +210,32 @@ _TITLES = {"t_stddev": "T. stddev", "s_test_loss": "S. test loss"}
 _HEADINGS = ("published", "ours", "difference", "verdict")
 
 
-def comparison_grids(comparisons: Sequence[Comparison]) -> list[Grid]:
-    """Per panel its cells and coefficients beside the published ones."""
-    return [_comparison_grid(comparison) for comparison in comparisons]
+METRICS = (*_TITLES, CORRELATION)
+"""What can be compared: no accuracy was published point by point."""
 
 
-def _comparison_grid(comparison: Comparison) -> Grid:
+def check_comparable(metrics: Sequence[str]) -> None:
+    """Raises UserError if a metric was not published."""
+    for name in metrics:
+        if name not in METRICS:
+            raise UserError(
+                f"--metric {name}: the published points have none; with --compare-paper it is one of "
+                f"{', '.join(METRICS)}"
+            )
+
+
+def comparison_grids(
+    comparisons: Sequence[Comparison], metrics: Sequence[str] = METRICS
+) -> list[Grid]:
+    """Per panel its cells and coefficients of the chosen metrics beside the published ones."""
+    return [_comparison_grid(comparison, metrics) for comparison in comparisons]
+
+
+def _comparison_grid(comparison: Comparison, metrics: Sequence[str]) -> Grid:
     rows, records = [], []
-    for metric, cells in comparison.cells.items():
+    shown = {metric: cells for metric, cells in comparison.cells.items() if metric in metrics}
+    coefficients = comparison.coefficients if CORRELATION in metrics else {}
+    for metric, cells in shown.items():
         for i, (name, verdict) in enumerate(cells.items()):
             rows.append(
                 Row(
@@ -232,7 +253,7 @@ def _comparison_grid(comparison: Comparison) -> Grid:
                     verdict.is_inside,
                 )
             )
-    for i, (name, coefficient) in enumerate(comparison.coefficients.items()):
+    for i, (name, coefficient) in enumerate(coefficients.items()):
         entries = _coefficient_entries(coefficient, comparison.n)
         rows.append(Row(f"{name.capitalize()}, n = {comparison.n}", entries, begins_section=i == 0))
         records.append(
@@ -244,11 +265,14 @@ def _comparison_grid(comparison: Comparison) -> Grid:
                 coefficient.is_inside,
             )
         )
-    verdicts = [v.is_inside for cells in comparison.cells.values() for v in cells.values()]
-    notes = [
+    verdicts = [v.is_inside for cells in shown.values() for v in cells.values()]
+    of_cells = [
         f"{verdicts.count(True)} of {len(verdicts)} cells inside seed noise, {verdicts.count(False)} outside, "
         f"{verdicts.count(None)} unknown (missing, not finite, or one seed only); "
         f"at 5% one in twenty is outside when nothing is wrong",
+    ]
+    notes = [
+        *(of_cells if verdicts else []),
         f"seed noise from this store, pooled over augmentations; published values taken as means of "
         f"{PUBLISHED_SEEDS} runs; settings are not compared, a paper's run has the paper's",
     ]

@@ -22,7 +22,7 @@ stands aside.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from analysis.coefficients import Array
 from analysis.grid import DASH, Entry, Grid, Row
 from analysis.points import Mean, in_order, mean_of
 from analysis.result_tables import entry
-from analysis.settings import names_of, variants, with_settings
+from analysis.teachers import Measured, measured_teachers
 
 LEVEL = 0.95
 STANDARD_ERROR = "t_stddev_stderr"
@@ -79,27 +79,14 @@ class Ranking:
 
 def rank(rows: pd.DataFrame) -> list[Ranking]:
     """A ranking per teacher and way of measuring (`analysis.rows.read_rows`), students left aside."""
-    stddevs = with_settings(rows[rows["kind"] == "stddev"])
-    rankings = []
-    for (dataset, teacher), of_name in stddevs.groupby(["dataset", "teacher"]):
-        drafts, differ = [], []
-        for (fingerprint, common), group in of_name.groupby(["teacher_fingerprint", "common"]):
-            source = str(group["source"].iloc[0])
-            for chosen, _, measured in variants(group.iloc[:0], group):
-                drafts.append(_ranking(str(dataset), str(teacher), source, measured))
-                made = {"teacher": str(fingerprint), "source": source, "stddev": str(common)}
-                differ.append({**made, **chosen})
-        rankings += [replace(d, variant=v) for d, v in zip(drafts, names_of(differ), strict=True)]
-    return rankings
+    return [_ranking(measured) for measured in measured_teachers(rows)]
 
 
-def _ranking(dataset: str, teacher: str, source: str, rows: pd.DataFrame) -> Ranking:
-    measured = rows[rows["student"].isna()]
-    alone = _with_common_seeds(measured)
-    picked = rows[rows["student"].notna()]
+def _ranking(measured: Measured) -> Ranking:
+    alone = _with_common_seeds(measured.alone)
     cells: dict[str, Mean] = {}
     undefined: dict[str, Mean] = {}
-    for name in in_order(measured["augmentation"]):
+    for name in in_order(measured.alone["augmentation"]):
         if mean := mean_of(alone[alone["augmentation"] == name], "t_stddev"):
             (cells if mean.n else undefined)[name] = mean
     order = sorted(cells, key=lambda name: cells[name].mean)
@@ -107,21 +94,17 @@ def _ranking(dataset: str, teacher: str, source: str, rows: pd.DataFrame) -> Ran
     reach = _reach(order, cells, noise, num_seeds, alone)
     means = np.array([cells[name].mean for name in order])
     letters = groups(means, reach)
-    by_student = (
-        (f"{augmentation} of {student}", mean_of(group, "t_stddev"))
-        for (augmentation, student), group in picked.groupby(["augmentation", "student"])
-    )
     return Ranking(
-        dataset=dataset,
-        teacher=teacher,
-        variant="",
-        source=source,
+        dataset=measured.dataset,
+        teacher=measured.teacher,
+        variant=measured.variant,
+        source=measured.source,
         ranked=tuple(
             Ranked(name, cells[name], letter) for name, letter in zip(order, letters, strict=True)
         ),
-        picked_by_student=tuple((name, mean) for name, mean in by_student if mean),
+        picked_by_student=measured.picked_by_student(),
         undefined=tuple(undefined.items()),
-        num_left_out=len(measured) - len(alone),
+        num_left_out=len(measured.alone) - len(alone),
         num_seeds=num_seeds,
         noise=noise,
         has_uncertainty=bool(np.isfinite(reach).all()) and len(order) > 1,

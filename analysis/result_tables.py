@@ -2,12 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.evidence import grouped
 from analysis.grid import MISSING, Entry, Grid, Row, emphasised
 from analysis.points import Mean, Panel, Point, in_order
+from analysis.teachers import Measured
 from trainer.problems import UserError, did_you_mean
 
 
@@ -27,13 +28,18 @@ class Metric:
         return mean
 
 
+T_STDDEV = Metric("t_stddev", "T. stddev", "t_stddev", 6, 1.0, lower_is_better=True)
 METRICS = (
     Metric("s_test_loss", "S. test loss", "test_loss", 4, 1.0, lower_is_better=True),
     Metric("s_accuracy", "S. accuracy %", "test_accuracy", 2, 100.0, lower_is_better=False),
-    Metric("t_stddev", "T. stddev", "t_stddev", 6, 1.0, lower_is_better=True),
+    T_STDDEV,
 )
 CORRELATION = "correlation"
 METRIC_NAMES = (*(metric.name for metric in METRICS), CORRELATION)
+TEACHER_KEYS = ("dataset", "teacher", "source")
+"""By which tables of teachers alone are grouped: they have no student."""
+
+Record = Mapping[str, str | float | int | None]
 
 
 def check_metrics(names: Sequence[str]) -> None:
@@ -60,6 +66,30 @@ def result_grids(
             yield _grid(f"{metric.title}, {title}", columns)
 
 
+def teacher_grids(teachers: Sequence[Measured], group_by: Sequence[str]) -> Iterator[Grid]:
+    """T. stddev of teachers that have no finished student yet: a column per teacher, a table per group."""
+    keys = [key for key in group_by if key in TEACHER_KEYS]
+    groups: dict[str, list[Measured]] = {}
+    for teacher in teachers:
+        groups.setdefault(" ".join(getattr(teacher, key) for key in keys), []).append(teacher)
+    for title, group in groups.items():
+        cells = [teacher.cells() for teacher in group]
+        names = in_order(name for column in cells for name in column)
+        yield _grid_of(
+            "T. stddev" + (f", {title}" if title else ""),
+            [teacher.column if "dataset" in keys else teacher.title for teacher in group],
+            names,
+            [(T_STDDEV, [column.get(name) for name in names]) for column in cells],
+            [
+                _teacher_record(teacher, name, column.get(name))
+                for teacher, column in zip(group, cells, strict=True)
+                for name in names
+            ],
+            extra_note="no S. test loss yet: no student of these teachers has finished; "
+            "kdsweep rank tells which augmentations differ",
+        )
+
+
 def _column(panel: Panel, group_by: Sequence[str]) -> str:
     return panel.column if "dataset" in group_by else panel.title
 
@@ -67,6 +97,25 @@ def _column(panel: Panel, group_by: Sequence[str]) -> str:
 def _grid(title: str, columns: Sequence[tuple[str, Panel, Metric]]) -> Grid:
     names = in_order(point.augmentation for _, panel, _ in columns for point in panel.points)
     cells = [[metric.of(_point(panel, name)) for name in names] for _, panel, metric in columns]
+    records = [
+        _record(panel, metric, name, mean)
+        for (_, panel, metric), column in zip(columns, cells, strict=True)
+        for name, mean in zip(names, column, strict=True)
+    ]
+    headings = [heading for heading, _, _ in columns]
+    of_metrics = [(m, column) for (_, _, m), column in zip(columns, cells, strict=True)]
+    return _grid_of(title, headings, names, of_metrics, records)
+
+
+def _grid_of(
+    title: str,
+    headings: Sequence[str],
+    names: Sequence[str],
+    columns: Sequence[tuple[Metric, Sequence[Mean | None]]],
+    records: Sequence[Record],
+    extra_note: str = "",
+) -> Grid:
+    cells = [column for _, column in columns]
     counts = Counter(mean.n for column in cells for mean in column if mean)
     most = max(counts, default=0)
     written = [
@@ -75,16 +124,11 @@ def _grid(title: str, columns: Sequence[tuple[str, Panel, Metric]]) -> Grid:
             [mean.mean if mean else None for mean in column],
             lower_is_better=metric.lower_is_better,
         )
-        for (_, _, metric), column in zip(columns, cells, strict=True)
+        for metric, column in columns
     ]
     rows = tuple(Row(name, tuple(column[i] for column in written)) for i, name in enumerate(names))
-    records = tuple(
-        _record(panel, metric, name, mean)
-        for (_, panel, metric), column in zip(columns, cells, strict=True)
-        for name, mean in zip(names, column, strict=True)
-    )
-    headings = tuple(heading for heading, _, _ in columns)
-    return Grid(title, "augmentation", headings, rows, tuple(_notes(cells, most)), records)
+    notes = (*_notes(cells, most), *([extra_note] if extra_note else []))
+    return Grid(title, "augmentation", tuple(headings), rows, notes, tuple(records))
 
 
 def _point(panel: Panel, augmentation: str) -> Point | None:
@@ -131,15 +175,30 @@ def undefined_notes(cells: Iterable[Mean]) -> Iterator[str]:
         )
 
 
-def _record(
-    panel: Panel, metric: Metric, augmentation: str, mean: Mean | None
-) -> dict[str, str | float | int | None]:
+def _record(panel: Panel, metric: Metric, augmentation: str, mean: Mean | None) -> Record:
     return {
         "table": "results",
         "dataset": panel.dataset,
         "pair": panel.pair,
         "variant": panel.variant,
         "source": panel.source,
+        **_numbers(augmentation, metric, mean),
+    }
+
+
+def _teacher_record(teacher: Measured, augmentation: str, mean: Mean | None) -> Record:
+    return {
+        "table": "teachers",
+        "dataset": teacher.dataset,
+        "teacher": teacher.teacher,
+        "variant": teacher.variant,
+        "source": teacher.source,
+        **_numbers(augmentation, T_STDDEV, mean),
+    }
+
+
+def _numbers(augmentation: str, metric: Metric, mean: Mean | None) -> Record:
+    return {
         "augmentation": augmentation,
         "metric": metric.name,
         "mean": mean.mean if mean and mean.n else None,

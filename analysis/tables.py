@@ -11,7 +11,15 @@ from analysis.correlations import Correlation
 from analysis.evidence import Evidence, Findings
 from analysis.grid import Grid
 from analysis.points import Panel
-from analysis.result_tables import CORRELATION, METRIC_NAMES, result_grids
+from analysis.result_tables import (
+    CORRELATION,
+    METRIC_NAMES,
+    METRICS,
+    T_STDDEV,
+    result_grids,
+    teacher_grids,
+)
+from analysis.teachers import Measured
 
 
 def table_grids(
@@ -19,9 +27,12 @@ def table_grids(
     findings: Findings,
     metrics: Sequence[str] = METRIC_NAMES,
     group_by: Sequence[str] = ("dataset",),
+    teachers: Sequence[Measured] = (),
 ) -> list[Grid]:
-    """Result tables of the chosen metrics, then the correlations."""
+    """Result tables of the chosen metrics, T. stddev of teachers without students, then the correlations."""
     grids = list(result_grids(panels, metrics, group_by))
+    if T_STDDEV.name in metrics:
+        grids += teacher_grids(teachers, group_by)
     if CORRELATION in metrics:
         grids += correlation_grids(findings)
     return grids
@@ -39,25 +50,56 @@ def coefficient_lines(correlation: Correlation, p: Sequence[float] | None = None
     ]
 
 
-def as_json(panels: Sequence[Panel], findings: Findings) -> dict[str, Any]:
-    """Panels with their points, correlations and evidence, and the pooled estimates; None where undefined."""
-    by_panel = {id(evidence.panel): evidence for evidence in findings.evidence}
+def as_json(
+    panels: Sequence[Panel],
+    findings: Findings,
+    metrics: Sequence[str] = METRIC_NAMES,
+    teachers: Sequence[Measured] = (),
+) -> dict[str, Any]:
+    """Panels with their points, correlations and evidence, teachers without students, pooled estimates.
+
+    Values that are undefined are None; what is of no chosen metric is left out.
+    """
+    shown = [_panel_as_json(panel, metrics) for panel in panels]
+    found: dict[str, Any] = {"panels": shown}
+    if T_STDDEV.name in metrics:
+        found["teachers"] = [_teacher_as_json(teacher) for teacher in teachers]
+    if CORRELATION in metrics:
+        by_panel = {id(evidence.panel): evidence for evidence in findings.evidence}
+        for panel, written in zip(panels, shown, strict=True):
+            written.update(_evidence_as_json(by_panel[id(panel)]))
+        found["pooled"] = [plain(asdict(pooled)) for pooled in findings.pooled]
+        found["num_tests"] = findings.num_tests
+        found["bootstrap"] = asdict(findings.bootstrap)
+    return found
+
+
+def _panel_as_json(panel: Panel, metrics: Sequence[str]) -> dict[str, Any]:
+    written: dict[str, Any] = plain(asdict(panel))
+    for point in written["points"]:
+        for metric in METRICS:
+            if metric.name not in metrics:
+                del point[metric.attribute]
+    return written
+
+
+def _teacher_as_json(teacher: Measured) -> dict[str, Any]:
     return {
-        "panels": [_panel_as_json(panel, by_panel[id(panel)]) for panel in panels],
-        "pooled": [plain(asdict(pooled)) for pooled in findings.pooled],
-        "num_tests": findings.num_tests,
-        "bootstrap": asdict(findings.bootstrap),
+        "dataset": teacher.dataset,
+        "teacher": teacher.teacher,
+        "variant": teacher.variant,
+        "source": teacher.source,
+        "t_stddev": {name: plain(asdict(cell)) for name, cell in teacher.cells().items()},
     }
 
 
-def _panel_as_json(panel: Panel, evidence: Evidence) -> dict[str, Any]:
+def _evidence_as_json(evidence: Evidence) -> dict[str, Any]:
     estimates = {name: asdict(estimate) for name, estimate in evidence.estimates.items()}
     for estimate in estimates.values():
         moves = zip(evidence.augmentations, estimate["influence"], strict=True)
         estimate["influence"] = dict(moves)
     return {
-        **plain(asdict(panel)),
-        "correlation": plain(asdict(panel.correlation)),
+        "correlation": plain(asdict(evidence.panel.correlation)),
         "evidence": {"is_exact": evidence.is_exact, **plain(estimates)},
     }
 

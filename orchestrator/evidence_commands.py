@@ -15,6 +15,8 @@ import typer
 from orchestrator.console import DEFAULT_STORE, existing_store, print_json, stderr, stdout
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.evidence import Findings
     from analysis.grid import Grid
     from analysis.points import Panel
@@ -38,7 +40,8 @@ GroupBy = Annotated[
     typer.Option(
         "--group-by",
         metavar="KEY[,KEY]",
-        help="One table, and one pooled estimate, per dataset, teacher, student, pair or source.",
+        help="One table, and one pooled estimate, per dataset, teacher, student, pair or source; "
+        "plots keep a group's panels together.",
     ),
 ]
 Metrics = Annotated[
@@ -53,7 +56,10 @@ Output = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Samples = Annotated[
-    int, typer.Option("--bootstrap", min=100, max=1_000_000, help="Bootstrap samples.")
+    int,
+    typer.Option(
+        "--bootstrap", min=100, max=1_000_000, help="Samples of each interval or simulation."
+    ),
 ]
 StatisticsSeed = Annotated[
     int, typer.Option("--statistics-seed", min=0, help="Of bootstrap and permutation samples.")
@@ -114,35 +120,46 @@ def table(
 ) -> None:
     """Print S. test loss, accuracy, T. stddev and their correlations, with honest uncertainty."""
     from analysis.result_tables import METRIC_NAMES, check_metrics
+    from analysis.rows import read_rows
+    from analysis.tables import as_json as tables_as_json
+    from analysis.tables import table_grids
+    from analysis.teachers import teachers_alone
 
     check_metrics(metric or ())
     chosen = _format(format_, output, as_json)
+    parsed, keys = _parsed(filters), _keys(group_by)
     opened = existing_store(store)
-    found = _panels(opened, _parsed(filters))
-    _tell_of_unfinished_sweeps(opened)
     if compare_paper:
-        _write_comparison(found, chosen, output, seed)
+        from analysis.published import METRICS, check_comparable, compare, comparison_grids
+
+        check_comparable(metric or ())
+        found = _panels(read_rows(opened, parsed), keys)
+        _tell_of_unfinished_sweeps(opened)
+        grids = comparison_grids(compare(found, seed, samples), metric or METRICS)
+        _write_records(grids, chosen, output)
         return
-    keys = tuple(key.strip() for key in group_by.split(","))
+    metrics = metric or METRIC_NAMES
+    rows = read_rows(opened, parsed)
+    found = _panels(rows, keys)
+    teachers = teachers_alone(rows, found, parsed)
+    _tell_of_unfinished_sweeps(opened)
+    if not found:
+        stderr().print(_no_student(store, bool(teachers)), markup=False, soft_wrap=True)
     findings = _weigh(found, keys, samples, seed)
     if chosen is Format.JSON:
-        from analysis.tables import as_json as tables_as_json
-
-        _write_json(tables_as_json(found, findings), output)
-        return
-    if not found:
-        stderr().print("no student has finished yet: the tables are empty")
-    from analysis.tables import table_grids
-
-    _write(table_grids(found, findings, metric or METRIC_NAMES, keys), chosen, output)
+        _write_json(tables_as_json(found, findings, metrics, teachers), output)
+    else:
+        _write(table_grids(found, findings, metrics, keys, teachers), chosen, output)
 
 
-def _write_comparison(
-    found: "Sequence[Panel]", chosen: Format, output: Path | None, seed: int
-) -> None:
-    from analysis.published import compare, comparison_grids
+def _no_student(store: str, has_t_stddev: bool) -> str:
+    if has_t_stddev:
+        return f"no student has finished yet: no S. test loss; kdsweep rank {store} orders by T. stddev"
+    return "no student has finished yet: the tables are empty"
 
-    grids = comparison_grids(compare(found, seed))
+
+def _write_records(grids: "Sequence[Grid]", chosen: Format, output: Path | None) -> None:
+    """Tables whose JSON is their records."""
     if chosen is Format.JSON:
         _write_json([dict(record) for grid in grids for record in grid.records], output)
     else:
@@ -152,8 +169,13 @@ def _write_comparison(
 def plot(
     store: StoreFolder,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The picture; its ending names the format.")
-    ] = Path("scatter.png"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The picture; its ending names the format. By default plots/KIND.png in the store's folder.",
+        ),
+    ] = None,
     kind: Annotated[PlotKind, typer.Option("--kind", help="What to draw.")] = PlotKind.SCATTER,
     filters: Filters = None,
     group_by: GroupBy = "dataset",
@@ -162,22 +184,29 @@ def plot(
 ) -> None:
     """Draw T. stddev against S. test loss, or curves, ranks, coefficients (png, svg, pdf)."""
     from analysis.plots import FORMATS
+    from analysis.rows import read_rows
     from trainer.problems import UserError, did_you_mean
 
-    ending = output.suffix.lstrip(".")
-    if ending not in FORMATS:
+    if output and (ending := output.suffix.lstrip(".")) not in FORMATS:
         raise UserError(f"{output}: unknown format {ending!r}{did_you_mean(ending, FORMATS)}")
+    parsed, keys = _parsed(filters), _keys(group_by)
     opened = existing_store(store)
-    found = _panels(opened, _parsed(filters))
-    keys = tuple(key.strip() for key in group_by.split(","))
+    picture = output or _usual_picture(opened, kind)
+    found = _panels(read_rows(opened, parsed), keys)
     try:
-        _draw(kind, opened, found, keys, samples, seed, output)
+        _draw(kind, opened, found, keys, samples, seed, picture)
     except ValueError as error:
         raise UserError(
             f"{store}: {error} as {kind}: no augmentation has both values yet"
         ) from error
     _tell_of_unfinished_sweeps(opened)
-    stdout().print(f"{output}", soft_wrap=True)
+    stdout().print(f"{picture}", soft_wrap=True)
+
+
+def _usual_picture(store: "Store", kind: PlotKind) -> Path:
+    """Beside the results or, where those are on no file system, in the current folder."""
+    name = f"{kind}.png"
+    return Path(name) if store.is_remote else store.root / "plots" / name
 
 
 def _draw(
@@ -218,13 +247,13 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: plots, tables, methods, failures, every trial."""
     from analysis.report import render_report
+    from analysis.rows import read_rows
     from orchestrator.progress import progress_of
     from orchestrator.provenance import git_state
 
+    parsed, keys = _parsed(filters), _keys(group_by)
     opened = existing_store(store)
-    parsed = _parsed(filters)
-    keys = tuple(key.strip() for key in group_by.split(","))
-    found = _panels(opened, parsed)
+    found = _panels(read_rows(opened, parsed), keys)
     page = render_report(
         opened,
         parsed,
@@ -288,10 +317,7 @@ def rank(
     grids = ranking_grids(rank_rows(rows))
     if not grids:
         stderr().print("no T. stddev is measured yet")
-    if chosen is Format.JSON:
-        _write_json([dict(record) for grid in grids for record in grid.records], output)
-    else:
-        _write(grids, chosen, output)
+    _write_records(grids, chosen, output)
 
 
 def import_logs(
@@ -335,11 +361,21 @@ def _parsed(filters: list[str] | None) -> "tuple[Filter, ...]":
     return parse_filters(filters or ())
 
 
-def _panels(store: "Store", filters: "Sequence[Filter]") -> "list[Panel]":
-    from analysis.points import panels
-    from analysis.rows import read_rows
+def _keys(group_by: str) -> tuple[str, ...]:
+    """Raises UserError if one is unknown."""
+    from analysis.evidence import check_group_keys
 
-    return panels(read_rows(store, filters))
+    keys = tuple(key.strip() for key in group_by.split(","))
+    check_group_keys(keys)
+    return keys
+
+
+def _panels(rows: "pd.DataFrame", group_by: Sequence[str]) -> "list[Panel]":
+    """The panels of a group side by side, wherever they are shown."""
+    from analysis.evidence import grouped
+    from analysis.points import panels
+
+    return [panel for group in grouped(panels(rows), group_by).values() for panel in group]
 
 
 def _tell_of_unfinished_sweeps(store: "Store") -> None:

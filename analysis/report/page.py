@@ -23,6 +23,7 @@ from analysis.report.methods import methods
 from analysis.result_tables import METRIC_NAMES
 from analysis.rows import OWN, Filter, read_rows
 from analysis.tables import table_grids
+from analysis.teachers import Measured, teachers_alone
 from orchestrator.store import Store
 
 CLAIM = "kendall"
@@ -66,11 +67,12 @@ def render_report(
     names = in_order(point.augmentation for panel in panels for point in panel.points)
     looks = marks(names)
     classes = {name: f"m{i}" for i, name in enumerate(names)}
+    teachers = teachers_alone(rows, panels, filters)
     unfinished = _unfinished(store)
     sections = [
         Section("points", "T. stddev against S. test loss", _points(findings, looks, classes)),
         Section("coefficients", "How sure is that", _forest(findings)),
-        Section("tables", "Tables", _tables(panels, findings, group_by)),
+        Section("tables", "Tables", _tables(panels, findings, group_by, teachers)),
         Section("curves", "Learning curves", _curves(store, panels, looks, classes)),
         Section("methods", "Methods", methods(rows, findings, commit)),
         Section("failures", "Failures", _failures(unfinished)),
@@ -294,10 +296,13 @@ def _forest(findings: Findings) -> str:
     return tag("p", note, class_="note") + forest_rows(by_name)
 
 
-def _tables(panels: Sequence[Panel], findings: Findings, group_by: Sequence[str]) -> str:
-    if not panels:
-        return ""
-    return html_tables(table_grids(panels, findings, METRIC_NAMES, group_by))
+def _tables(
+    panels: Sequence[Panel],
+    findings: Findings,
+    group_by: Sequence[str],
+    teachers: Sequence[Measured],
+) -> str:
+    return html_tables(table_grids(panels, findings, METRIC_NAMES, group_by, teachers))
 
 
 def _curves(

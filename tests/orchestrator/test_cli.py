@@ -104,6 +104,7 @@ def test_a_bad_sweep_is_one_line_and_exit_code_2(command: str, tmp_path: Path) -
     ],
 )
 def test_other_bad_input(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
     code, output = run(tmp_path, *arguments)
     assert code == 2
     assert expected in output

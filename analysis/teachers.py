@@ -1,0 +1,78 @@
+"""T. stddev as it was measured, teacher by teacher: what is known before any student has finished."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.points import Mean, Panel, in_order, mean_of
+from analysis.rows import Filter
+from analysis.settings import names_of, variants, with_settings
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The stddev rows of one teacher, measured in one way. `variant` says in which settings teachers differ."""
+
+    dataset: str
+    teacher: str
+    variant: str
+    source: str
+    rows: pd.DataFrame
+
+    @property
+    def column(self) -> str:
+        """The teacher, with its variant."""
+        return self.teacher + (f" ({self.variant})" if self.variant else "")
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset} {self.column}"
+
+    @property
+    def alone(self) -> pd.DataFrame:
+        """The rows that needed no student."""
+        return self.rows[self.rows["student"].isna()]
+
+    def picked_by_student(self) -> tuple[tuple[str, Mean], ...]:
+        """The cells of schemes that need a student, such as `cutmixpick_s of vgg8`."""
+        picked = self.rows[self.rows["student"].notna()]
+        cells = (
+            (f"{augmentation} of {student}", mean_of(group, "t_stddev"))
+            for (augmentation, student), group in picked.groupby(["augmentation", "student"])
+        )
+        return tuple((name, cell) for name, cell in cells if cell)
+
+    def cells(self) -> Mapping[str, Mean]:
+        """T. stddev by augmentation, in order; then what students picked."""
+        alone = self.alone
+        own = (
+            (name, mean_of(alone[alone["augmentation"] == name], "t_stddev"))
+            for name in in_order(alone["augmentation"])
+        )
+        return {**{name: cell for name, cell in own if cell}, **dict(self.picked_by_student())}
+
+
+def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
+    """Every teacher, and every way of measuring, of a store's rows (`analysis.rows.read_rows`)."""
+    stddevs = with_settings(rows[rows["kind"] == "stddev"])
+    for (dataset, teacher), of_name in stddevs.groupby(["dataset", "teacher"]):
+        drafts, differ = [], []
+        for (fingerprint, common), group in of_name.groupby(["teacher_fingerprint", "common"]):
+            source = str(group["source"].iloc[0])
+            for chosen, _, measured in variants(group.iloc[:0], group):
+                drafts.append((source, measured))
+                made = {"teacher": str(fingerprint), "source": source, "stddev": str(common)}
+                differ.append({**made, **chosen})
+        for (source, measured), variant in zip(drafts, names_of(differ), strict=True):
+            yield Measured(str(dataset), str(teacher), variant, source, measured)
+
+
+def teachers_alone(
+    rows: pd.DataFrame, panels: Sequence[Panel], filters: Sequence[Filter] = ()
+) -> list[Measured]:
+    """The measured teachers of which no student has finished; none where filters ask for students."""
+    if any(wanted.key in ("student", "pair") for wanted in filters):
+        return []
+    known = {panel.teacher_fingerprint for panel in panels}
+    return list(measured_teachers(rows[~rows["teacher_fingerprint"].isin(known)]))
