@@ -5,6 +5,8 @@ resample varies (S - 1) / S times as much as the mean itself, which matters at S
 stretched by sqrt(S / (S - 1)) (Rao & Wu, J. Am. Stat. Assoc. 83, 1988, p. 231). A cell of one seed stays where
 it is. Cells are redrawn independently: a shift that a seed gives to all augmentations alike would leave the
 coefficients unchanged, and this does not use it, so the interval errs on the wide side.
+The interval is about the coefficient that studies with S seeds have on average. Seed noise attenuates that one:
+it lies nearer to 0 than the coefficient without noise, of which the interval says less the larger the noise is.
 
 Over augmentations. Points are drawn with replacement, cell means as they are: they already carry the noise of
 their seeds, and drawing at both levels would count it twice (Davison & Hinkley, Bootstrap Methods and their

@@ -11,6 +11,11 @@ from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
 from analysis.pooling import Pooled
 from analysis.result_tables import undefined_notes
 
+SEEDS_NOTE = (
+    "over seeds: about the coefficient that as many other seeds give on average, which seed noise pulls "
+    "towards 0; not about the one without noise"
+)
+
 _HEADINGS = (
     "coefficient",
     "value",
@@ -138,6 +143,7 @@ def _notes(findings: Findings) -> Iterator[str]:
         f"Holm and Benjamini-Hochberg (BH) over the {findings.num_tests} coefficients of this table; "
         f"intervals: {findings.bootstrap.num_samples} bootstrap samples; p as printed: scipy's, as in the paper"
     )
+    yield SEEDS_NOTE
     if any(_is_flat(e) for e in findings.evidence):
         yield f"{DASH}: no interval over augmentations where every sample gives the same coefficient"
     if any(evidence.num_single_seed for evidence in findings.evidence):

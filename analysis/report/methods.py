@@ -62,7 +62,8 @@ def _weighed(findings: Findings) -> Iterator[str]:
     )
     yield (
         f"Intervals hold 95% of {findings.bootstrap.num_samples} bootstrap samples: over seeds, percentiles with "
-        "the stretch of Rao and Wu (1988); over augmentations, BCa (Efron 1987). With nine augmentations they are "
+        "the stretch of Rao and Wu (1988), about the coefficient that as many other seeds give on average, which "
+        "seed noise pulls towards 0; over augmentations, BCa (Efron 1987). With nine augmentations they are "
         "wide, and rightly so."
     )
     yield (

@@ -84,3 +84,27 @@ def test_where_all_draws_are_the_estimate_there_is_no_interval() -> None:
     left_out = leave_one_out(x, x**3)
     assert np.isnan(bca_interval(draws[:, 1], 1.0, left_out[:, 1]).low)
     assert bca_interval(draws[:, 0], 0.9, left_out[:, 0]).high <= 1.0
+
+
+def test_the_interval_over_seeds_is_of_the_attenuated_coefficient() -> None:
+    """With much noise it holds what studies with as many seeds have on average, and often not the noiseless one."""
+    generator = np.random.default_rng(0)
+    x = np.linspace(-1.5, 1.5, 9)
+    noiseless, repeats, noise, seeds = 1.0, 200, 0.5, 3
+    shape = (2, 20_000, 9)
+    studies = x + noise / np.sqrt(seeds) * generator.standard_normal(shape)
+    expected = coefficients(*studies)[:, 0].mean()
+    held = []
+    for repeat in range(repeats):
+        seen = x[:, None] + noise * generator.standard_normal((2, 9, seeds))
+        drawn = [
+            np.stack(
+                [Bootstrap(500).of_cell(seen[k, i], f"{repeat} {k} {i}") for i in range(9)], axis=1
+            )
+            for k in range(2)
+        ]
+        interval = percentile_interval(coefficients(*drawn)[:, 0])
+        held.append([interval.low <= truth <= interval.high for truth in (expected, noiseless)])
+    of_expected, of_noiseless = np.mean(held, axis=0)
+    assert of_expected > 0.88
+    assert of_noiseless < 0.2
