@@ -14,11 +14,11 @@ from orchestrator.store import stored_trial
 from trainer.problems import UserError
 from trainer.trial import canonical_json
 
-SPECIAL = frozenset({"pick_size", "randomness", "own_scheme", "n_pick"})
-"""Settings that act in some schemes only; a trial in which one does not act goes with every value of it.
+PICKS = ("pick_size", "n_pick", "cutmix_pick_scheme", "DA_pick_base")
+"""Settings of picks; all but the first are those of imported runs."""
 
-The last is that of imported runs.
-"""
+SPECIAL = frozenset({*PICKS, "randomness", "own_scheme"})
+"""Settings that act in some schemes only; a trial in which one does not act goes with every value of it."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Setting:
         for name in ("seed", "student_fingerprint"):
             identity.pop(name, None)
         own_names = {
-            "pick_size": f"{kind}.pick_size",
-            "n_pick": f"{kind}.n_pick",
+            **{name: f"{kind}.{name}" for name in PICKS},
             "randomness": "randomness",
             "own_scheme": f"own_scheme.{augmentation}",
             "temperature": "stddev.temperature",

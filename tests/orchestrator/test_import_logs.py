@@ -202,6 +202,24 @@ def test_own_and_imported_stand_side_by_side_and_are_told_apart(tmp_path: Path) 
     assert {ranking.source for ranking in rank(read_rows(store))} == {"own", "imported"}
 
 
+def test_a_pick_stands_in_the_panel_of_its_pair(tmp_path: Path) -> None:
+    """Options that act in picks only are not what tells it from the other schemes."""
+    (tmp_path / "logs").mkdir()
+    for name, log in (("cutmix", CUTMIX), ("pick", PICK)):
+        (tmp_path / "logs" / f"{name}.txt").write_text(log)
+    store = Store(tmp_path / "store")
+    import_logs(tmp_path / "logs", store)
+    (panel,) = panels(read_rows(store))
+    assert panel.variant == ""
+    assert [point.augmentation for point in panel.points] == ["cutmix", "cutmixpick_s"]
+    # Other picks are another panel, in which everything else stands too.
+    other = PICK.replace("('n_pick': 64)", "('n_pick': 32)").replace("-20261123", "-20261124")
+    (tmp_path / "logs" / "other.txt").write_text(other)
+    import_logs(tmp_path / "logs", store)
+    variants = {panel.variant: len(panel.points) for panel in panels(read_rows(store))}
+    assert variants == {"student.n_pick=32": 2, "student.n_pick=64": 2}
+
+
 def test_a_pair_that_is_own_and_imported_makes_two_panels(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     log = CUTMIX.replace("('model_t': resnet20)", "('model_t': vgg13)")
