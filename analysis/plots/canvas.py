@@ -1,6 +1,7 @@
 """The paper that plots are drawn on: figures, axes, legends and files."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -32,14 +33,22 @@ MARKERS: Mapping[str, str] = MappingProxyType(
 )
 
 
+LEGEND_WIDTH = 1.5
+"""Inches that a legend beside the axes takes."""
+
+LETTERS_PER_INCH = 10
+"""Of a title."""
+
+
 def new_figure(
-    rows: int, columns: int, size: tuple[float, float]
+    rows: int, columns: int, size: tuple[float, float], beside: float = 0.0
 ) -> "tuple[Figure, list[list[Axes]]]":
-    """A figure of rows x columns axes, each of `size` (width, height) in inches."""
+    """A figure of rows x columns axes, each of `size` (width, height), and room `beside` them, in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=150)
+    whole = (size[0] * columns + beside, size[1] * rows)
+    figure = Figure(figsize=whole, layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     axes = [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
     for row in axes:
@@ -49,20 +58,33 @@ def new_figure(
     return figure, axes
 
 
+def entitle(ax: "Axes", title: str, width: float, **style: Any) -> None:
+    """A title in as many lines as axes of a width in inches need."""
+    ax.set_title(textwrap.fill(title, round(LETTERS_PER_INCH * width)), **style)
+
+
 def hide_rest(axes: "Iterable[Axes]", used: int) -> None:
     for ax in list(axes)[used:]:
         ax.set_visible(False)
 
 
-def legend_of(figure: "Figure", augmentations: Iterable[str]) -> None:
-    """One legend for a whole figure, beside it."""
+def legend_of(figure: "Figure", augmentations: Iterable[str], bars: str = "") -> None:
+    """One legend for a whole figure, beside it; it says what the bars or bands are."""
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], linestyle="", label=name, **style_of(m, 6))
         for name, m in marks(augmentations).items()
     ]
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
+    figure.legend(
+        handles=handles,
+        loc="outside right upper",
+        frameon=False,
+        fontsize="small",
+        title=bars,
+        title_fontsize="x-small",
+        alignment="left",
+    )
 
 
 def style_of(mark: Mark, size: float = 8) -> dict[str, Any]:

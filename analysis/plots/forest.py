@@ -72,9 +72,12 @@ def _draw(lines: Sequence[Line], ax: "Axes", *, with_labels: bool) -> None:
             linewidth=1.2,
         )
         ends = [line.narrow.low, line.narrow.high]
-        ax.plot(ends, [y, y], solid_capstyle="butt", color=WIDE, linewidth=5, alpha=0.4)
+        ax.plot(ends, [y, y], solid_capstyle="butt", color=WIDE, linewidth=8, alpha=0.4)
         marker = "D" if line.is_pooled else "o"
-        ax.plot(line.value, y, marker=marker, color=NARROW, markersize=6, zorder=3)
+        ax.plot(line.value, y, marker=marker, color=NARROW, markersize=4.5, zorder=3)
+    if any(line.is_pooled for line in lines) and not lines[0].is_pooled:
+        first = next(i for i, line in enumerate(lines) if line.is_pooled)
+        ax.axhline(0.5 - first, color="#666666", linewidth=0.8)
     ax.axvline(0, color="#666666", linewidth=0.8)
     ax.set_ylim(-len(lines) + 0.3, 0.7)
     lows = [v for line in lines for v in (line.value, line.wide.low, line.narrow.low)]

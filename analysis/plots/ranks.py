@@ -10,13 +10,23 @@ import numpy as np
 from analysis.coefficients import Array
 from analysis.evidence import Findings
 from analysis.marks import Mark, marks
-from analysis.plots.canvas import hide_rest, legend_of, new_figure, save, style_of
+from analysis.plots.canvas import (
+    LEGEND_WIDTH,
+    entitle,
+    hide_rest,
+    legend_of,
+    new_figure,
+    save,
+    style_of,
+)
 from analysis.points import Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 4
+SIZE = (3.4, 3.4)
+"""Of one panel, in inches."""
 
 
 def midranks(values: Array) -> Array:
@@ -32,7 +42,7 @@ def draw_ranks(findings: Findings, path: Path) -> None:
     if not shown:
         raise ValueError("nothing to draw")
     columns = min(COLUMNS, len(shown))
-    figure, axes = new_figure(math.ceil(len(shown) / columns), columns, (3.4, 3.4))
+    figure, axes = new_figure(math.ceil(len(shown) / columns), columns, SIZE, LEGEND_WIDTH)
     flat = [ax for row in axes for ax in row]
     looks = marks(a for panel in shown for a, _, _ in panel.cells())
     for panel, ax in zip(shown, flat, strict=False):
@@ -50,7 +60,7 @@ def _draw(panel: Panel, ax: "Axes", looks: Mapping[str, Mark]) -> None:
     for i, name in enumerate(names):
         mark = looks[name]
         ax.plot(x[i], y[i], linestyle="", markeredgecolor="white", **style_of(mark, 9))
-    ax.set_title(panel.title, fontsize="small")
+    entitle(ax, panel.title, SIZE[0], fontsize="small")
     ax.set_xlabel("rank by T. stddev (1 = lowest)")
     ax.set_ylabel("rank by S. test loss (1 = lowest)")
     ax.set_xlim(*ends)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from analysis.evidence import Evidence, Findings
 from analysis.marks import Mark, marks
-from analysis.plots.canvas import bar, hide_rest, legend_of, new_figure, save, style_of
+from analysis.plots.canvas import (
+    LEGEND_WIDTH,
+    bar,
+    entitle,
+    hide_rest,
+    legend_of,
+    new_figure,
+    save,
+    style_of,
+)
 from analysis.points import Panel
 from analysis.tables import coefficient_lines
 
@@ -15,6 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 3
+SIZE, SIZE_IN_GRID = (4.9, 4.2), (3.6, 2.9)
+"""Of one panel, in inches."""
+
+BARS = "bars: ± 1 std over seeds"
 
 ROOM_FOR_COEFFICIENTS = 0.2
 """Added above the points, in heights of their range, so that no text covers any."""
@@ -25,14 +38,14 @@ def draw_scatter(findings: Findings, path: Path) -> None:
     shown = _drawable(findings)
     looks = marks(_names(shown))
     columns = min(COLUMNS, len(shown))
-    figure, axes = new_figure(math.ceil(len(shown) / columns), columns, (4.9, 4.2))
+    figure, axes = new_figure(math.ceil(len(shown) / columns), columns, SIZE, LEGEND_WIDTH)
     flat = [ax for row in axes for ax in row]
     for evidence, ax in zip(shown, flat, strict=False):
-        _draw(evidence, ax, looks)
+        _draw(evidence, ax, looks, SIZE[0])
         ax.set_xlabel("T. stddev")
         ax.set_ylabel("S. test loss")
     hide_rest(flat, len(shown))
-    legend_of(figure, _names(shown))
+    legend_of(figure, _names(shown), BARS)
     save(figure, path)
 
 
@@ -42,7 +55,7 @@ def draw_grid(findings: Findings, path: Path) -> None:
     looks = marks(_names(shown))
     datasets = list(dict.fromkeys(e.panel.dataset for e in shown))
     pairs = list(dict.fromkeys(e.panel.column for e in shown))
-    figure, axes = new_figure(len(pairs), len(datasets), (3.6, 2.9))
+    figure, axes = new_figure(len(pairs), len(datasets), SIZE_IN_GRID, LEGEND_WIDTH)
     there = {(e.panel.column, e.panel.dataset): e for e in shown}
     for i, pair in enumerate(pairs):
         for j, dataset in enumerate(datasets):
@@ -51,10 +64,10 @@ def draw_grid(findings: Findings, path: Path) -> None:
                 ax.set_axis_off()
                 ax.text(0.5, 0.5, "missing", ha="center", va="center", transform=ax.transAxes)
             else:
-                _draw(evidence, ax, looks)
+                _draw(evidence, ax, looks, SIZE_IN_GRID[0])
     figure.supxlabel("T. stddev")
     figure.supylabel("S. test loss")
-    legend_of(figure, _names(shown))
+    legend_of(figure, _names(shown), BARS)
     save(figure, path)
 
 
@@ -69,7 +82,7 @@ def _names(shown: Sequence[Evidence]) -> list[str]:
     return [name for evidence in shown for name in evidence.augmentations]
 
 
-def _draw(evidence: Evidence, ax: "Axes", looks: Mapping[str, Mark]) -> None:
+def _draw(evidence: Evidence, ax: "Axes", looks: Mapping[str, Mark], width: float) -> None:
     """`looks` are those of the whole figure: a panel may lack some of its augmentations."""
     panel: Panel = evidence.panel
     for name in evidence.augmentations:
@@ -88,9 +101,9 @@ def _draw(evidence: Evidence, ax: "Axes", looks: Mapping[str, Mark]) -> None:
             label=name,
             **style_of(mark),
         )
-    ax.set_title(panel.title, fontsize="medium")
+    entitle(ax, panel.title, width, fontsize="medium")
     ax.ticklabel_format(axis="x", style="plain", useOffset=False)
-    ax.locator_params(axis="x", nbins=5)
+    ax.locator_params(axis="x", nbins=round(width))
     ax.margins(0.08)
     _write_coefficients(evidence, ax)
 

@@ -1,5 +1,8 @@
 """Every plot in every format, and augmentations beyond the nine."""
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +10,11 @@ import pytest
 
 from analysis import plots
 from analysis.bootstrap import Bootstrap
-from analysis.curves import curves, read_epochs
+from analysis.curves import Curve, curves, read_epochs
 from analysis.evidence import Findings, weigh
 from analysis.marks import SHAPES, marks
-from analysis.plots.canvas import MARKERS
+from analysis.plots.canvas import LEGEND_WIDTH, MARKERS
+from analysis.plots.curves import reach
 from analysis.plots.ranks import midranks
 from analysis.points import Panel, panels
 from analysis.report.charts import SHAPES as DRAWN_SHAPES
@@ -58,7 +62,8 @@ def test_each_kind_in_each_format(
 def test_a_scatter_plot_names_everything(findings: Findings, tmp_path: Path) -> None:
     plots.draw_scatter(findings, tmp_path / "x.svg")
     drawn = (tmp_path / "x.svg").read_text()
-    for name in (*AUGMENTATIONS, "cifar100 vgg13/vgg8", "T. stddev", "S. test loss"):
+    said = ("cifar100 vgg13/vgg8", "T. stddev", "S. test loss", "bars: ± 1 std over seeds")
+    for name in (*AUGMENTATIONS, *said):
         assert f"<!-- {name} -->" in drawn
     assert drawn.count("<!-- Kendall ") == 3
 
@@ -122,3 +127,37 @@ def test_scales_have_a_few_round_ticks(values: list[float]) -> None:
     texts = tick_texts(ticks)
     assert len(set(texts)) == len(texts)
     assert [float(t) for t in texts] == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize("draw", [plots.draw_scatter, plots.draw_grid, plots.draw_ranks])
+def test_a_legend_takes_nothing_from_the_panels(
+    draw: Callable[[Findings, Path], None], found: list[Panel], tmp_path: Path
+) -> None:
+    """A grid of one data set was squeezed by it until its numbers overlapped."""
+    sizes = []
+    for count in (1, 2):
+        datasets = [replace(found[0], dataset=f"data{i}", source="own") for i in range(count)]
+        draw(weigh(datasets, bootstrap=Bootstrap(100)), tmp_path / "x.svg")
+        sizes.append(float(re.findall(r'width="([\d.]+)pt"', (tmp_path / "x.svg").read_text())[0]))
+    of_panel = sizes[1] - sizes[0]
+    assert sizes[0] - of_panel == pytest.approx(72 * LEGEND_WIDTH)
+
+
+def test_a_long_title_is_written_in_lines(found: list[Panel], tmp_path: Path) -> None:
+    variant = ", ".join(f"student.option_{i}=a_rather_long_value" for i in range(4))
+    long = [replace(panel, variant=variant) for panel in found]
+    plots.draw_grid(weigh(long, bootstrap=Bootstrap(100)), tmp_path / "x.svg")
+    said = re.findall(r"<!-- (.*?) -->", (tmp_path / "x.svg").read_text(), re.DOTALL)
+    titles = [text for text in said if "option_0" in text]
+    assert len(titles) == len(found)
+    assert all(len(line) <= 36 for title in titles for line in title.splitlines())
+
+
+def test_the_first_epochs_do_not_flatten_a_learning_curve() -> None:
+    epochs = np.arange(1.0, 241.0)
+    mean = np.where(epochs < 20, 50.0, 1.0 + 1 / epochs)
+    low, high = reach([Curve("flip", epochs, mean, mean - 0.1, mean + 0.1, 3)])
+    assert 0.8 < low < 1.0
+    assert 1.1 < high < 1.3
+    low, high = reach([Curve("flip", epochs[:1], mean[:1], mean[:1], mean[:1], 1)])
+    assert low < 50.0 < high
