@@ -8,6 +8,7 @@ from analysis.coefficients import NAMES
 from analysis.evidence import Estimate, Evidence, Findings
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
 from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
+from analysis.points import Mean
 from analysis.pooling import Pooled
 from analysis.result_tables import undefined_notes
 
@@ -57,6 +58,13 @@ def p_value(p: float) -> str:
 def interval(pair: Interval) -> str:
     """`0.812 to 0.991`, or a dash where it is undefined."""
     return DASH if math.isnan(pair.low) else f"{pair.low:.3f} to {pair.high:.3f}"
+
+
+def cells_of(findings: Findings) -> list[Mean]:
+    """All cells of T. stddev and S. test loss, each once: panels of one teacher share its T. stddev."""
+    points = [point for evidence in findings.evidence for point in evidence.panel.points]
+    cells = [cell for p in points for cell in (p.t_stddev, p.test_loss) if cell]
+    return list({(cell.fingerprints, cell.undefined): cell for cell in cells}.values())
 
 
 def permutation_words(are_exact: Collection[bool]) -> str:
@@ -148,10 +156,7 @@ def _notes(findings: Findings) -> Iterator[str]:
         yield f"{DASH}: no interval over augmentations where every sample gives the same coefficient"
     if any(evidence.num_single_seed for evidence in findings.evidence):
         yield "* some cells have one seed: their noise is unknown, and in no interval over seeds"
-    points = [point for evidence in findings.evidence for point in evidence.panel.points]
-    cells = [cell for p in points for cell in (p.t_stddev, p.test_loss) if cell]
-    # Panels of one teacher share its T. stddev: each trial is told of once.
-    yield from undefined_notes({cell.undefined: cell for cell in cells}.values())
+    yield from undefined_notes(cells_of(findings))
     short = [e for e in findings.evidence if e.n < max(e.n for e in findings.evidence)]
     if short:
         yield f"partial: {len(short)} of {len(findings.evidence)} panels have fewer augmentations than others"

@@ -150,8 +150,18 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
                     made = {"teacher": str(fingerprint), "source": source}
                     made |= {"student": str(common), "stddev": str(measurement)}
                     differ.append({**made, **chosen})
-        found += [replace(d, variant=v) for d, v in zip(drafts, names_of(differ), strict=True)]
+        found += [
+            replace(draft, variant=_told(variant, draft.source))
+            for draft, variant in zip(drafts, names_of(differ), strict=True)
+        ]
     return found
+
+
+def _told(variant: str, source: str) -> str:
+    """A panel of imported runs says so, also where nothing else is like it."""
+    if source == IMPORTED and "source=" not in variant:
+        return ", ".join(filter(None, (variant, source)))
+    return variant
 
 
 def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:

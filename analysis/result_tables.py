@@ -76,7 +76,7 @@ def teacher_grids(teachers: Sequence[Measured], group_by: Sequence[str]) -> Iter
         cells = [teacher.cells() for teacher in group]
         names = in_order(name for column in cells for name in column)
         yield _grid_of(
-            "T. stddev" + (f", {title}" if title else ""),
+            "T. stddev" + (f", {title}" if title else "") + ": no student yet",
             [teacher.column if "dataset" in keys else teacher.title for teacher in group],
             names,
             [(T_STDDEV, [column.get(name) for name in names]) for column in cells],

@@ -187,7 +187,7 @@ def forest_rows(by_name: Mapping[str, Sequence[Line]]) -> str:
         for value in (line.value, line.wide.low, line.narrow.low)
         if math.isfinite(value)
     ]
-    low = -1.0 if min(lows, default=0.0) < 0 else 0.0
+    low = next(end for end in (0.0, -0.25, -0.5, -1.0) if end <= min(lows, default=0.0))
     names = [tag("div", text(name.capitalize())) for name in by_name]
     head = tag("div", tag("div"), *names, class_="forest head")
     rows = []
@@ -196,7 +196,7 @@ def forest_rows(by_name: Mapping[str, Sequence[Line]]) -> str:
         label = tag("div", text(first.label), class_="label")
         kind = "forest pooled" if first.is_pooled else "forest"
         rows.append(tag("div", label, *(_track(line, low) for line in lines), class_=kind))
-    scale = tag("div", tag("span", f"{low:.0f}"), tag("span", "1"), class_="scale")
+    scale = tag("div", tag("span", f"{low:g}"), tag("span", "1"), class_="scale")
     foot = tag("div", tag("div"), *([scale] * len(by_name)), class_="forest foot")
     return tag("div", head, *rows, foot, class_="forest-plot")
 

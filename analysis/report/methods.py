@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from analysis.correlation_tables import permutation_words
+from analysis.correlation_tables import cells_of, permutation_words
 from analysis.evidence import Findings
 from analysis.report.markup import tag, text
+from analysis.result_tables import undefined_notes
 from analysis.rows import OWN
 
 
@@ -41,6 +42,7 @@ def _measured(rows: pd.DataFrame, findings: Findings) -> Iterator[str]:
             if low == high
             else f"Here n = {low} to {high} seeds per cell."
         )
+    yield from (f"{note[0].upper()}{note[1:]}." for note in undefined_notes(cells_of(findings)))
     imported = rows[rows["source"] != OWN]
     if len(imported):
         yield (
@@ -56,7 +58,7 @@ def _weighed(findings: Findings) -> Iterator[str]:
     are_exact = {evidence.is_exact for evidence in findings.evidence if evidence.n >= 3}
     sources = "Pitman 1937" + ("" if all(are_exact) else "; Phipson and Smyth 2010")
     yield (
-        f"p-values are two-sided, of a {permutation_words(are_exact)} ({sources}), adjusted over all "
+        f"p-values are two-sided ({permutation_words(are_exact)}; {sources}), adjusted over all "
         f"{findings.num_tests} coefficients by Holm (1979) and by Benjamini and Hochberg (1995). “As printed” are "
         "scipy's, as in the paper."
     )

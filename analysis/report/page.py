@@ -377,11 +377,10 @@ def _trials(rows: pd.DataFrame) -> str:
 
 def _trial(row: Mapping[Any, Any], there: set[str]) -> str:
     known = {str(key): value for key, value in row.items() if not _is_absent(value)}
-    value = ""
-    if "test_loss" in known:
-        value = f"loss {known['test_loss']:.4f}"
-    elif "t_stddev" in known:
-        value = f"T. stddev {known['t_stddev']:.6f}"
+    if known["kind"] == "stddev":
+        value = f"T. stddev {_number(known.get('t_stddev'), 6)}"
+    else:
+        value = f"loss {_number(known.get('test_loss'), 4)}"
     versions = [
         f"{name} {known[column]}"
         for name, column in (("kdsweep", "kdsweep_version"), ("torch", "torch_version"))
@@ -421,6 +420,10 @@ def _trial(row: Mapping[Any, Any], there: set[str]) -> str:
         tag("td", " ".join(links)),
         id=f"t-{fingerprint}",
     )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "not finite" if value is None or math.isinf(value) else f"{value:.{digits}f}"
 
 
 def _is_absent(value: Any) -> bool:

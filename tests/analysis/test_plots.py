@@ -144,13 +144,12 @@ def test_a_legend_takes_nothing_from_the_panels(
 
 
 def test_a_long_title_is_written_in_lines(found: list[Panel], tmp_path: Path) -> None:
-    variant = ", ".join(f"student.option_{i}=a_rather_long_value" for i in range(4))
-    long = [replace(panel, variant=variant) for panel in found]
+    variant = ", ".join(f"student.option_{i}=long_value" for i in range(4))
+    long = [replace(panel, variant=variant) for panel in found[:2]]
     plots.draw_grid(weigh(long, bootstrap=Bootstrap(100)), tmp_path / "x.svg")
     said = re.findall(r"<!-- (.*?) -->", (tmp_path / "x.svg").read_text(), re.DOTALL)
-    titles = [text for text in said if "option_0" in text]
-    assert len(titles) == len(found)
-    assert all(len(line) <= 36 for title in titles for line in title.splitlines())
+    assert sum("option_0" in line for line in said) == len(found[:2])
+    assert all(len(line) <= 36 for line in said)
 
 
 def test_the_first_epochs_do_not_flatten_a_learning_curve() -> None:

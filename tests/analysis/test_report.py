@@ -1,6 +1,8 @@
 """The report: self-contained, escaped, and alive in a real browser."""
 
 import html
+import json
+import math
 import re
 import shutil
 import subprocess
@@ -20,7 +22,7 @@ from orchestrator.keeper import failure_row
 from orchestrator.progress import SweepProgress, progress_of
 from orchestrator.store import Store
 from orchestrator.sweep import Sweep
-from tests.analysis.stores import fill, paper_trials
+from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -266,3 +268,21 @@ def test_p_values_are_called_exact_where_they_are(store: Store) -> None:
         assert [word for word in (exact, sampled, mixed) if word in page] == [words]
         assert page.count(words) == 3
         assert ("Phipson" in page) == (words != exact)
+
+
+def test_values_that_are_not_finite_are_told_of(tmp_path: Path) -> None:
+    own = Store(tmp_path)
+    for trial in paper_trials(PAIRS[:1], ["cifar100"]):
+        numbers = made_up_metrics(trial)
+        if trial.kind == "student" and trial.augmentation in ("mixup", "flip"):
+            is_lost = trial.augmentation == "mixup" or trial.seed == 0
+            numbers["test_loss"] = math.nan if is_lost else numbers["test_loss"]
+        add(own, trial, **numbers)
+    page = render(own)
+    assert page.count('class="point ') == 8
+    assert '<td class="missing">3 not finite</td>' in page
+    assert "Not finite: 4 finished trials, left out of 2 cells, 1 of which has no other" in page
+    assert page.count("<td>loss not finite</td>") == 4
+    told = json.loads(re.findall(r'id="point-data">(.*?)</script>', page)[0])
+    (flip,) = [point for point in told.values() if point["name"] == "flip"]
+    assert flip["rows"][1][1].endswith("(1 not finite)")

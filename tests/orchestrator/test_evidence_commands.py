@@ -329,8 +329,8 @@ def test_t_stddev_alone_makes_its_table(kd: Command, teachers_only: Store, tmp_p
     assert (vgg["teacher"], len(vgg["t_stddev"]), wrn["teacher"]) == ("vgg13", 8, "wrn_40_2")
     _, out, _ = kd("table", root, "--group-by", "teacher", "--format", "markdown")
     assert [line for line in out.splitlines() if line.startswith("#")] == [
-        "### T. stddev, vgg13",
-        "### T. stddev, wrn_40_2",
+        "### T. stddev, vgg13: no student yet",
+        "### T. stddev, wrn_40_2: no student yet",
     ]
     assert kd("report", root, "-o", tmp_path / "r.html")[0] == 0
     assert "T. stddev, cifar100" in (tmp_path / "r.html").read_text()

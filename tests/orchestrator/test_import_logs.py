@@ -210,14 +210,14 @@ def test_a_pick_stands_in_the_panel_of_its_pair(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     import_logs(tmp_path / "logs", store)
     (panel,) = panels(read_rows(store))
-    assert panel.variant == ""
+    assert panel.title == "cifar100 resnet20/resnet8 (imported)"
     assert [point.augmentation for point in panel.points] == ["cutmix", "cutmixpick_s"]
     # Other picks are another panel, in which everything else stands too.
     other = PICK.replace("('n_pick': 64)", "('n_pick': 32)").replace("-20261123", "-20261124")
     (tmp_path / "logs" / "other.txt").write_text(other)
     import_logs(tmp_path / "logs", store)
     variants = {panel.variant: len(panel.points) for panel in panels(read_rows(store))}
-    assert variants == {"student.n_pick=32": 2, "student.n_pick=64": 2}
+    assert variants == {"student.n_pick=32, imported": 2, "student.n_pick=64, imported": 2}
 
 
 def test_a_pair_that_is_own_and_imported_makes_two_panels(tmp_path: Path) -> None:
