@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -10,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.grid import DASH, Entry, Grid
+from analysis.grid import DASH, Entry, Grid, Row
 
 BORDERS = 3
 """What a column takes beyond its text."""
@@ -32,12 +33,8 @@ def terminal(grids: Sequence[Grid], width: int) -> Iterator[RenderableType]:
 def _blocks(grid: Grid, width: int) -> Iterator[list[int]]:
     """The columns of each table that the grid is cut into."""
     stub = list(range(grid.stub))
-    sizes = [
-        max(len(heading), *(len(row.entries[i].text) for row in grid.rows)) + BORDERS
-        for i, heading in enumerate(grid.headings)
-    ]
-    corner = max(len(grid.corner), *(len(row.heading) for row in grid.rows)) + BORDERS + 1
-    left = width - corner - sum(sizes[i] for i in stub)
+    sizes = _sizes(grid)
+    left = width - _width(grid, stub)
     block: list[int] = []
     for column in range(grid.stub, len(sizes)):
         if block and sum(sizes[i] for i in block) + sizes[column] > left:
@@ -45,6 +42,32 @@ def _blocks(grid: Grid, width: int) -> Iterator[list[int]]:
             block = []
         block.append(column)
     yield stub + block
+
+
+def _even_blocks(grid: Grid, width: int) -> list[list[int]]:
+    """As few tables as `width` allows, of about the same width."""
+    blocks = list(_blocks(grid, width))
+    for narrower in range(width - 1, 0, -1):
+        tried = list(_blocks(grid, narrower))
+        if len(tried) > len(blocks):
+            break
+        blocks = tried
+    return blocks
+
+
+def _sizes(grid: Grid) -> list[int]:
+    """What each column takes."""
+    return [
+        max([len(heading), *(len(row.entries[i].text) for row in grid.rows)]) + BORDERS
+        for i, heading in enumerate(grid.headings)
+    ]
+
+
+def _width(grid: Grid, columns: Sequence[int]) -> int:
+    """What a table of some columns takes, with the rows' headings."""
+    corner = max([len(grid.corner), *(len(row.heading) for row in grid.rows)]) + BORDERS + 1
+    sizes = _sizes(grid)
+    return corner + sum(sizes[column] for column in columns)
 
 
 def _table(grid: Grid, columns: Sequence[int]) -> Table:
@@ -107,12 +130,70 @@ _LATEX = MappingProxyType(
 )
 
 
+LATEX_COLUMNS, LATEX_LINES = 116, 44
+"""What a table of the smallest font that is still read in print holds, in letters and lines."""
+
+_FONTS = (
+    (62, ""),
+    (90, r"\footnotesize\setlength{\tabcolsep}{3pt}"),
+    (LATEX_COLUMNS, r"\scriptsize\setlength{\tabcolsep}{3pt}"),
+)
+"""For tables of up to so many letters a line."""
+
+
 def latex(grids: Sequence[Grid]) -> str:
-    """One `table` per grid; the document loads booktabs and graphicx."""
-    return "% \\usepackage{booktabs,graphicx}\n" + "\n".join(_latex(grid) for grid in grids)
+    """One `table` per grid; the document loads booktabs and graphicx.
+
+    A grid that is too wide goes on below, in tabulars with the same rows; one that is too long for a page in
+    another `table`.
+    """
+    tables = [_latex(grid, rows, i) for grid in grids for i, rows in enumerate(_pages(grid))]
+    return "% \\usepackage{booktabs,graphicx}\n" + "\n".join(tables)
 
 
-def _latex(grid: Grid) -> str:
+def _pages(grid: Grid) -> Iterator[list[Row]]:
+    """The rows of each table that a long grid is cut into; sections stay whole."""
+    most = LATEX_LINES // len(_even_blocks(grid, LATEX_COLUMNS))
+    sections: list[list[Row]] = []
+    for row in grid.rows:
+        if row.begins_section or not sections:
+            sections.append([])
+        sections[-1].append(row)
+    page: list[Row] = []
+    for section in sections:
+        if page and len(page) + len(section) > most:
+            yield page
+            page = []
+        page = page + section
+    yield page
+
+
+def _latex(grid: Grid, rows: Sequence[Row], number: int) -> str:
+    blocks = _even_blocks(grid, LATEX_COLUMNS)
+    width = min(LATEX_COLUMNS, max(_width(grid, block) for block in blocks))
+    font = next(font for most, font in _FONTS if width <= most)
+    caption = " ".join(f"{text}." for text in (grid.title, *grid.notes))
+    if number:
+        caption = f"{grid.title}, continued."
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escaped_latex(caption)}}}",
+            r"\medskip",
+            *([font] if font else []),
+            # One box around all parts, so that they are of one size.
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            r"\begin{tabular}{@{}l@{}}",
+            "\\\\[2ex]\n".join(_tabular(grid, rows, block) for block in blocks),
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _tabular(grid: Grid, rows: Sequence[Row], block: Sequence[int]) -> str:
     def marked(entry: Entry) -> str:
         text = escaped_latex(entry.text)
         marks = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}", None: text}
@@ -121,34 +202,32 @@ def _latex(grid: Grid) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join(cells) + r" \\"
 
-    columns = "l" + "r" * len(grid.headings)
     body = []
-    for i, row in enumerate(grid.rows):
+    for i, row in enumerate(rows):
         if row.begins_section and i:
             body.append(r"\midrule")
-        body.append(line([escaped_latex(row.heading), *map(marked, row.entries)]))
-    caption = " ".join(f"{text}." for text in (grid.title, *grid.notes))
+        entries = [marked(row.entries[column]) for column in block]
+        body.append(line([escaped_latex(row.heading), *entries]))
+    headings = (grid.corner, *(grid.headings[column] for column in block))
     return "\n".join(
         [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{escaped_latex(caption)}}}",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{{columns}}}",
+            rf"\begin{{tabular}}{{l{'r' * len(block)}}}",
             r"\toprule",
-            line([escaped_latex(text) for text in (grid.corner, *grid.headings)]),
+            line([escaped_latex(text) for text in headings]),
             r"\midrule",
             *body,
             r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table}",
-            "",
+            r"\end{tabular}",
         ]
     )
 
 
 def escaped_latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    escaped = "".join(_LATEX.get(character, character) for character in text)
+    return _MINUS.sub("$-$", escaped)
+
+
+_MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 
 
 def html_tables(grids: Sequence[Grid]) -> str:

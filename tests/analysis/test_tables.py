@@ -16,7 +16,16 @@ from rich.console import Console
 from analysis.bootstrap import Bootstrap
 from analysis.correlation_tables import p_value
 from analysis.evidence import weigh
-from analysis.formats import csv_lines, escaped_latex, html_page, latex, markdown, terminal
+from analysis.formats import (
+    LATEX_COLUMNS,
+    LATEX_LINES,
+    csv_lines,
+    escaped_latex,
+    html_page,
+    latex,
+    markdown,
+    terminal,
+)
 from analysis.grid import Entry, Grid, Row, emphasised
 from analysis.points import Panel, panels
 from analysis.result_tables import METRIC_NAMES, check_metrics, result_grids
@@ -339,3 +348,30 @@ def test_with_fewer_than_three_finite_values_nothing_is_marked() -> None:
     entries = [Entry(str(i)) for i in range(3)]
     marked = emphasised(entries, [1.0, 2.0, math.nan], lower_is_better=True)
     assert [entry.emphasis for entry in marked] == [None, None, None]
+
+
+def test_latex_tables_are_cut_to_what_can_be_read_in_print(
+    store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nine pairs squeezed into one line would be of four points; 54 lines in two parts fill no page."""
+    (panel, *_) = panels(read_rows(store))
+    wide = [replace(panel, student=f"student_{i}") for i in range(18)]
+    grids = table_grids(wide, weigh(wide, bootstrap=FEW))
+    text = latex(grids)
+    for table in text.split(r"\begin{table}")[1:]:
+        assert table.count(" \\\\\n") <= LATEX_LINES + 8
+        for line in table.splitlines():
+            if line.endswith(r" \\"):
+                shown = re.sub(r"\\(textbf|underline|emph)|[{}$\\]", "", line).replace("pm", "±")
+                assert len(shown) <= LATEX_COLUMNS
+    for grid in grids:
+        for row in grid.rows:
+            assert all(escaped_latex(entry.text) in text for entry in row.entries)
+    assert text.count("Pooled over pairs, each teacher counted once") == 1
+    assert text.count("Correlation of T. stddev and S. test loss, continued.") >= 1
+
+
+def test_latex_has_minus_signs() -> None:
+    assert escaped_latex("mixup (-0.007)") == "mixup ($-$0.007)"
+    assert escaped_latex("-0.051 to 1.000") == "$-$0.051 to 1.000"
+    assert escaped_latex("resnet-20 2-3 x_-1") == r"resnet-20 2-3 x\_-1"
