@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.coefficients import Array
 from analysis.correlations import Correlation, correlate
 from analysis.rows import IMPORTED
-from analysis.settings import names_of, variants, with_settings
+from analysis.settings import names_of, variants, with_settings, with_source
 from trainer.catalog import AUGMENTATIONS
 
 
@@ -151,17 +151,10 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
                     made |= {"student": str(common), "stddev": str(measurement)}
                     differ.append({**made, **chosen})
         found += [
-            replace(draft, variant=_told(variant, draft.source))
+            replace(draft, variant=with_source(variant, draft.source))
             for draft, variant in zip(drafts, names_of(differ), strict=True)
         ]
     return found
-
-
-def _told(variant: str, source: str) -> str:
-    """A panel of imported runs says so, also where nothing else is like it."""
-    if source == IMPORTED and "source=" not in variant:
-        return ", ".join(filter(None, (variant, source)))
-    return variant
 
 
 def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:

@@ -10,7 +10,8 @@ half of the last printed digit: the two-sample t-test at 5% for equal noise (Stu
 One in twenty cells is expected outside when nothing is wrong.
 
 A coefficient is inside where a difference as large as the one seen arises by seed noise in 5% or more of
-simulations in which store and paper have the same true points (their weighted mean) and noise s.
+simulations in which store and paper have the same true points (their weighted mean) and noise s; its p-value is
+(b + 1) / (m + 1) for b such differences in m simulations.
 """
 
 import csv
@@ -195,7 +196,8 @@ def _coefficient_verdicts(
     value, printed = coefficients(*seen_ours), coefficients(*seen_theirs)
     simulated = np.abs(coefficients(*drawn_ours) - coefficients(*drawn_theirs))
     # A difference of nothing but rounding is never extreme.
-    p = (simulated >= np.abs(value - printed) - 1e-9).mean(axis=0)
+    extreme = (simulated >= np.abs(value - printed) - 1e-9).sum(axis=0)
+    p = (extreme + 1) / (num_samples + 1)
     known = all(not math.isnan(std) for std, _ in noise.values())
     return {
         name: CoefficientVerdict(
@@ -306,7 +308,7 @@ def _coefficient_entries(verdict: CoefficientVerdict, n: int) -> tuple[Entry, ..
         Entry(f"{verdict.published:.4f}"),
         Entry(f"{verdict.ours:.4f}"),
         Entry(f"{verdict.ours - verdict.published:+.4f}"),
-        _verdict(verdict.is_inside, f"p = {verdict.p:.2f}"),
+        _verdict(verdict.is_inside, "p < 0.01" if verdict.p < 0.005 else f"p = {verdict.p:.2f}"),
     )
 
 

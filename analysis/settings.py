@@ -90,6 +90,13 @@ def names_of(settings: Sequence[Mapping[str, str]]) -> list[str]:
     return [", ".join(f"{k}={_short(v[k])}" for k in telling if k in v) for v in flat]
 
 
+def with_source(name: str, source: str) -> str:
+    """The name of settings; what was imported says so, also where nothing else is like it."""
+    if source == IMPORTED and "source=" not in name:
+        return ", ".join(filter(None, (name, source)))
+    return name
+
+
 def _identity(row: Mapping[Any, Any]) -> dict[str, Any]:
     if row["source"] != IMPORTED:
         return dict(stored_trial(row).identity)

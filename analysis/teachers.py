@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.points import Mean, Panel, in_order, mean_of
 from analysis.rows import Filter
-from analysis.settings import names_of, variants, with_settings
+from analysis.settings import names_of, variants, with_settings, with_source
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
                 made = {"teacher": str(fingerprint), "source": source, "stddev": str(common)}
                 differ.append({**made, **chosen})
         for (source, measured), variant in zip(drafts, names_of(differ), strict=True):
-            yield Measured(str(dataset), str(teacher), variant, source, measured)
+            named = with_source(variant, source)
+            yield Measured(str(dataset), str(teacher), named, source, measured)
 
 
 def teachers_alone(

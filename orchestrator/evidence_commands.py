@@ -199,6 +199,10 @@ def plot(
         raise UserError(
             f"{store}: {error} as {kind}: no augmentation has both values yet"
         ) from error
+    except OSError as error:
+        raise UserError(
+            f"{picture}: cannot be written: {error.strerror}; --output names another place"
+        ) from error
     _tell_of_unfinished_sweeps(opened)
     stdout().print(f"{picture}", soft_wrap=True)
 

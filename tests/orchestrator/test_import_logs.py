@@ -199,7 +199,9 @@ def test_own_and_imported_stand_side_by_side_and_are_told_apart(tmp_path: Path) 
     assert [p.augmentation for p in imported.complete] == ["flip", "mixup", "cutmix"]
     assert all(p.test_loss and p.test_loss.n == 2 for p in imported.points)
     assert len(panels(read_rows(store, parse_filters(["source=imported"])))) == 1
-    assert {ranking.source for ranking in rank(read_rows(store))} == {"own", "imported"}
+    rankings = {ranking.source: ranking for ranking in rank(read_rows(store))}
+    assert set(rankings) == {"own", "imported"}
+    assert rankings["imported"].variant == "imported"
 
 
 def test_a_pick_stands_in_the_panel_of_its_pair(tmp_path: Path) -> None:
