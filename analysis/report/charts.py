@@ -121,7 +121,7 @@ def scatter_card(evidence: Evidence, marks: Mapping[str, Mark], classes: Mapping
         role="group",
         aria_label=f"scatter plot, {panel.title}",
     )
-    return _card(panel.title, drawing, _coefficients(evidence))
+    return _card(panel.title, drawing, _coefficients(evidence), aside=f"n = {evidence.n}")
 
 
 def _coefficients(evidence: Evidence) -> str:
@@ -233,8 +233,9 @@ def _track(line: Line, low: float) -> str:
     )
 
 
-def _card(title: str, drawing: str, *below: str) -> str:
-    return tag("figure", tag("figcaption", text(title)), drawing, *below, class_="card")
+def _card(title: str, drawing: str, *below: str, aside: str = "") -> str:
+    caption = tag("figcaption", text(title), tag("span", text(aside)) if aside else "")
+    return tag("figure", caption, drawing, *below, class_="card")
 
 
 def _reach(cells: Sequence[Mean]) -> list[float]:

@@ -283,6 +283,7 @@ def test_values_that_are_not_finite_are_told_of(tmp_path: Path) -> None:
     assert '<td class="missing">3 not finite</td>' in page
     assert "Not finite: 4 finished trials, left out of 2 cells, 1 of which has no other" in page
     assert page.count("<td>loss not finite</td>") == 4
+    assert "<figcaption>cifar100 vgg13/vgg8<span>n = 8</span></figcaption>" in page
     told = json.loads(re.findall(r'id="point-data">(.*?)</script>', page)[0])
     (flip,) = [point for point in told.values() if point["name"] == "flip"]
     assert flip["rows"][1][1].endswith("(1 not finite)")
