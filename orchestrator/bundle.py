@@ -92,15 +92,17 @@ def _reports(store: Store) -> Iterator[tuple[str, bytes]]:
     from analysis.points import panels
     from analysis.rows import read_rows
     from analysis.tables import as_json, table_grids
+    from analysis.teachers import teachers_alone
 
-    found = panels(read_rows(store))
-    findings = weigh(found)
+    rows = read_rows(store)
+    found = panels(rows)
+    findings, teachers = weigh(found), teachers_alone(rows, found)
     text = io.StringIO()
     console = Console(file=text, width=240)
-    for part in terminal(table_grids(found, findings), console.width):
+    for part in terminal(table_grids(found, findings, teachers=teachers), console.width):
         console.print(part)
     yield "tables.txt", text.getvalue().encode()
-    yield "tables.json", _json(as_json(found, findings))
+    yield "tables.json", _json(as_json(found, findings, teachers=teachers))
     if any(panel.complete for panel in found):
         with tempfile.TemporaryDirectory() as folder:
             for ending in ("png", "svg"):
