@@ -1,13 +1,18 @@
 """A sweep's mistakes: how validators raise them, and how each is told with its place in the file."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from trainer.problems import FileError, did_you_mean
+from trainer.problems import FileError, Problem, did_you_mean
 from trainer.yaml_source import KeyPath, YamlSource
+
+NAMED = frozenset({"dataset", "pairs", "schemes", "augmentations", "seeds"})
+"""The keys whose values rules can name."""
+
+NOT_OF_THIS_SWEEP = "of this sweep"
 
 EVERY = "*"
 """Stands for every data set, where a file may name one value for all."""
@@ -36,9 +41,9 @@ def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The values, if there are any and none stands there twice."""
     if not values:
         raise mistake("expected at least one")
-    twice = [v for i, v in enumerate(values) if v in values[:i]]
-    if twice:
-        raise mistake(f"{twice[0]} stands here twice")
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise mistake_at(str(index), f"{value} stands here twice")
     return values
 
 
@@ -48,47 +53,118 @@ def as_list(value: object) -> object:
 
 
 def file_error(
-    source: YamlSource, error: ValidationError, models: Mapping[KeyPath, type[BaseModel]]
+    source: YamlSource, validate: Callable[[Any], object], models: Mapping[KeyPath, type[BaseModel]]
 ) -> FileError:
-    """All that a validation found, placed in the file; `models` tell which keys are known where."""
-    problems = []
-    for details in error.errors():
-        path = _path_in_file(source, details)
-        problems.append(source.problem(path, _message(details, path, models)))
-    return FileError(problems)
+    """All that is wrong in a file, each at its place; `models` tell which keys are known where.
+
+    A validation ends at its first stage that finds something, and some stages at their first mistake. So
+    what was found wrong is taken out and the rest validated again, until nothing new is found.
+    """
+    problems: dict[KeyPath, Problem] = {}
+    removed: set[KeyPath] = set()
+    while True:
+        kept: dict[KeyPath, list[int]] = {}
+        try:
+            validate(_without(source.data, removed, kept))
+            break
+        except ValidationError as error:
+            found = {_path_in_file(source, details, kept): details for details in error.errors()}
+        new = {path: details for path, details in found.items() if path not in removed}
+        for path, details in new.items():
+            if not _follows(path, details, removed):
+                problems[path] = source.problem(path, _message(details, path, models))
+        removable = {path for path in new if path in source.marks and path}
+        if not removable:
+            break
+        removed |= removable
+    return FileError(list(problems.values()))
 
 
-def _path_in_file(source: YamlSource, details: ErrorDetails) -> KeyPath:
+def _without(
+    data: Any, removed: Collection[KeyPath], kept: dict[KeyPath, list[int]], path: KeyPath = ()
+) -> Any:
+    """A copy without what was removed; `kept` takes down which items of each list are still there."""
+    if isinstance(data, dict):
+        return {
+            key: _without(value, removed, kept, (*path, key))
+            for key, value in data.items()
+            if (*path, key) not in removed
+        }
+    if isinstance(data, list):
+        kept[path] = [i for i in range(len(data)) if (*path, i) not in removed]
+        return [_without(data[i], removed, kept, (*path, i)) for i in kept[path]]
+    return data
+
+
+def _follows(path: KeyPath, details: ErrorDetails, removed: Collection[KeyPath]) -> bool:
+    """Whether a mistake may only be one because others were taken out."""
+    holds_removed = any(other[: len(path)] == path for other in removed)
+    is_name_of_a_rule = NOT_OF_THIS_SWEEP in details["msg"]
+    return holds_removed or (is_name_of_a_rule and any(other[0] in NAMED for other in removed))
+
+
+def _path_in_file(
+    source: YamlSource, details: ErrorDetails, kept: Mapping[KeyPath, Sequence[int]]
+) -> KeyPath:
     """The location as the file has it: a lone value stands for the list that holds it."""
     path: KeyPath = ()
     at = details.get("ctx", {}).get("at", "")
     more = tuple(int(part) if part.isdigit() else part for part in at.split("/") if part)
-    for part in (*details["loc"], *more):
+    for given in (*details["loc"], *more):
+        part = given
+        if isinstance(part, int) and part < len(kept.get(path, ())):
+            part = kept[path][part]
         if (*path, part) not in source.marks and (isinstance(part, int) or part == EVERY):
             continue
         path = (*path, part)
     return path
 
 
+PLAIN = {"missing": "this key is missing", "too_short": "expected at least one"}
+
+EXPECTED = {
+    "model_type": "expected keys with values",
+    "dict_type": "expected keys with values",
+    "tuple_type": "expected a list, as in [a, b]",
+    "list_type": "expected a list, as in [a, b]",
+    "int_from_float": "expected a whole number",
+}
+"""What pydantic says in words of Python, by the type of its error."""
+
+
 def _message(
     details: ErrorDetails, path: KeyPath, models: Mapping[KeyPath, type[BaseModel]]
 ) -> str:
     match details["type"]:
+        case "mistake":
+            return details["msg"]
         case "extra_forbidden":
-            parents = tuple(p for p in path[:-1] if isinstance(p, str))
-            model = models.get(parents)
-            names = list(model.model_fields) if model else []
-            return "unknown key" + (did_you_mean(str(path[-1]), names) if names else "")
-        case "missing":
-            return "this key is missing"
+            return _unknown_key(path, models)
         case "literal_error":
             return f"{details['input']!r} is unknown; expected {details['ctx']['expected']}"
         case "string_pattern_mismatch":
             return f"{details['input']!r}: expected letters, digits, '.', '_' or '-', at most 100"
-        case "mistake":
-            return details["msg"]
-        case _:
-            message = details["msg"].replace("Input should be", "expected")
-            value = details["input"]
-            is_scalar = value is None or isinstance(value, str | int | float)
-            return f"{message}, not {value!r}" if is_scalar else message
+        case kind if kind in PLAIN:
+            return PLAIN[kind]
+        case kind:
+            general = details["msg"].replace("Input should be", "expected")
+            return EXPECTED.get(kind, general) + _instead(details)
+
+
+def _unknown_key(path: KeyPath, models: Mapping[KeyPath, type[BaseModel]]) -> str:
+    name, parents = str(path[-1]), tuple(p for p in path[:-1] if isinstance(p, str))
+    sections = [
+        ".".join(map(str, place))
+        for place, model in models.items()
+        if place and not parents and name in model.model_fields
+    ]
+    if sections:
+        return f"unknown key here; it belongs below {' or '.join(sections)}"
+    model = models.get(parents)
+    return "unknown key" + (did_you_mean(name, model.model_fields) if model else "")
+
+
+def _instead(details: ErrorDetails) -> str:
+    value = details["input"]
+    is_scalar = value is None or isinstance(value, str | int | float)
+    return f", not {value!r}" if is_scalar else ""

@@ -42,7 +42,7 @@ Measure = Literal["s_test_loss", "t_stddev"]
 
 def _all_augmentations(value: object) -> object:
     """`all`, alone or in a list, stands for the paper's nine."""
-    listed = [value] if value == "all" else value
+    listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list):
         return listed
     return [name for item in listed for name in (AUGMENTATIONS if item == "all" else (item,))]
@@ -51,7 +51,7 @@ def _all_augmentations(value: object) -> object:
 def _augmentation(name: str, info: ValidationInfo) -> str:
     files: tuple[SchemeFile, ...] = info.data.get("schemes", ())
     own = tuple(name for file in files for name in file.names)
-    known(base_of(name), (*BASE_SCHEMES, *own), "augmentation", (*AUGMENTATIONS, *own))
+    known(base_of(name), (*BASE_SCHEMES, *own), "augmentation", ("all", *AUGMENTATIONS, *own))
     pick = pick_of(name)
     if pick and pick.name != name:
         raise mistake(f"{name!r} is written {pick.name!r}")
@@ -60,8 +60,11 @@ def _augmentation(name: str, info: ValidationInfo) -> str:
 
 def _registered_once(files: tuple[SchemeFile, ...]) -> tuple[SchemeFile, ...]:
     """Two files must not register one name."""
-    if files:
-        distinct(tuple(name for file in files for name in file.names))
+    for index, file in enumerate(files):
+        taken = {name for other in files[:index] for name in other.names}
+        for name in file.names:
+            if name in taken:
+                raise mistake_at(str(index), f"{name} stands here twice")
     return files
 
 
@@ -198,4 +201,4 @@ def load_sweep(path: str | Path) -> Sweep:
     try:
         return Sweep.model_validate(source.data)
     except ValidationError as error:
-        raise file_error(source, error, MODELS) from error
+        raise file_error(source, Sweep.model_validate, MODELS) from error

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.mistakes import as_list, mistake, mistake_at
+from orchestrator.mistakes import NOT_OF_THIS_SWEEP, as_list, mistake, mistake_at
 from orchestrator.settings import Pair, StudentSettings, TeacherSettings
 from trainer.problems import did_you_mean
 from trainer.trial import Frozen, Measurement, Randomness, Seed
@@ -82,8 +82,10 @@ def _checked_axes(axes: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[Any, .
     checked = {}
     for key, values in axes.items():
         typed = tuple(_checked_value(key, value) for value in values)
-        if not typed or len(set(typed)) != len(typed):
-            raise mistake_at(key, "expected at least one value, and none twice")
+        if not typed:
+            raise mistake_at(key, "expected at least one value")
+        if len(set(typed)) != len(typed):
+            raise mistake_at(key, "the same value stands here twice")
         checked[key] = typed
     return checked
 
@@ -128,7 +130,7 @@ class Where(Frozen):
                     words = [str(word) for word in there[name]]
                     raise mistake_at(
                         f"{key}/{name}",
-                        f"{value} is no {name} of this sweep{did_you_mean(str(value), words)}",
+                        f"{value} is no {name} {NOT_OF_THIS_SWEEP}{did_you_mean(str(value), words)}",
                     )
 
 

@@ -47,10 +47,10 @@ def problems(path: Path) -> list[str]:
         ("pairs: [resnt20/resnet8]", "pairs[0]: unknown model 'resnt20'; did you mean 'resnet20'?"),
         ("pairs: [resnet20]", "pairs[0]: expected TEACHER/STUDENT"),
         ("augmentations: [cutmixx]", "unknown augmentation 'cutmixx'; did you mean 'cutmix'?"),
-        ("augmentations: none", "augmentations: expected a valid tuple, not 'none'"),
+        ("augmentations: al", "augmentations: unknown augmentation 'al'; did you mean 'all'?"),
         ("dataset: fashon_mini", "unknown data set 'fashon_mini'; did you mean 'fashion_mini'?"),
         ("dataset: {name: fashion_mini, train_images: 9999}", "9999 images wanted of fashion_mini"),
-        ("seeds: [0, 1, 0]", "seeds: 0 stands here twice"),
+        ("seeds: [0, 1, 0]", "seeds[2]: 0 stands here twice"),
         ("seeds: [-1]", "seeds[0]: expected greater than or equal to 0, not -1"),
         ("seeds: []", "seeds: expected at least one"),
         ("name: ../evil", "'../evil': expected letters, digits"),
@@ -202,4 +202,56 @@ def test_two_files_cannot_register_one_name(tmp_path: Path) -> None:
     for file in files:
         file.write_text('@register("mine")\ndef f(): ...')
     (line,) = problems(write_sweep(tmp_path, schemes=list(map(str, files))))
-    assert "schemes: mine stands here twice" in line
+    assert "schemes[1]: mine stands here twice" in line
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    """Also those that only show once others are out of the way; and nothing that follows from them."""
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        """name: bad
+dataset: fashion_mini
+pairs: [resnet20/resnet8, resnet20/ShufleV2, resnet20/resnet8, resnet20/resnet14]
+augmentations: [flip, al]
+seeds: [0, 1, 1]
+student: {epochs: 2.5, milestones: 3}
+teachers: 7
+grid: {student.epochs: [1, two], student.learning_rate: [0.1, -1], student.temperature: []}
+overrides:
+  - where: {student: resnet8, augmentation: cutmixx}
+    set: {student.learning_rate: -1, student.pick_size: a}
+  - where: {student: resnet8}
+    set: {}
+exclude:
+  - {pair: resnet20/ShufleV2, augmentation: flip}
+  - flip
+milestones: [3]
+"""
+    )
+    found = [line.removeprefix(f"{path}:") for line in problems(path)]
+    assert [line.split(": ")[:2] for line in found] == [
+        ["3:27", "pairs[1]"],
+        ["3:46", "pairs[2]"],
+        ["4:23", "augmentations[1]"],
+        ["5:15", "seeds[2]"],
+        ["6:11", "student.epochs"],
+        ["6:24", "student.milestones"],
+        ["7:1", "teachers"],
+        ["8:8", "grid.student.epochs"],
+        ["8:34", "grid.student.learning_rate"],
+        ["8:68", "grid.student.temperature"],
+        ["11:11", "overrides[0].set.student.learning_rate"],
+        ["11:38", "overrides[0].set.student.pick_size"],
+        ["13:5", "overrides[1].set"],
+        ["16:5", "exclude[1]"],
+        ["17:1", "milestones"],
+    ]
+    assert found[-1].endswith("unknown key here; it belongs below teachers or student")
+
+
+def test_rules_are_checked_to_the_last_one(tmp_path: Path) -> None:
+    rules = [{"pair": "resnet8/resnet14"}, {"augmentation": "flip", "seed": 7}]
+    found = problems(write_sweep(tmp_path, exclude=rules, include={"student": "resnt8"}))
+    assert [line.split(": ")[1] for line in found] == [
+        *("exclude[0].pair", "exclude[1].augmentation", "exclude[1].seed", "include.student"),
+    ]
