@@ -55,6 +55,7 @@ class Bill:
 def measured_throughput(store: Store) -> Throughput | None:
     """From the finished trials of a store that tell their device's time; None where there are none."""
     jobs: dict[tuple[Any, ...], list[tuple[Trial, float]]] = defaultdict(list)
+    devices: set[str] = set()
     for row in store.results().to_pylist():
         if row["device_seconds"]:
             try:
@@ -63,12 +64,14 @@ def measured_throughput(store: Store) -> Throughput | None:
                 continue
             key = (row["host"], row["started_at"], row["kind"], row["teacher_fingerprint"])
             jobs[key].append((trial, row["device_seconds"]))
+            devices.add(row["device"] or "an unknown device")
     cost = sum(group_cost([trial for trial, _ in job]) for job in jobs.values())
     seconds = sum(spent for job in jobs.values() for _, spent in job)
     if not cost or not seconds:
         return None
     trials = sum(map(len, jobs.values()))
-    return Throughput(FLOPS * cost / seconds / 1e12, f"measured on {trials} trials of this store")
+    source = f"measured on {trials} trials of this store, on {', '.join(sorted(devices))}"
+    return Throughput(FLOPS * cost / seconds / 1e12, source)
 
 
 def throughput_of(store: Store, given: float | None) -> Throughput:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 DONE, SOME_FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 
+SUBMITTED = "KDSWEEP_SUBMITTED"
+"""An environment variable that is set where kdsweep runs as a submitted job."""
+
 DEFAULT_STORE = "kdsweep-store"
 DEFAULT_DATA = Path("data")
 
@@ -72,7 +75,9 @@ def data_folder(sweep: "Sweep", given: Path | None) -> Path:
     return (given or (Path(sweep.data) if sweep.data else DEFAULT_DATA)).expanduser().absolute()
 
 
-STORE_FOLDERS = frozenset({"results", "imported", "sweeps", "failures", "running", "runs"})
+STORE_FOLDERS = frozenset(
+    {"results", "imported", "sweeps", "trials", "checkpoints", "failures", "running", "runs"}
+)
 """What a store has one of as soon as anything was kept in it."""
 
 

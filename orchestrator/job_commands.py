@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +23,7 @@ from orchestrator.console import (
     Yes,
     existing_store,
     print_json,
+    stderr,
     stdout,
 )
 
@@ -41,7 +44,6 @@ JobId = Annotated[
 ]
 
 LOOK_EVERY_S = 0.5
-LOG_LINES_OF_A_FAILURE = 8
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -51,7 +53,9 @@ def add_commands(app: typer.Typer) -> None:
         "--store s3://bucket/store`"
     )(submit)
     app.command(epilog="Example: `kdsweep jobs --address http://head:8265`")(jobs)
-    app.command(epilog="Example: `kdsweep logs 3f9a --store kdsweep-store`")(logs)
+    app.command(
+        epilog="Examples: `kdsweep logs 3f9a --store kdsweep-store`, `kdsweep logs -f JOB --address URL`"
+    )(logs)
     app.command(epilog="Example: `kdsweep stop kdsweep-mine-0a1b2c3d --address http://head:8265`")(
         stop
     )
@@ -84,24 +88,26 @@ def submit(
     if deadline is not None:
         seconds(deadline, "--deadline")
     cluster = _jobs(address)
-    _confirm(loaded, handover.store, yes=yes)
+    _look_before(loaded, handover.store, yes=yes)
     job_id = cluster.submit(loaded, handover)
-    where = f"{job_id} --address {cluster.url}"
+    tell = _silent if as_json else typer.echo
+    tell(f"submitted: {job_id}")
+    code = _until_begun(cluster, job_id, tell)
     if as_json:
-        print_json({"job_id": job_id, "address": cluster.url, "store": handover.store})
-        return
-    console = stdout()
-    console.print(f"submitted: {job_id}", soft_wrap=True)
-    code = _until_begun(cluster, job_id)
-    if code == BAD_INPUT:
-        sys.exit(code)
-    for what, command in (
-        ("follow", f"kdsweep logs -f {where}"),
-        ("state", f"kdsweep status {sweep} --store {handover.store}"),
-        ("stop", f"kdsweep stop {where}"),
-    ):
-        console.print(f"{what + ':':<8}{command}", soft_wrap=True)
+        print_json(asdict(cluster.one(job_id)) | {"address": cluster.url})
+    elif code != BAD_INPUT:
+        where = f"{job_id} --address {cluster.url}"
+        for what, command in (
+            ("follow", f"kdsweep logs -f {where}"),
+            ("state", f"kdsweep status {sweep} --store {handover.store}"),
+            ("stop", f"kdsweep stop {where}"),
+        ):
+            stdout().print(f"{what + ':':<8}{command}", soft_wrap=True)
     sys.exit(code)
+
+
+def _silent(_text: str) -> None:
+    """For who wants JSON alone."""
 
 
 def _store_of_a_cluster(sweep: "Sweep", given: str | None) -> str:
@@ -143,40 +149,57 @@ def _jobs(address: str | None) -> "Jobs":
     return connect(address)
 
 
-def _confirm(sweep: "Sweep", address: str, *, yes: bool) -> None:
-    """Only what can be planned from here has a bill: images of one's own may be on the cluster alone."""
+def _look_before(sweep: "Sweep", address: str, *, yes: bool) -> None:
+    """Tell of other runs on the store, and ask about a large bill, as far as both can be seen from here."""
     from orchestrator.plan import make_plan
     from orchestrator.store import Store
 
+    store = Store(address)
+    for other in store.runs().values():
+        stderr().print(
+            f"another run works on this store: {other.sweep} on {other.host}; both will share the work",
+            soft_wrap=True,
+        )
     if all(choice.path is None for choice in sweep.dataset):
-        store = Store(address)
         confirm(make_plan(sweep, store, retry_failed=False), store, yes=yes)
 
 
-def _until_begun(cluster: "Jobs", job_id: str) -> int:
-    """Show what the cluster finds out before anything is trained; exit code of a job that is over."""
+def _until_begun(cluster: "Jobs", job_id: str, tell: Callable[[str], None]) -> int:
+    """Tell what the cluster finds out before anything is trained; exit code of a job that is over."""
     from orchestrator.probe import PASSED
 
     shown = ""
-    while True:
-        job = cluster.one(job_id)
-        text = cluster.log(job_id)
-        typer.echo(text.removeprefix(shown), nl=False)
-        shown = text
-        if job.is_over:
-            return _exit_code(job)
-        if PASSED in text:
-            return DONE
-        time.sleep(LOOK_EVERY_S)
+    try:
+        while True:
+            job = cluster.one(job_id)
+            text = cluster.log(job_id)
+            if more := text.removeprefix(shown).rstrip("\n"):
+                tell(more)
+            shown = text
+            if job.is_over:
+                return _exit_code(job)
+            if PASSED in text:
+                return DONE
+            time.sleep(LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        _goes_on(cluster, job_id)
+        return STOPPED
+
+
+def _goes_on(cluster: "Jobs", job_id: str) -> None:
+    stderr().print(
+        f"{job_id} goes on; to end it: kdsweep stop {job_id} --address {cluster.url}",
+        soft_wrap=True,
+    )
 
 
 def jobs(address: JobsAddress = None, as_json: Json = False) -> None:
     """List the sweeps that were submitted to a cluster."""
-    from dataclasses import asdict
-
     found = _jobs(address).all()
     if as_json:
         print_json([asdict(job) for job in found])
+    elif not found:
+        stdout().print("no sweeps were submitted to this cluster")
     else:
         stdout(wide=True).print(_table(found))
 
@@ -228,10 +251,13 @@ def _job_log(job_id: str, address: str | None, *, follow: bool) -> None:
     if not follow:
         typer.echo(cluster.log(job_id), nl=False)
         return
-    for text in cluster.follow(job_id):
-        typer.echo(text, nl=False)
-    while not (job := cluster.one(job_id)).is_over:
-        time.sleep(LOOK_EVERY_S)
+    try:
+        for text in cluster.follow(job_id):
+            typer.echo(text, nl=False)
+        job = cluster.wait(job_id)
+    except KeyboardInterrupt:
+        _goes_on(cluster, job_id)
+        sys.exit(STOPPED)
     sys.exit(_exit_code(job))
 
 
@@ -240,8 +266,11 @@ def _exit_code(job: "SweepJob") -> int:
     if job.status == "STOPPED":
         return STOPPED
     if job.exit_code is None and job.status == "FAILED":
-        typer.echo("\n".join(job.message.strip().splitlines()[-LOG_LINES_OF_A_FAILURE:]), err=True)
+        typer.echo(job.message, err=True)
         return BAD_INPUT
+    if job.exit_code is not None and job.exit_code < 0:
+        typer.echo(f"killed by signal {-job.exit_code}; submitted again, it goes on", err=True)
+        return STOPPED
     return job.exit_code or DONE
 
 
@@ -267,6 +296,7 @@ def stop(job: JobId, address: JobsAddress = None) -> None:
     if before.is_over:
         stdout().print(f"{job} is over already: {before.status.lower()}", soft_wrap=True)
         return
+    cluster.stop(job)
     stdout().print("asked to stop; what runs is saved", soft_wrap=True)
-    after = cluster.stop(job)
+    after = cluster.wait(job)
     stdout().print(f"{job}: {after.status.lower()}; submitted again, it goes on", soft_wrap=True)

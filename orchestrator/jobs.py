@@ -25,6 +25,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from orchestrator.cluster import check_that_something_answers, has_token
+from orchestrator.console import SUBMITTED
 from orchestrator.packing import pack
 from orchestrator.sweep import Sweep
 from trainer.problems import UserError
@@ -34,12 +35,18 @@ PORT = 8265
 """Ray's default for the dashboard, which the Jobs API is part of."""
 
 LOOK_EVERY_S = 0.5
+LINES_OF_A_MESSAGE = 3
 YOUNG_HEAD_S = 60.0
+NO_AGENT = (
+    "its head takes no jobs; where another Ray runs on that machine, start the head with a "
+    "--dashboard-agent-listen-port of its own"
+)
 TIME_TO_SAVE_S = 600
 """So long a job that is stopped may take to save what runs, before it is killed."""
 
 SETTINGS = {
     "COLUMNS": "160",
+    SUBMITTED: "1",
     "PYTHONUNBUFFERED": "1",
     "RAY_JOB_STOP_WAIT_TIME_S": str(TIME_TO_SAVE_S),
 }
@@ -172,8 +179,10 @@ class Jobs:
             try:
                 self._client.submit_job(**job)
             except RuntimeError as error:
-                if "No available agent" not in str(error) or time.monotonic() > until:
+                if "No available agent" not in str(error):
                     raise
+                if time.monotonic() > until:
+                    raise UserError(f"{self.url}: {NO_AGENT}") from error
                 time.sleep(LOOK_EVERY_S)
             else:
                 return
@@ -206,14 +215,15 @@ class Jobs:
             while (text := runner.run(_next(chunks))) is not None:
                 yield text
 
-    def stop(self, job_id: str) -> SweepJob:
-        """Ask a job to save and leave, and wait until it has."""
-        if not (job := self.one(job_id)).is_over:
-            with _told(self.url):
-                self._client.stop_job(job_id)
-        while not job.is_over:
+    def stop(self, job_id: str) -> None:
+        """Ask a job to save and leave; returns when the cluster has heard it."""
+        with _told(self.url):
+            self._client.stop_job(job_id)
+
+    def wait(self, job_id: str) -> SweepJob:
+        """A job, once it is over."""
+        while not (job := self.one(job_id)).is_over:
             time.sleep(LOOK_EVERY_S)
-            job = self.one(job_id)
         return job
 
 
@@ -231,5 +241,5 @@ def _sweep_job(details: Any) -> SweepJob:
         started_at=details.start_time / 1000 if details.start_time else None,
         ended_at=details.end_time / 1000 if details.end_time else None,
         exit_code=details.driver_exit_code,
-        message=details.message or "",
+        message="\n".join((details.message or "").splitlines()[-LINES_OF_A_MESSAGE:]),
     )

@@ -55,7 +55,12 @@ def plan(
         plan_table,
     )
     from orchestrator.simulation import MOST_TRIALS
+    from trainer.problems import UserError
 
+    if dot and (html or as_json):
+        raise UserError("--dot prints for Graphviz alone: leave out --html and --json")
+    if html and html.suffix != ".html":
+        raise UserError(f"--html: {html}: expected a name that ends in .html")
     loaded, opened = open_sweep(sweep, store)
     made = make_plan(loaded, opened, retry_failed=False)
     if dot:
@@ -66,7 +71,9 @@ def plan(
     bill = bill_of(made, throughput)
     counts = gpus or ([seen] if seen else [])
     is_asked = bool(counts or simulate or html)
-    if is_asked or 0 < len(made.missing) <= MOST_TRIALS:
+    if not made.missing:
+        counts = []
+    elif is_asked or len(made.missing) <= MOST_TRIALS:
         counts = counts or [1]
     forecasts = [forecast(made, count, throughput) for count in counts]
     if html:
@@ -77,7 +84,7 @@ def plan(
         print_json(plan_as_json(made) | figures)
         return
     stdout().print(plan_table(made, bill))
-    if is_asked:
+    if is_asked and forecasts:
         stdout().print(forecast_table(forecasts))
     for found in forecasts[:1]:
         stdout().print(order_table(found))

@@ -121,7 +121,7 @@ def probe(
     note(f"asking {_nodes(asked)} for the store, the data and the same software")
     marks = [uuid.uuid4().hex for _ in asked]
     drivers_mark = uuid.uuid4().hex
-    store.set_mark(drivers_mark)
+    _leave(store, drivers_mark)
     trials = tuple(trial.model_dump(mode="json") for trial in samples(plan.missing))
     here, data = software(), str(data_folder)
     try:
@@ -146,6 +146,16 @@ def probe(
 
 def _nodes(nodes: Sequence[Node]) -> str:
     return "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+
+
+def _leave(store: Store, mark: str) -> None:
+    try:
+        store.set_mark(mark)
+    except OSError as error:
+        raise UserError(
+            f"driver on {socket.gethostname()}: the store {store.address} cannot be written: {error}; "
+            "give a place that all nodes share, such as NFS or s3://"
+        ) from error
 
 
 def _appears(store: Store, mark: str) -> bool:

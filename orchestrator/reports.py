@@ -1,6 +1,7 @@
 """What `plan` shows: counts by kind, and the states of trials."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
@@ -31,7 +32,7 @@ def states(plan: Plan, running: Mapping[str, Running]) -> dict[str, str]:
         fingerprint = trial.fingerprint
         if fingerprint in plan.done:
             found[fingerprint] = "done"
-        elif fingerprint in running:
+        elif fingerprint in running and running[fingerprint].step is not None:
             found[fingerprint] = "running"
         elif fingerprint in plan.failed:
             found[fingerprint] = "failed"
@@ -101,7 +102,7 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
     caption = (
         f"missing: {rounded(bill.pflop)} PFLOP; alone the trials would take {rounded(bill.pflop_alone)}: "
         f"lockstep saves {bill.saved:.0%}\n"
-        f"{rounded(bill.gpu_hours)} GPU-hours, longest chain {rounded(bill.longest_chain_hours)} hours, "
+        f"{_span(bill.gpu_hours)} of one GPU, longest chain {_span(bill.longest_chain_hours)}, "
         f"at {bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
     )
     if plan.unknown:
@@ -111,6 +112,32 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
     return table
 
 
+@dataclass(frozen=True)
+class Unit:
+    """A unit of time in which figures are neither tiny nor huge."""
+
+    name: str
+    per_hour: float
+
+    def number(self, hours: float) -> str:
+        return f"{hours * self.per_hour:,.1f}"
+
+    def span(self, hours: float) -> str:
+        """`5.8 h`."""
+        return f"{self.number(hours)} {self.name}"
+
+
+def unit_of(hours: float) -> Unit:
+    """Hours, minutes or seconds, whichever the longest of some spans is readable in."""
+    if hours >= 1:
+        return Unit("h", 1)
+    return Unit("min", 60) if hours >= 1 / 60 else Unit("s", 3600)
+
+
+def _span(hours: float) -> str:
+    return unit_of(hours).span(hours)
+
+
 def rounded(value: float) -> str:
     """Three digits, or all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
@@ -118,16 +145,19 @@ def rounded(value: float) -> str:
 
 def forecast_table(forecasts: Iterable[Forecast]) -> Table:
     """What simulated runs came to."""
+    forecasts = list(forecasts)
+    unit = unit_of(max(found.hours for found in forecasts))
     table = Table(title="simulated", title_justify="left")
-    for heading in ("GPUs", "jobs", "makespan h", "GPUs busy", "lower bound h", "over it"):
+    makespan, bound = f"makespan {unit.name}", f"lower bound {unit.name}"
+    for heading in ("GPUs", "jobs", makespan, "GPUs busy", bound, "over it"):
         table.add_column(heading, justify="right")
     for found in forecasts:
         table.add_row(
             str(found.gpus),
             str(len(found.jobs)),
-            f"{found.hours:,.1f}",
+            unit.number(found.hours),
             f"{found.busy:.0%}",
-            f"{found.bound_hours:,.1f}",
+            unit.number(found.bound_hours),
             f"{found.over_bound:.1%}",
         )
     return table
@@ -137,13 +167,14 @@ def order_table(found: Forecast) -> Table:
     """The first jobs of a simulated run."""
     gpus = "1 GPU" if found.gpus == 1 else f"{found.gpus} GPUs"
     table = Table(title=f"order of work on {gpus}", title_justify="left")
-    table.add_column("from h", justify="right")
-    table.add_column("to h", justify="right")
+    unit = unit_of(found.hours)
+    table.add_column(f"from {unit.name}", justify="right")
+    table.add_column(f"to {unit.name}", justify="right")
     table.add_column("job")
     for job in found.jobs[:FIRST_JOBS]:
-        table.add_row(f"{job.start:,.1f}", f"{job.end:,.1f}", describe(job.trials))
+        table.add_row(unit.number(job.start), unit.number(job.end), describe(job.trials))
     if left := len(found.jobs) - FIRST_JOBS:
-        table.caption = f"and {left} more: --html draws them all" if left > 0 else None
+        table.caption = f"and {left} more: --html FILE draws them all" if left > 0 else None
     return table
 
 

@@ -1,5 +1,6 @@
 """The commands that run a sweep, and show what came of it."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from orchestrator.console import (
     DONE,
     SOME_FAILED,
     STOPPED,
+    SUBMITTED,
     DataOption,
     Deadline,
     StoreOption,
@@ -156,7 +158,9 @@ def _run(
         console.print(f"{len(made.failed)} trials failed before: kdsweep resume {sweep_file}")
     _show_results(made, store, console)
     here = f"{sweep_file} --store {store.address}"
-    if code == STOPPED:
+    if code == STOPPED and os.environ.get(SUBMITTED):
+        console.print("\nto go on: submit it again")
+    elif code == STOPPED:
         console.print(f"\nto go on: kdsweep run {here}", soft_wrap=True)
     elif code == SOME_FAILED:
         console.print(f"\nthe reasons: kdsweep status {here}", soft_wrap=True)

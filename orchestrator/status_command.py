@@ -7,7 +7,7 @@ import typer
 from orchestrator.console import Json, StoreOption, SweepFile, open_sweep, print_json, stdout
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, Group
 
     from orchestrator.plan import Plan
     from orchestrator.status_view import Correlations
@@ -52,19 +52,31 @@ def _status(sweep: "Sweep", store: "Store") -> "Group":
 
 
 def _watch(sweep: "Sweep", store: "Store") -> None:
-    """Show the status until interrupted, or nothing is left to run."""
+    """Show the status until nothing is left to run: on a terminal in place, elsewhere whenever it changes."""
     import time
 
     from rich.live import Live
 
     from orchestrator.plan import make_plan
 
-    with Live(console=stdout(), auto_refresh=False) as live:
+    console, shown = stdout(), ""
+    with Live(console=console, auto_refresh=False) as live:
         while True:
-            live.update(_status(sweep, store), refresh=True)
+            status = _status(sweep, store)
+            if console.is_terminal:
+                live.update(status, refresh=True)
+            elif (text := _as_text(console, status)) != shown:
+                typer.echo(text)
+                shown = text
             if not make_plan(sweep, store, retry_failed=False).missing:
                 return
             time.sleep(WATCH_EVERY_S)
+
+
+def _as_text(console: "Console", status: "Group") -> str:
+    with console.capture() as capture:
+        console.print(status)
+    return capture.get()
 
 
 def _correlations(made: "Plan", store: "Store") -> "Correlations":

@@ -341,6 +341,7 @@ class Store:
 
     def clear_mark(self, name: str) -> None:
         self._remove_json("marks", name)
+        self.folder.folder("marks").tidy()
 
     # Sweeps
 

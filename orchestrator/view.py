@@ -40,7 +40,7 @@ def describe(trials: Sequence[Trial]) -> str:
     if len(trials) == 1:
         what = first.kind + (f" {first.augmentation}" if first.augmentation else "")
     else:
-        plural = {"student": "students", "stddev": "stddevs", "teacher": "teachers"}
+        plural = {"student": "students", "stddev": "T. stddev", "teacher": "teachers"}
         what = f"{len(trials)} {plural[first.kind]}"
     return f"{what} {models} on {first.dataset}, seed {first.seed}"
 

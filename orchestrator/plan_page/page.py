@@ -8,7 +8,7 @@ from orchestrator.bill import Bill, Forecast
 from orchestrator.plan import Plan
 from orchestrator.plan_page.dependencies import dependency_chart
 from orchestrator.plan_page.timeline import timeline
-from orchestrator.reports import counts_by_kind, rounded, states
+from orchestrator.reports import counts_by_kind, states, unit_of
 
 KINDS = {"teacher": "teachers", "student": "students", "stddev": "T. stddev"}
 
@@ -34,7 +34,7 @@ def _sections(
     yield tag("h1", text(plan.sweep.name))
     yield _tiles(plan, bill)
     speed = f"{bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
-    yield tag("p", text(f"Hours are those of simulated runs at {speed}."), class_="note")
+    yield tag("p", text(f"Times are those of simulated runs at {speed}."), class_="note")
     for warning in plan.warnings:
         yield tag("p", text(f"Warning: {warning}"), class_="warning")
     yield tag("h2", "Dependencies")
@@ -42,10 +42,11 @@ def _sections(
     yield tag("div", dependency_chart(plan, state), class_="scroll")
     for found in forecasts:
         gpus = "1 GPU" if found.gpus == 1 else f"{found.gpus} GPUs"
-        yield tag("h2", text(f"On {gpus}: {found.hours:,.1f} hours"))
+        unit = unit_of(found.hours)
+        yield tag("h2", text(f"On {gpus}: {unit.span(found.hours)}"))
         facts = (
             f"{len(found.jobs)} jobs, GPUs busy {found.busy:.0%}; no run takes less than "
-            f"{found.bound_hours:,.1f} hours: this one is {found.over_bound:.1%} over"
+            f"{unit.span(found.bound_hours)}: this one is {found.over_bound:.1%} over"
         )
         yield tag("p", text(facts), class_="note")
         yield tag("div", timeline(found), class_="card")
@@ -57,12 +58,16 @@ def _tiles(plan: Plan, bill: Bill) -> str:
     tiles = [
         *((str(sum(counts[kind].values())), word) for kind, word in KINDS.items()),
         (str(done), "done already"),
-        (f"{rounded(bill.gpu_hours)} h", "of one GPU left"),
-        (f"{rounded(bill.longest_chain_hours)} h", "longest chain"),
+        (_span(bill.gpu_hours), "on one GPU"),
+        (_span(bill.longest_chain_hours), "longest chain"),
         (f"{bill.saved:.0%}", "saved by lockstep"),
     ]
     shown = (tag("div", tag("b", text(value)), tag("span", text(word))) for value, word in tiles)
     return tag("div", *shown, class_="tiles")
+
+
+def _span(hours: float) -> str:
+    return unit_of(hours).span(hours)
 
 
 def _legend() -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from analysis.report.markup import tag, text
 from orchestrator.bill import Forecast, PlannedJob
+from orchestrator.reports import unit_of
 from orchestrator.view import describe
 
 WIDTH = 1000
@@ -31,9 +32,20 @@ def lanes(jobs: Sequence[PlannedJob]) -> list[int]:
     return found
 
 
+def _ticks(hours: float) -> list[tuple[str, float]]:
+    """Round times, with where they stand on the axis, 0 to 1."""
+    from matplotlib.ticker import MaxNLocator
+
+    unit = unit_of(hours)
+    whole = hours * unit.per_hour
+    marks = MaxNLocator(TICKS, steps=[1, 2, 5, 10]).tick_values(0, whole)
+    return [(f"{mark:g} {unit.name}", mark / whole) for mark in marks if 0 <= mark <= 0.98 * whole]
+
+
 def timeline(found: Forecast) -> str:
     """An SVG; hovering over a bar tells which job it is."""
     where = lanes(found.jobs)
+    unit = unit_of(found.hours)
     scale = WIDTH / found.hours if found.hours else 0.0
     count = max(where, default=0) + 1
     pitch = min(LINE + GAP, ROOM / count)
@@ -41,7 +53,10 @@ def timeline(found: Forecast) -> str:
     bars = [
         tag(
             "rect",
-            tag("title", text(f"{describe(job.trials)}: {job.start:,.1f} h to {job.end:,.1f} h")),
+            tag(
+                "title",
+                text(f"{describe(job.trials)}: {unit.span(job.start)} to {unit.span(job.end)}"),
+            ),
             x=round(job.start * scale, 2),
             y=round(lane * pitch, 2),
             width=round(max((job.end - job.start) * scale - 1, 0.5), 2),
@@ -52,12 +67,13 @@ def timeline(found: Forecast) -> str:
         for job, lane in zip(found.jobs, where, strict=True)
     ]
     ticks = []
-    for i in range(TICKS + 1):
-        x = WIDTH * i / TICKS
-        anchor = "start" if i == 0 else "end" if i == TICKS else "middle"
+    for said, share in _ticks(found.hours):
+        x = round(WIDTH * share, 2)
         ticks.append(tag("line", x1=x, x2=x, y1=0, y2=bottom, class_="tick"))
-        hours = text(f"{found.hours * i / TICKS:,.1f} h")
-        ticks.append(tag("text", hours, x=x, y=bottom + 16, text_anchor=anchor, class_="small"))
+        anchor = "middle" if share else "start"
+        ticks.append(
+            tag("text", text(said), x=x, y=bottom + 16, text_anchor=anchor, class_="small")
+        )
     return tag(
         *("svg", *ticks, *bars),
         viewBox=f"0 0 {WIDTH} {bottom + FOOT}",

@@ -231,7 +231,10 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
             "grid.student.temprature: unknown hyper-parameter; did you mean 'student.temperature'?",
         ),
         ({"grid": {"student.epochs": [1, "x"]}}, "grid.student.epochs: expected a number, not 'x'"),
-        ({"grid": {"student.epochs": [2, 2]}}, "grid.student.epochs: the same value stands here twice"),
+        (
+            {"grid": {"student.epochs": [2, 2]}},
+            "grid.student.epochs: the same value stands here twice",
+        ),
         ({"grid": {"seeds": [1]}}, "unknown hyper-parameter"),
         (
             {"overrides": [{"where": {"student": "vgg8"}, "set": {"student.epochs": 3}}]},

@@ -93,7 +93,7 @@ def test_the_order_of_work_is_told(tmp_path: Path) -> None:
     assert "order of work on 1 GPU" in output
     order = output[output.index("order of work") :]
     assert order.index("teacher ResNet50 on cifar100, seed 0") < order.index("9 students")
-    assert "and 25 more: --html draws them all" in output
+    assert "and 25 more: --html FILE draws them all" in output
 
 
 def test_what_this_machine_cannot_run_is_told(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def test_the_throughput_is_measured_where_it_can_be(tmp_path: Path) -> None:
             "teacher_fingerprint": trial.teacher_fingerprint if trial.kind == "student" else None,
             "trial": trial.model_dump_json(),
             "host": "here",
+            "device": "cpu",
             "device_seconds": 10.0,
         }
         store.add_result(row, [])
@@ -96,7 +97,7 @@ def test_the_throughput_is_measured_where_it_can_be(tmp_path: Path) -> None:
     assert measured is not None
     expected = FLOPS * group_cost(group) / (10.0 * len(group)) / 1e12
     assert measured.tflops == pytest.approx(expected)
-    assert measured.source == "measured on 9 trials of this store"
+    assert measured.source == "measured on 9 trials of this store, on cpu"
 
 
 def test_the_bill_and_the_forecast_for_scripts(tmp_path: Path) -> None:

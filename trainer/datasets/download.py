@@ -3,7 +3,7 @@
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trainer.datasets.errors import DataError
@@ -19,6 +19,7 @@ def download(url: str, path: Path, md5: str) -> None:
     """
     from torchvision.datasets.utils import download_url
 
+    is_new = not path.parent.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=path.parent) as folder:
@@ -26,6 +27,9 @@ def download(url: str, path: Path, md5: str) -> None:
                 download_url(url, folder, path.name, md5)
             (Path(folder) / path.name).rename(path)
     except (OSError, RuntimeError) as error:
+        if is_new:
+            with suppress(OSError):
+                path.parent.rmdir()
         raise DataError(
             f"{path}: no such file, and it could not be downloaded ({error}); "
             f"get {url} (MD5 {md5}) and put it into {path.parent}"
