@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from orchestrator.store import Store
+from trainer.files import process_is_alive
 from trainer.trial import TRIAL, Trial
 
 
@@ -126,14 +127,21 @@ def _sigterm_noted() -> Iterator[Callable[[], bool]]:
 
 def stack_file(pid: int) -> Path:
     """Where a worker that gets SIGUSR1 writes what all its threads are doing."""
-    return Path(tempfile.gettempdir()) / f"kdsweep-stack-{os.getuid()}-{pid}.txt"
+    return Path(tempfile.gettempdir()) / stack_file_name(str(pid))
+
+
+def stack_file_name(pid: str) -> str:
+    return f"kdsweep-stack-{os.getuid()}-{pid}.txt"
 
 
 @contextmanager
 def _stack_on_request() -> Iterator[None]:
-    """Lets the driver ask where this process hangs, however deep in C it is."""
+    """Lets the driver ask where this process hangs, however deep in C it is; tidies up after the killed."""
     path = stack_file(os.getpid())
-    path.unlink(missing_ok=True)
+    for other in path.parent.glob(stack_file_name("[0-9]*")):
+        pid = other.stem.rpartition("-")[2]
+        if other == path or not process_is_alive(int(pid)):
+            other.unlink(missing_ok=True)
     with path.open("x") as file:
         faulthandler.register(signal.SIGUSR1, file=file)
         try:
