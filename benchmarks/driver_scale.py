@@ -19,6 +19,7 @@ from typing import Any
 from orchestrator.cluster import LocalCluster
 from orchestrator.driver import run_plan
 from orchestrator.plan import Plan, make_plan
+from orchestrator.records import identity_columns
 from orchestrator.scheduling import Scheduler
 from orchestrator.store import Store
 from orchestrator.sweep import Sweep
@@ -26,17 +27,8 @@ from trainer.trial import TRIAL, Trial
 
 
 def row(trial: Trial) -> dict[str, Any]:
-    return {
-        "fingerprint": trial.fingerprint,
-        "kind": trial.kind,
-        "dataset": trial.dataset,
-        "teacher": trial.teacher,
-        "student": trial.student,
-        "augmentation": trial.augmentation,
-        "seed": trial.seed,
-        "trial": trial.model_dump_json(),
-        "finished_at": datetime.now(UTC),
-    }
+    finished = {"trial": trial.model_dump_json(), "finished_at": datetime.now(UTC)}
+    return identity_columns(trial) | finished
 
 
 def stand_in(config: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from orchestrator.records import sign_of_life
 from orchestrator.scheduling import Job
 from orchestrator.store import Run, Running, Store
 
@@ -54,8 +55,6 @@ class Claims:
 
     def claim(self, job: Job) -> None:
         """Say that a job's trials are about to be worked on."""
-        from orchestrator.keeper import sign_of_life
-
         with suppress(OSError):
             for trial in job.trials:
                 sign = sign_of_life(trial, self.run_id, lives_for_s=CLAIM_LIVES_FOR_S)

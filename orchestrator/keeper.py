@@ -1,7 +1,5 @@
 """The worker's side of the store: keeps what the trainer hands over, and shows that it is alive."""
 
-import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -16,44 +14,16 @@ from torch import Tensor
 from orchestrator.attempts import Attempts, begin_attempt, end_attempts
 from orchestrator.failures import Failure, of_exception
 from orchestrator.provenance import provenance
-from orchestrator.store import Running, Store
+from orchestrator.records import failure_row, identity_columns, sign_of_life
+from orchestrator.store import Store
 from trainer.checkpoint import Checkpoint, CheckpointFolder
 from trainer.keeper import Command, Progress, Result, Row
-from trainer.trial import Trial, steps_per_epoch
+from trainer.trial import Trial
 from trainer.trial_log import TrialLog, repeat_command
 
 SIGN_OF_LIFE_EVERY_S = 1.0
 REMOTE_SIGN_OF_LIFE_EVERY_S = 10.0
 """An object store is asked less often: every look and every sign is a request that is billed."""
-
-DEAD_AFTER_S = 60.0
-
-
-def identity_columns(trial: Trial) -> dict[str, Any]:
-    """The columns that say which trial a row belongs to."""
-    return {
-        "fingerprint": trial.fingerprint,
-        "kind": trial.kind,
-        "dataset": trial.dataset,
-        "teacher": trial.teacher,
-        "student": trial.student,
-        "augmentation": trial.augmentation,
-        "seed": trial.seed,
-    }
-
-
-def failure_row(trial: Trial, failure: Failure) -> dict[str, Any]:
-    """A row of `failures`, of now and here."""
-    return {
-        **identity_columns(trial),
-        "by_machine": failure.cause.by_machine,
-        "cause": failure.cause.value,
-        "error": failure.error,
-        "place": failure.place,
-        "traceback": failure.trace,
-        "host": socket.gethostname(),
-        "at": datetime.now(UTC),
-    }
 
 
 @dataclass(frozen=True)
@@ -229,31 +199,3 @@ class StoreKeeper:
         """Nobody works on these trials any more."""
         for trial in trials:
             self._store.clear_running(trial.fingerprint)
-
-
-def sign_of_life(
-    trial: Trial,
-    run_id: str,
-    *,
-    device: str = "",
-    epoch: int = 1,
-    step: int | None = None,
-    loss: float | None = None,
-    node: str = "",
-    lives_for_s: float = DEAD_AFTER_S,
-) -> Running:
-    """A sign of this process, of now; without a step, only a claim."""
-    return Running(
-        fingerprint=trial.fingerprint,
-        owner=run_id,
-        host=socket.gethostname(),
-        device=device,
-        epoch=epoch,
-        epochs=trial.epochs,
-        step=step,
-        steps_per_epoch=steps_per_epoch(trial),
-        loss=loss,
-        expires_at=time.time() + lives_for_s,
-        pid=os.getpid(),
-        node=node,
-    )

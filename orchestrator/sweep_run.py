@@ -25,6 +25,7 @@ from orchestrator.cluster import (
 from orchestrator.deadline import Deadline
 from orchestrator.failures import Cause, Failure, of_death
 from orchestrator.plan import Plan
+from orchestrator.records import failure_row
 from orchestrator.retries import Attempt
 from orchestrator.scheduling import Again, Job, Scheduler
 from orchestrator.settings import AllResources
@@ -33,6 +34,7 @@ from orchestrator.store import Store
 from orchestrator.view import View
 from orchestrator.watch import Overdue, Watch
 from orchestrator.worker import JobConfig, JobReport, RunJob
+from trainer.positions import newest_position
 from trainer.trial import Trial
 
 LOOK_EVERY_S = 1.0
@@ -101,9 +103,7 @@ class SweepRun:
         )
 
     def _position(self, trial: Trial) -> object:
-        from trainer.checkpoint import CheckpointFolder
-
-        return CheckpointFolder(self._store.checkpoint_folder(trial.fingerprint)).position()
+        return newest_position(self._store.checkpoint_folder(trial.fingerprint))
 
     def fit(self) -> None:
         """Run everything. Tune runs more than once only where nodes were lost that a job waited for."""
@@ -260,8 +260,6 @@ class SweepRun:
         return job
 
     def _record(self, job: Job, fingerprint: str, failure: Failure) -> None:
-        from orchestrator.keeper import failure_row
-
         trial = next(t for t in job.trials if t.fingerprint == fingerprint)
         try:
             self._store.add_failure(failure_row(trial, failure))

@@ -158,7 +158,8 @@ def _run(
     node: str,
     must_leave: Callable[[], bool],
 ) -> JobReport:
-    from orchestrator.keeper import Intervals, Place, StoreKeeper, sign_of_life
+    from orchestrator.keeper import Intervals, Place, StoreKeeper
+    from orchestrator.records import sign_of_life
     from trainer.datasets.dataset import load_dataset
     from trainer.device import device_name, prepare_device
     from trainer.lockstep import run_group

@@ -9,7 +9,6 @@ the last one turns out damaged, the one before is used. Nothing is pickled.
 import errno
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from trainer.files import Folder, LocalFolder
+from trainer.positions import Position, checkpoints_in, name_of, newest_position
 
 FINAL = "final.safetensors"
 NUM_KEPT = 2
@@ -27,16 +27,6 @@ NUM_KEPT = 2
 
 SPARED_BYTES = 4 << 20
 """A checkpoint leaves so much of a disk free: rows and curves, a few kB each, still fit."""
-
-_STEP = re.compile(r"step-(\d{6,})-(\d{8,})\.safetensors")
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """The next step to run: epochs count from 1, steps from 0."""
-
-    epoch: int = 1
-    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,9 +88,7 @@ class CheckpointFolder:
 
     def _checkpoints(self) -> dict[str, Position]:
         """Names of files and the positions they claim, from the oldest to the newest."""
-        matches = [_STEP.fullmatch(name) for name in self._folder.names()]
-        found = {m.string: Position(int(m[1]), int(m[2])) for m in matches if m}
-        return dict(sorted(found.items(), key=lambda item: item[1]))
+        return checkpoints_in(self._folder)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Make `checkpoint` the last good one; of the older ones, the newest is kept.
@@ -109,7 +97,7 @@ class CheckpointFolder:
             OSError: there is no space for it; what was there before is still there.
         """
         position = checkpoint.position
-        name = f"step-{position.epoch:06d}-{position.step:08d}.safetensors"
+        name = name_of(position)
         record = {"epoch": position.epoch, "step": position.step, **checkpoint.record}
         older = [before for before in self._checkpoints() if before != name]
         _write(self._folder, name, checkpoint.tensors, record)
@@ -129,7 +117,7 @@ class CheckpointFolder:
 
     def position(self) -> Position | None:
         """Where the newest checkpoint claims to stand, from its name alone."""
-        return max(self._checkpoints().values(), default=None)
+        return newest_position(self._folder)
 
     def damaged(self) -> list[str]:
         """What is wrong with each file that is not what was written."""

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.augmentations import Palette
-from trainer.checkpoint import Checkpoint, Position
+from trainer.checkpoint import Checkpoint
 from trainer.datasets.dataset import Dataset
 from trainer.evaluation import evaluate
 from trainer.keeper import Row
 from trainer.losses import LossWeights, student_loss
 from trainer.models import build_model
+from trainer.positions import Position
 from trainer.randomness import addressed_generator
 from trainer.schedules import step_learning_rate
 from trainer.stddev import MeanProbabilityStddev

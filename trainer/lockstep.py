@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from trainer.augmentations import Batch, CropsAndFlips, Palette
-from trainer.checkpoint import Checkpoint, Position
+from trainer.checkpoint import Checkpoint
 from trainer.datasets.dataset import Dataset
 from trainer.evaluation import evaluate
 from trainer.keeper import Command, Keeper, Progress, Result
@@ -33,6 +33,7 @@ from trainer.learners import (
     last_losses,
     trained_model,
 )
+from trainer.positions import Position
 from trainer.published import read_published
 from trainer.randomness import addressed_generator
 from trainer.trial import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.keeper import identity_columns
+from orchestrator.records import identity_columns
 from orchestrator.store import Store
 from trainer.catalog import AUGMENTATIONS, default_learning_rate
 from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial, Trial

@@ -18,8 +18,8 @@ from analysis.points import Panel, panels
 from analysis.report import render_report
 from analysis.rows import parse_filters, read_rows
 from orchestrator.failures import Cause, Failure
-from orchestrator.keeper import failure_row
 from orchestrator.progress import SweepProgress, progress_of
+from orchestrator.records import failure_row
 from orchestrator.store import Store
 from orchestrator.sweep import Sweep
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials

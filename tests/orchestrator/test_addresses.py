@@ -16,7 +16,8 @@ from orchestrator.store import Run, Store
 from tests.orchestrator.commands import run
 from tests.orchestrator.results import assert_same_results
 from tests.orchestrator.test_store import ONE, OTHER, failure, running
-from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder, Position
+from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
+from trainer.positions import Position
 from trainer.problems import UserError
 
 pytestmark = pytest.mark.filterwarnings("default")

@@ -12,10 +12,11 @@ from orchestrator.sweep import load_sweep
 from tests.orchestrator.results import assert_same_results, is_clean
 from tests.orchestrator.sweeps import write_sweep
 from tests.orchestrator.test_maintenance import CPU, DATA
-from trainer.checkpoint import Checkpoint, Position
+from trainer.checkpoint import Checkpoint
 from trainer.datasets.dataset import load_dataset
 from trainer.keeper import Command, Progress
 from trainer.lockstep import run_group
+from trainer.positions import Position
 from trainer.trial import Trial
 
 LATE = 1e9

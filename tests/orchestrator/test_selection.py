@@ -7,8 +7,8 @@ import pytest
 
 from orchestrator.claims import Claims
 from orchestrator.durations import seconds
-from orchestrator.keeper import sign_of_life
 from orchestrator.plan import Plan, make_plan
+from orchestrator.records import sign_of_life
 from orchestrator.scheduling import Again, Job
 from orchestrator.selection import only, start_over, to_start_over
 from orchestrator.settings import Resources

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from orchestrator.bill import ASSUMED_TFLOPS, FLOPS, measured_throughput, throughput_of
 from orchestrator.costs import group_cost, solo_cost
-from orchestrator.keeper import identity_columns
 from orchestrator.plan import expand
+from orchestrator.records import identity_columns
 from orchestrator.scheduling import Capacity, Scheduler
 from orchestrator.settings import AllResources, Resources
 from orchestrator.simulation import best_simulation, longest_chain, shared_cost

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from orchestrator.failures import Cause, Failure
-from orchestrator.keeper import failure_row
 from orchestrator.plan import expand
+from orchestrator.records import failure_row
 from orchestrator.store import Running, Store
 from orchestrator.sweep import load_sweep
 from tests.analysis.test_points import add

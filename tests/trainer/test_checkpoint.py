@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder, Position
+from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
 from trainer.files import write_atomically
+from trainer.positions import Position
 
 
 def checkpoint(epoch: int, step: int) -> Checkpoint:

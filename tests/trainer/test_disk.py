@@ -11,11 +11,12 @@ import torch
 
 from tests.trainer.keepers import StoppingKeeper, assert_equal_results
 from tests.trainer.test_lockstep import teacher_trial
-from trainer.checkpoint import SPARED_BYTES, Checkpoint, CheckpointFolder, Position
+from trainer.checkpoint import SPARED_BYTES, Checkpoint, CheckpointFolder
 from trainer.datasets.dataset import Dataset
 from trainer.files import LocalFolder, write_atomically
 from trainer.keeper import Command, FolderKeeper, Progress
 from trainer.lockstep import run_group
+from trainer.positions import Position
 from trainer.trial import Data
 
 CPU = torch.device("cpu")

@@ -15,11 +15,11 @@ from tests.trainer.keepers import (
     final_weights,
 )
 from trainer.catalog import AUGMENTATIONS
-from trainer.checkpoint import Position
 from trainer.datasets.dataset import Dataset
 from trainer.keeper import FolderKeeper
 from trainer.learners import DivergedError
 from trainer.lockstep import run_group
+from trainer.positions import Position
 from trainer.trial import Data, OwnScheme, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 CPU = torch.device("cpu")
