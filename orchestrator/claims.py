@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from orchestrator.records import sign_of_life
 from orchestrator.scheduling import Job
-from orchestrator.store import Run, Running, Store
+from orchestrator.store import Run, Running, Store, is_alive
 
 RUN_LIVES_FOR_S = 60.0
 CLAIM_LIVES_FOR_S = 120.0
@@ -59,6 +59,12 @@ class Claims:
             for trial in job.trials:
                 sign = sign_of_life(trial, self.run_id, lives_for_s=CLAIM_LIVES_FOR_S)
                 self._store.set_running(sign)
+
+    def taken(self, job: Job) -> frozenset[str]:
+        """Those of a job's trials that another run has claimed since the last look."""
+        signs = (self._store.last_sign(trial.fingerprint) for trial in job.trials)
+        others = (sign for sign in signs if sign is not None and sign.owner != self.run_id)
+        return frozenset(sign.fingerprint for sign in others if is_alive(sign))
 
     def release(self, job: Job) -> None:
         """Nobody of this run works on a job's trials any more."""

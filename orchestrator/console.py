@@ -76,7 +76,7 @@ def data_folder(sweep: "Sweep", given: Path | None) -> Path:
 
 
 STORE_FOLDERS = frozenset(
-    {"results", "imported", "sweeps", "trials", "checkpoints", "failures", "running", "runs"}
+    {"results", "imported", "sweeps", "trials", "failures", "running", "runs"}
 )
 """What a store has one of as soon as anything was kept in it."""
 

@@ -14,6 +14,9 @@ from trainer.datasets.errors import DataError
 
 OUR_CODE = Path(__file__).resolve().parent.parent
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+OF_THE_PROGRAM = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""What comes back for certain; other errors of a file system or an object store come and go."""
+
 NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory", "std::bad_alloc")
 
 
@@ -23,6 +26,7 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     NO_SPACE = "no space left"
     NO_DATA = "data unreadable"
+    IO = "input or output failed"
     WORKER_DIED = "worker died"
     NODE_DIED = "node died"
     HUNG = "no sign of life"
@@ -66,15 +70,18 @@ def _cause(error: BaseException) -> Cause:
         return Cause.DIVERGED
     if isinstance(error, DataError):
         return Cause.NO_DATA
-    is_runtime = isinstance(error, RuntimeError) and any(t in str(error) for t in NO_MEMORY)
-    if isinstance(error, MemoryError) or is_runtime:
-        return Cause.OUT_OF_MEMORY
     if isinstance(error, OSError):
-        if error.errno in NO_SPACE:
-            return Cause.NO_SPACE
-        if error.errno == errno.ENOMEM:
-            return Cause.OUT_OF_MEMORY
-    return Cause.PROGRAM
+        return _cause_of_io(error)
+    is_runtime = isinstance(error, RuntimeError) and any(t in str(error) for t in NO_MEMORY)
+    return Cause.OUT_OF_MEMORY if isinstance(error, MemoryError) or is_runtime else Cause.PROGRAM
+
+
+def _cause_of_io(error: OSError) -> Cause:
+    if error.errno in NO_SPACE:
+        return Cause.NO_SPACE
+    if error.errno == errno.ENOMEM:
+        return Cause.OUT_OF_MEMORY
+    return Cause.PROGRAM if isinstance(error, OF_THE_PROGRAM) else Cause.IO
 
 
 def _place(error: BaseException) -> str:

@@ -54,7 +54,7 @@ def add_commands(app: typer.Typer) -> None:
     )(submit)
     app.command(epilog="Example: `kdsweep jobs --address http://head:8265`")(jobs)
     app.command(
-        epilog="Examples: `kdsweep logs 3f9a --store kdsweep-store`, `kdsweep logs -f JOB --address URL`"
+        epilog="Example: `kdsweep logs 3f9a --store kdsweep-store`, or `kdsweep logs -f JOB --address URL`"
     )(logs)
     app.command(epilog="Example: `kdsweep stop kdsweep-mine-0a1b2c3d --address http://head:8265`")(
         stop

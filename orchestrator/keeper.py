@@ -18,6 +18,7 @@ from orchestrator.records import failure_row, identity_columns, sign_of_life
 from orchestrator.store import Store
 from trainer.checkpoint import Checkpoint, CheckpointFolder
 from trainer.keeper import Command, Progress, Result, Row
+from trainer.problems import UserError
 from trainer.trial import Trial
 from trainer.trial_log import TrialLog, repeat_command
 
@@ -106,7 +107,7 @@ class StoreKeeper:
             self._attempts[trial.fingerprint] = begin_attempt(folder)
 
     def _folder(self, fingerprint: str) -> CheckpointFolder:
-        return CheckpointFolder(self._store.checkpoint_folder(fingerprint))
+        return CheckpointFolder(self._store.checkpoint_folder(fingerprint), fingerprint)
 
     def weights(self, fingerprint: str) -> dict[str, Tensor]:
         return self._folder(fingerprint).weights()
@@ -151,8 +152,9 @@ class StoreKeeper:
 
     def fail(self, trial: Trial, error: Exception) -> None:
         failure = of_exception(error)
-        try:
+        with suppress(OSError, MemoryError, UserError):
             self._log(trial).add(failure.trace)
+        try:
             self._store.add_failure(failure_row(trial, failure))
             recorded = True
         except (OSError, MemoryError):
@@ -168,12 +170,19 @@ class StoreKeeper:
         if now - self._seen_at >= self._sign_every_s:
             self._seen_at = now
             self._show(progress)
-            if self._store.stop_is_asked(self._run_id):
+            if self._stop_is_asked():
                 return Command.STOP
         if self._must_leave():
             return Command.STOP
         due = now - self._saved_at >= self._intervals.seconds or self._epoch_is_due(progress)
         return Command.SAVE if due else Command.GO_ON
+
+    def _stop_is_asked(self) -> bool:
+        """A store that cannot be read for a moment ends no trial."""
+        try:
+            return self._store.stop_is_asked(self._run_id)
+        except OSError:
+            return False
 
     def _epoch_is_due(self, progress: Progress) -> bool:
         every = self._intervals.epochs

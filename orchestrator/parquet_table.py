@@ -17,6 +17,7 @@ where a listed file is gone.
 
 import io
 import math
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,9 @@ GENERATION = "_generation"
 MERGED = "merged-"
 SUFFIX = ".parquet"
 PARALLEL_READS = 16
+PHANTOM_LOOKS, BETWEEN_LOOKS_S = 20, 0.05
+"""A file that is listed so often without being there, while nobody rewrites, will not come."""
+
 MANY = 64
 """From so many files on, reading them side by side is worth its threads."""
 
@@ -122,15 +126,25 @@ class ParquetTable:
         return conform(table, self.schema, where)
 
     def _rewrite(self, change: Callable[[pa.Table], pa.Table], at_least: int) -> Rewriting:
-        names, rows = self._steady(lambda names: (names, self._rows(names, None)))
-        if len(names) < at_least:
-            return Rewriting(len(names), len(names), rows.num_rows)
-        changed = change(rows)
+        while True:
+            before = self._generation()
+            names, rows = self._steady(lambda names: (names, self._rows(names, None)))
+            if len(names) < at_least:
+                return Rewriting(len(names), len(names), rows.num_rows)
+            changed = change(rows)
+            if (found := self._merge(before, names, changed)) is not None:
+                return found
+
+    def _merge(self, before: bytes, names: Sequence[str], changed: pa.Table) -> Rewriting | None:
+        """Put one file in place of others; None where another rewriting came first, as it may have dropped rows."""
         merged = f"{MERGED}{uuid.uuid4().hex}"
         if changed.num_rows:
             self._write(merged, changed)
             if repr(self.check(merged + SUFFIX).to_pydict()) != repr(changed.to_pydict()):
                 raise OSError(f"{self.folder.address}/{merged}: not what was written")
+        if self._generation() != before:
+            self.folder.remove(merged + SUFFIX)
+            return None
         self.folder.write(GENERATION, uuid.uuid4().hex.encode())
         for name in names:
             self.folder.remove(name)
@@ -138,6 +152,7 @@ class ParquetTable:
 
     def _steady(self, look: Callable[[list[str]], T]) -> T:
         """What `look` makes of the files, all of one generation."""
+        phantoms = 0
         while True:
             before = self._generation()
             names = self.files()
@@ -145,8 +160,12 @@ class ParquetTable:
                 continue
             try:
                 return look(names)
-            except FileNotFoundError:
-                continue
+            except FileNotFoundError as error:
+                phantoms = phantoms + 1 if self._generation() == before else 0
+                if phantoms == PHANTOM_LOOKS:
+                    where = error.filename or self.folder.address
+                    raise UserError(f"{where}: listed, but not there: a dead link?") from error
+                time.sleep(BETWEEN_LOOKS_S)
 
     def _generation(self) -> bytes:
         try:

@@ -10,11 +10,12 @@ FINGERPRINT       everything of one trial (the first 6 digits or more)
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.store import Store
 from orchestrator.verification import PRUNED, verify
 from trainer.files import Folder
+from trainer.positions import FINAL
 from trainer.problems import UserError, did_you_mean
 
 WORDS = ("checkpoints", "student-weights", "teacher-weights", "failures", "damaged")
@@ -65,18 +66,28 @@ def _files(folder: Folder, names: Sequence[str], what: str) -> Removal:
 
 
 def _checkpoints(store: Store) -> Iterator[Removal]:
-    kept = store.finished().union(store.running())
+    """Of a finished trial: what a kill has left beside its final weights. Those are never touched."""
+    working = store.running()
     folders = store.folder.folder("checkpoints")
     for fingerprint in folders.folders():
         folder = folders.folder(fingerprint)
-        names = folder.names()
-        if names and fingerprint not in kept:
-            yield _files(folder, names, f"checkpoints of {fingerprint}")
+        names = [name for name in folder.names() if name not in (FINAL, PRUNED)]
+        if names and fingerprint not in working:
+            removal = _files(folder, names, f"checkpoints of {fingerprint}")
+            yield replace(removal, carry_out=_unless_at_work(store, fingerprint, removal))
+
+
+def _unless_at_work(store: Store, fingerprint: str, removal: Removal) -> Callable[[], None]:
+    """Asked again when it is done: between telling and doing a run may have begun."""
+
+    def carry_out() -> None:
+        if fingerprint not in store.running():
+            removal.carry_out()
+
+    return carry_out
 
 
 def _weights(store: Store, kind: str) -> Iterator[Removal]:
-    from trainer.checkpoint import FINAL
-
     rows = store.results().select(["fingerprint", "kind"]).to_pylist()
     for fingerprint in (row["fingerprint"] for row in rows if row["kind"] == kind):
         folder = store.checkpoint_folder(fingerprint)

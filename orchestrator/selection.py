@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from orchestrator.plan import Plan
 from orchestrator.store import Store
+from trainer.positions import FINAL
 from trainer.problems import UserError, did_you_mean
 from trainer.trial import Trial
 
@@ -48,15 +49,19 @@ def to_start_over(plan: Plan, words: Sequence[str]) -> tuple[Trial, ...]:
 
 
 def start_over(trials: Iterable[Trial], store: Store) -> int:
-    """Forget the checkpoints of trials that nobody works on; how many had any."""
+    """Forget the checkpoints of trials that nobody works on; how many had any.
+
+    Whoever has finished one meanwhile keeps it: who works is asked before what is finished, and final
+    weights are never touched.
+    """
     working = store.running()
+    kept = store.finished().union(working)
+    folders = [store.checkpoint_folder(t.fingerprint) for t in trials if t.fingerprint not in kept]
     num_dropped = 0
-    for trial in trials:
-        folder = store.checkpoint_folder(trial.fingerprint)
-        names = folder.names()
-        if names and trial.fingerprint not in working:
-            num_dropped += 1
-            for name in names:
-                folder.remove(name)
-            folder.tidy()
+    for folder in folders:
+        names = [name for name in folder.names() if name != FINAL]
+        for name in names:
+            folder.remove(name)
+        folder.tidy()
+        num_dropped += bool(names)
     return num_dropped

@@ -18,6 +18,7 @@ readers see the same rows meanwhile. This module imports neither Ray nor torch, 
 """
 
 import json
+import os
 import re
 import socket
 import tempfile
@@ -93,12 +94,17 @@ class Run:
     expires_at: float
 
 
+LONGEST_LIFE_S = 3600.0
+
 Sign = TypeVar("Sign", Running, Run)
 
 
-def _is_alive(sign: Running | Run) -> bool:
-    """Not expired and, where that can be known, its process is still there."""
-    if sign.expires_at <= time.time():
+def is_alive(sign: Running | Run) -> bool:
+    """Not expired and, where that can be known, its process is still there.
+
+    A sign that would live for hours comes from a clock that is wrong by hours, and holds nobody up.
+    """
+    if not 0 < sign.expires_at - time.time() < LONGEST_LIFE_S:
         return False
     return not sign.pid or sign.host != socket.gethostname() or process_is_alive(sign.pid)
 
@@ -191,7 +197,8 @@ class Store:
         """The store's own folder, or one of this machine that stands for it."""
         if isinstance(self.folder, LocalFolder):
             return self.folder.path
-        return Path(tempfile.gettempdir()) / "kdsweep-remote" / digest(self.address)[:12]
+        mine = f"kdsweep-remote-{os.getuid()}"
+        return Path(tempfile.gettempdir()) / mine / digest(self.address)[:12]
 
     # Results
 
@@ -277,9 +284,11 @@ class Store:
 
     def tidy(self) -> None:
         """Remove what died in the middle of writing, and signs of life that went out."""
+        kinds = ("running", "runs")
+        listed = {kind: self.folder.folder(kind).names() for kind in kinds}
         alive = {*self.running(), *self.runs()}
-        for kind in ("running", "runs"):
-            for name in self.folder.folder(kind).names():
+        for kind, names in listed.items():
+            for name in names:
                 if name.removesuffix(".json") not in alive:
                     self.folder.folder(kind).remove(name)
         for name in self.folder.folders():
@@ -369,7 +378,7 @@ class Store:
         found = {}
         for name in self.folder.folder(folder).names():
             sign = self._read_json(folder, name, kind)
-            if sign is not None and _is_alive(sign):
+            if sign is not None and is_alive(sign):
                 found[name.removesuffix(".json")] = sign
         return found
 
@@ -377,7 +386,7 @@ class Store:
         """None where there is no such file, or not a whole one of this kind."""
         try:
             return TypeAdapter(kind).validate_json(self.folder.folder(folder).read(name))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
 
 

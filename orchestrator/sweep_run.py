@@ -22,7 +22,7 @@ from orchestrator.cluster import (
     capacity_of,
     living_nodes,
 )
-from orchestrator.deadline import Deadline
+from orchestrator.deadline import LONGEST_TO_SAVE_S, Deadline
 from orchestrator.failures import Cause, Failure, of_death
 from orchestrator.plan import Plan
 from orchestrator.records import failure_row
@@ -41,6 +41,12 @@ LOOK_EVERY_S = 1.0
 """So often the driver looks into the store, and at the nodes."""
 
 REMOTE_LOOK_EVERY_S = 10.0
+
+UNREADABLE_S = 600.0
+"""So long a store may refuse to be read before the run is stopped."""
+
+CLAIM_AGAIN_EVERY_S = 40.0
+"""Claims of jobs that wait for their place are renewed, long before they expire."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class SweepRun:
         self._killed: dict[int, Failure] = {}
         self._looked_at = -REMOTE_LOOK_EVERY_S
         self._look_every_s = REMOTE_LOOK_EVERY_S if store.is_remote else LOOK_EVERY_S
+        self._unreadable_since: float | None = None
+        self._claimed_at = time.monotonic()
         self._must_replace = False
         limit = sweep.time_limit_minutes
         self._watch = Watch(60 * sweep.heartbeat_minutes, limit and 60 * limit)
@@ -176,19 +184,32 @@ class SweepRun:
     def next_config(self, trial_id: str) -> dict[str, Any] | None:
         if self._must_replace:
             return None
-        job = self.scheduler.next_job(time.monotonic())
-        if job is None:
-            return None
-        self._jobs[trial_id] = job
-        self._pending.add(job.number)
         try:
+            job = self.scheduler.next_job(time.monotonic())
+            if job is None or self._is_taken(job):
+                return None
             if job.avoid and not self._has_place(job):
-                self._jobs[trial_id] = job = replace(job, avoid=frozenset())
+                job = replace(job, avoid=frozenset())
+            self._jobs[trial_id] = job
+            self._pending.add(job.number)
             return self._config(job)
         except Exception as error:  # noqa: BLE001
             self._break(error)
-            self.scheduler.end(self._forget(trial_id))
+            if trial_id in self._jobs:
+                self._drop(self._forget(trial_id))
             return None
+
+    def _is_taken(self, job: Job) -> bool:
+        """Give a job back of which another driver has claimed something since the last look."""
+        if taken := self._claims.taken(job):
+            self.scheduler.held = frozenset(self.scheduler.held) | taken
+            self.scheduler.take_back(job)
+        return bool(taken)
+
+    def _drop(self, job: Job) -> None:
+        """Nothing more is expected of a job."""
+        if job.number in {running.number for running in self.scheduler.running}:
+            self.scheduler.end(job)
 
     def _config(self, job: Job) -> dict[str, Any]:
         self._claims.claim(job)
@@ -233,7 +254,7 @@ class SweepRun:
             self._end(job, set(said.finished), failures, said.node)
         except Exception as error:  # noqa: BLE001
             self._break(error)
-            self.scheduler.end(job)
+            self._drop(job)
 
     def on_death(self, trial_id: str, text: str) -> None:
         if trial_id not in self._jobs:
@@ -252,7 +273,7 @@ class SweepRun:
             self._end(job, finished, dict.fromkeys(left, failure), node)
         except Exception as error:  # noqa: BLE001
             self._break(error)
-            self.scheduler.end(job)
+            self._drop(job)
 
     def _forget(self, trial_id: str) -> Job:
         job = self._jobs.pop(trial_id)
@@ -292,16 +313,27 @@ class SweepRun:
         self.scheduler.end(job, finished, failed, again)
 
     def tick(self) -> None:
+        now = time.monotonic()
         try:
             self._view.tick(self.scheduler, self._store)
-            now = time.monotonic()
             if now >= self._deadline.stop_at and not self.scheduler.stopping:
                 self._view.note("the deadline is near: what runs is saved, nothing more is started")
                 self.stop()
             if now - self._looked_at >= self._look_every_s:
                 self._looked_at = now
                 self._look(now)
+                self._unreadable_since = None
+        except OSError as error:
+            self._bear(error, now)
         except Exception as error:  # noqa: BLE001
+            self._break(error)
+
+    def _bear(self, error: OSError, now: float) -> None:
+        """A store that cannot be read for a while ends no run: its workers go on."""
+        if self._unreadable_since is None:
+            self._unreadable_since = now
+            self._view.note(f"the store cannot be read: {error}; trying again")
+        elif now - self._unreadable_since > UNREADABLE_S:
             self._break(error)
 
     def _look(self, now: float) -> None:
@@ -314,8 +346,13 @@ class SweepRun:
         for overdue in self._watch.overdue(self.scheduler.running, own, now):
             self._kill(overdue)
         self.scheduler.capacity = capacity_of(self._ray)
-        waiting = [job for job in self._jobs.values() if job.number in self._pending and job.avoid]
-        if not self._must_replace and any(not self._has_place(job) for job in waiting):
+        waiting = [job for job in self._jobs.values() if job.number in self._pending]
+        if now - self._claimed_at >= CLAIM_AGAIN_EVERY_S:
+            self._claimed_at = now
+            for job in waiting:
+                self._claims.claim(job)
+        homeless = any(job.avoid and not self._has_place(job) for job in waiting)
+        if homeless and not self._must_replace:
             self._must_replace = True
             self._store.ask_to_stop(self._run_id)
 
@@ -330,16 +367,20 @@ class SweepRun:
     def _break(self, error: BaseException) -> None:
         """An error of our own: stop in order, then raise it."""
         self._broken = self._broken or error
-        self.scheduler.stopping = True
-        try:
-            self.stop()
-        except OSError as second:
-            self._broken.add_note(f"and the workers could not be asked to stop: {second}")
+        self.stop()
 
     def stop(self) -> None:
-        """Start nothing more, and ask what runs to save and leave."""
+        """Start nothing more, and ask what runs to save and leave.
+
+        On a full disk nobody can be asked; then what runs has a while for a checkpoint of its own.
+        """
         self.scheduler.stopping = True
-        self._store.ask_to_stop(self._run_id)
+        try:
+            self._store.ask_to_stop(self._run_id)
+        except OSError as error:
+            self._view.note(f"the workers cannot be asked to save: {error}")
+            soon = time.monotonic() + LONGEST_TO_SAVE_S
+            self._deadline = replace(self._deadline, leave_at=min(self._deadline.leave_at, soon))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from orchestrator.parquet_table import MERGED, SUFFIX, ParquetTable
 from orchestrator.store import Store
+from trainer.positions import FINAL
 from trainer.problems import UserError
 from trainer.trial import TRIAL, num_epochs
 
@@ -52,9 +53,13 @@ def verify(store: Store) -> list[Finding]:
     for row in tables["epochs"].select(["fingerprint", "epoch"]).to_pylist():
         curves.setdefault(row["fingerprint"], set()).add(row["epoch"])
     for fingerprint, row in rows.items():
-        problem = _row_problem(row, rows, curves.get(fingerprint, set()))
+        problem = _row_problem(row)
+        where = f"results {fingerprint}"
         if problem is not None:
-            findings.append(Finding(f"results {fingerprint}", problem, RUN_AGAIN, fingerprint))
+            findings.append(Finding(where, problem, RUN_AGAIN, fingerprint))
+        else:
+            curve = curves.get(fingerprint, set())
+            findings += (Finding(where, *lost) for lost in _lost_around(row, rows, curve))
     findings += _checkpoint_findings(store, rows)
     return findings
 
@@ -84,10 +89,8 @@ def _files_of(
     return whole, broken
 
 
-def _row_problem(
-    row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], epochs: set[int]
-) -> str | None:
-    """What is wrong with a result row, if anything."""
+def _row_problem(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with a result row itself, if anything."""
     try:
         trial = TRIAL.validate_json(row["trial"] or "")
     except ValidationError as error:
@@ -101,20 +104,31 @@ def _row_problem(
     metric = "t_stddev" if trial.kind == "stddev" else "test_loss"
     if row[metric] is None or not math.isfinite(row[metric]):
         return f"{metric} is {row[metric]}"
+    return None
+
+
+def _lost_around(
+    row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], epochs: set[int]
+) -> Iterator[tuple[str, str]]:
+    """What is missing beside a row that is right: that is no reason to take the row out, too."""
+    trial = TRIAL.validate_json(row["trial"])
     wanted = num_epochs(trial)
     if epochs != set(range(1, wanted + 1)):
-        return f"its learning curve has {len(epochs)} epochs of {wanted}"
-    absent = [fingerprint for fingerprint in trial.depends_on if fingerprint not in rows]
-    return f"it depends on {absent[0]}, which has no row" if absent else None
+        problem = f"its learning curve has {len(epochs)} epochs of {wanted}"
+        again = f"its result is whole; to have the curve: kdsweep prune STORE {trial.fingerprint}"
+        yield problem, f"{again}, then run the sweep again"
+    for fingerprint in trial.depends_on:
+        if fingerprint not in rows:
+            yield f"it depends on {fingerprint}, which has no row", "run the sweep again"
 
 
 def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    from trainer.checkpoint import FINAL, CheckpointFolder
+    from trainer.checkpoint import CheckpointFolder
 
     folders = store.folder.folder("checkpoints")
     for fingerprint in folders.folders():
         folder = folders.folder(fingerprint)
-        for problem in CheckpointFolder(folder).damaged():
+        for problem in CheckpointFolder(folder, fingerprint).damaged():
             where, _, what = problem.partition(": ")
             if fingerprint in rows:
                 yield Finding(where, what, RUN_AGAIN, fingerprint)

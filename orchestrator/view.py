@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,9 +16,17 @@ from orchestrator.costs import solo_cost
 from orchestrator.plan import Plan
 from orchestrator.scheduling import Job, Scheduler
 from orchestrator.store import Running, Store
+from trainer.problems import UserError
 from trainer.trial import Trial
 
 REFRESH_S = 0.5
+REMOTE_REFRESH_S = 10.0
+"""An object store is asked less often: every look is billed."""
+
+
+def refresh_s(store: Store) -> float:
+    """So often a view looks into a store."""
+    return REMOTE_REFRESH_S if store.is_remote else REFRESH_S
 
 
 class View(Protocol):
@@ -85,7 +94,9 @@ class Meter:
         if not new:
             return []
         self._told_failures |= new
-        reasons = {row["fingerprint"]: row["error"] for row in store.failures().to_pylist()}
+        reasons: dict[str, str] = {}
+        with suppress(OSError, UserError):
+            reasons = {row["fingerprint"]: row["error"] for row in store.failures().to_pylist()}
         return [
             f"failed: {describe([self._trials[fp]])}: {reasons.get(fp, '')}" for fp in sorted(new)
         ]
@@ -131,7 +142,7 @@ class LinesView:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self, scheduler: Scheduler, store: Store) -> None:
-        if time.monotonic() - self._looked_at < REFRESH_S:
+        if time.monotonic() - self._looked_at < refresh_s(store):
             return
         self._looked_at = time.monotonic()
         self._tell(scheduler, store)
@@ -173,7 +184,7 @@ class LiveView:
         self._console.print(text, markup=False)
 
     def tick(self, scheduler: Scheduler, store: Store) -> None:
-        if time.monotonic() - self._looked_at < REFRESH_S:
+        if time.monotonic() - self._looked_at < refresh_s(store):
             return
         self._looked_at = time.monotonic()
         self._draw(scheduler, store)

@@ -139,9 +139,9 @@ def _stack_on_request() -> Iterator[None]:
     """Lets the driver ask where this process hangs, however deep in C it is; tidies up after the killed."""
     path = stack_file(os.getpid())
     for other in path.parent.glob(stack_file_name("[0-9]*")):
-        pid = other.stem.rpartition("-")[2]
-        if other == path or not process_is_alive(int(pid)):
-            other.unlink(missing_ok=True)
+        with suppress(ValueError, OSError):
+            if other == path or not process_is_alive(int(other.stem.rpartition("-")[2])):
+                other.unlink(missing_ok=True)
     with path.open("x") as file:
         faulthandler.register(signal.SIGUSR1, file=file)
         try:

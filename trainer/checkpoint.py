@@ -19,9 +19,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from trainer.files import Folder, LocalFolder
-from trainer.positions import Position, checkpoints_in, name_of, newest_position
+from trainer.positions import FINAL, Position, checkpoints_in, name_of, newest_position
 
-FINAL = "final.safetensors"
 NUM_KEPT = 2
 """Checkpoints of an unfinished trial: the last, and the one before."""
 
@@ -52,11 +51,15 @@ def _checksum(tensors: Mapping[str, Tensor], record: str) -> str:
 
 
 def _write(
-    folder: Folder, name: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
+    folder: Folder,
+    name: str,
+    tensors: Mapping[str, Tensor],
+    record: Mapping[str, Any],
+    owner: str,
 ) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(record)
-    content = save(plain, {"record": text, "sha256": _checksum(plain, text)})
+    content = save(plain, {"record": text, "sha256": _checksum(plain, text), "owner": owner})
     free = folder.free_bytes()
     if free is not None and free < len(content) + SPARED_BYTES:
         what = f"no space for {name}: {len(content):,} bytes, and {free:,} are free"
@@ -64,7 +67,7 @@ def _write(
     folder.write(name, content)
 
 
-def _read(folder: Folder, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(folder: Folder, name: str, owner: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and record of a file. Raises `FileNotFoundError` and `CheckpointError`."""
     content = folder.read(name)
     where = f"{folder.address}/{name}"
@@ -77,13 +80,21 @@ def _read(folder: Folder, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]
     text = metadata.get("record", "")
     if metadata.get("sha256") != _checksum(tensors, text):
         raise CheckpointError(f"{where}: damaged: its content does not match its checksum")
+    if metadata.get("owner", owner) != owner:
+        raise CheckpointError(f"{where}: it is of another trial, {metadata['owner'][:12]}")
     return tensors, json.loads(text or "{}")
 
 
 class CheckpointFolder:
-    """The checkpoints and final weights of one trial."""
+    """The checkpoints and final weights of one trial.
 
-    def __init__(self, folder: Folder | Path) -> None:
+    Args:
+        folder: where they are.
+        owner: the trial's fingerprint; what another trial has written is as good as damaged.
+    """
+
+    def __init__(self, folder: Folder | Path, owner: str = "") -> None:
+        self._owner = owner
         self._folder: Folder = LocalFolder(folder) if isinstance(folder, Path) else folder
 
     def _checkpoints(self) -> dict[str, Position]:
@@ -93,23 +104,29 @@ class CheckpointFolder:
     def save(self, checkpoint: Checkpoint) -> None:
         """Make `checkpoint` the last good one; of the older ones, the newest is kept.
 
+        One that is ahead of it was damaged, else the trial had gone on from there: it goes.
+
         Raises:
             OSError: there is no space for it; what was there before is still there.
         """
         position = checkpoint.position
         name = name_of(position)
         record = {"epoch": position.epoch, "step": position.step, **checkpoint.record}
-        older = [before for before in self._checkpoints() if before != name]
-        _write(self._folder, name, checkpoint.tensors, record)
-        for before in older[: -(NUM_KEPT - 1)]:
-            self._folder.remove(before)
+        others = {n: p for n, p in self._checkpoints().items() if n != name}
+        older = [before for before, at in others.items() if at < position]
+        damaged = [ahead for ahead, at in others.items() if at > position]
+        _write(self._folder, name, checkpoint.tensors, record, self._owner)
+        for outdated in (*older[: -(NUM_KEPT - 1)], *damaged):
+            self._folder.remove(outdated)
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is undamaged."""
         for name in reversed(self._checkpoints()):
             try:
-                tensors, record = _read(self._folder, name)
+                tensors, record = _read(self._folder, name, self._owner)
             except (CheckpointError, FileNotFoundError):
+                continue
+            if not {"epoch", "step"} <= record.keys():
                 continue
             position = Position(record.pop("epoch"), record.pop("step"))
             return Checkpoint(position, tensors, record)
@@ -124,7 +141,7 @@ class CheckpointFolder:
         wrong = []
         for name in [*self._checkpoints(), *({FINAL} & set(self._folder.names()))]:
             try:
-                _read(self._folder, name)
+                _read(self._folder, name, self._owner)
             except CheckpointError as error:
                 wrong.append(str(error))
             except FileNotFoundError:
@@ -134,7 +151,7 @@ class CheckpointFolder:
     def keep(self, weights: Mapping[str, Tensor] | None) -> None:
         """Keep final weights, where there are any. Raises `OSError` where there is no space."""
         if weights is not None:
-            _write(self._folder, FINAL, weights, {})
+            _write(self._folder, FINAL, weights, {}, self._owner)
 
     def drop_checkpoints(self) -> None:
         """Remove all but the final weights, also what writers that died have left."""
@@ -152,7 +169,7 @@ class CheckpointFolder:
             CheckpointError: they are missing or damaged.
         """
         try:
-            return _read(self._folder, FINAL)[0]
+            return _read(self._folder, FINAL, self._owner)[0]
         except FileNotFoundError as error:
             where = f"{self._folder.address}/{FINAL}"
             raise CheckpointError(f"{where}: no final weights there") from error

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from trainer.files import Folder
 
+FINAL = "final.safetensors"
+"""The weights of a finished trial."""
+
 _STEP = re.compile(r"step-(\d{6,})-(\d{8,})\.safetensors")
 
 
