@@ -190,7 +190,7 @@ def capacity_of(ray: Any) -> Capacity:
 
 def this_machine() -> Node:
     """What is known of this machine without starting Ray: its CPUs."""
-    return Node("this machine", {"CPU": float(len(os.sched_getaffinity(0)))})
+    return Node("this machine", {"CPU": float(os.cpu_count() or 1)})
 
 
 def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:

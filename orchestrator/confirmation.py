@@ -31,6 +31,10 @@ def confirm(plan: "Plan", store: "Store", *, yes: bool) -> None:
         f"{len(plan.missing)} trials, {bill.gpu_hours:,.0f} GPU-hours at {bill.throughput.tflops:.3g} "
         f"TFLOP/s per GPU ({bill.throughput.source}). Go on?"
     )
-    if not typer.confirm(question):
+    try:
+        goes_on = typer.confirm(question)
+    except typer.Abort:
+        goes_on = False
+    if not goes_on:
         typer.echo("nothing was started; --yes does not ask")
         sys.exit(STOPPED)

@@ -53,9 +53,9 @@ def run_plan(
     """
     if is_memory(store.address):
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
+    deadline = Deadline.after(deadline_s)
     if isinstance(cluster, LocalCluster):
         prepare(plan.missing, data_folder)
-    deadline = Deadline.after(deadline_s)
     with connected(cluster) as ray:
         resources = decided_resources(plan, ray)
         if isinstance(cluster, ExistingCluster):

@@ -88,13 +88,13 @@ def submit(
     if deadline is not None:
         seconds(deadline, "--deadline")
     cluster = _jobs(address)
-    _look_before(loaded, handover.store, yes=yes)
+    _look_before(loaded, handover.store, yes=yes, retry_failed=retry_failed)
     job_id = cluster.submit(loaded, handover)
     tell = _silent if as_json else typer.echo
     tell(f"submitted: {job_id}")
     code = _until_begun(cluster, job_id, tell)
     if as_json:
-        print_json(asdict(cluster.one(job_id)) | {"address": cluster.url})
+        print_json({"job_id": job_id, "address": cluster.url, "store": handover.store})
     elif code != BAD_INPUT:
         where = f"{job_id} --address {cluster.url}"
         for what, command in (
@@ -149,24 +149,32 @@ def _jobs(address: str | None) -> "Jobs":
     return connect(address)
 
 
-def _look_before(sweep: "Sweep", address: str, *, yes: bool) -> None:
+def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool) -> None:
     """Tell of other runs on the store, and ask about a large bill, as far as both can be seen from here."""
     from orchestrator.plan import make_plan
     from orchestrator.store import Store
+    from trainer.problems import UserError
 
     store = Store(address)
-    for other in store.runs().values():
+    try:
+        others = store.runs()
+        store.finished()
+    except (OSError, UserError):
+        stderr().print(f"{address}: cannot be seen from here; the cluster's nodes are asked")
+        return
+    for other in others.values():
         stderr().print(
             f"another run works on this store: {other.sweep} on {other.host}; both will share the work",
             soft_wrap=True,
         )
     if all(choice.path is None for choice in sweep.dataset):
-        confirm(make_plan(sweep, store, retry_failed=False), store, yes=yes)
+        confirm(make_plan(sweep, store, retry_failed=retry_failed), store, yes=yes)
 
 
 def _until_begun(cluster: "Jobs", job_id: str, tell: Callable[[str], None]) -> int:
     """Tell what the cluster finds out before anything is trained; exit code of a job that is over."""
     from orchestrator.probe import PASSED
+    from trainer.problems import UserError
 
     shown = ""
     try:
@@ -177,11 +185,16 @@ def _until_begun(cluster: "Jobs", job_id: str, tell: Callable[[str], None]) -> i
                 tell(more)
             shown = text
             if job.is_over:
-                return _exit_code(job)
+                could_not_start = job.status == "FAILED" and job.exit_code is None
+                return BAD_INPUT if could_not_start else _exit_code(job)
             if PASSED in text:
                 return DONE
             time.sleep(LOOK_EVERY_S)
     except KeyboardInterrupt:
+        _goes_on(cluster, job_id)
+        return STOPPED
+    except UserError as error:
+        stderr().print(str(error), markup=False, soft_wrap=True)
         _goes_on(cluster, job_id)
         return STOPPED
 
@@ -267,7 +280,7 @@ def _exit_code(job: "SweepJob") -> int:
         return STOPPED
     if job.exit_code is None and job.status == "FAILED":
         typer.echo(job.message, err=True)
-        return BAD_INPUT
+        return STOPPED
     if job.exit_code is not None and job.exit_code < 0:
         typer.echo(f"killed by signal {-job.exit_code}; submitted again, it goes on", err=True)
         return STOPPED
@@ -278,8 +291,9 @@ def _trial_log(fingerprint: str, address: str, *, follow: bool) -> None:
     from trainer.problems import UserError
 
     opened = existing_store(address)
-    found = sorted((opened.files / "trials").glob(f"{fingerprint}*/log.txt"))
-    if not fingerprint.isalnum() or len(found) != 1:
+    trials = opened.files / "trials"
+    found = sorted(trials.glob(f"{fingerprint}*/log.txt")) if fingerprint.isalnum() else []
+    if len(found) != 1:
         number = "several trials begin" if found else "no trial begins"
         raise UserError(f"{number} with {fingerprint!r} in {opened.address}")
     with found[0].open() as log:
@@ -299,4 +313,5 @@ def stop(job: JobId, address: JobsAddress = None) -> None:
     cluster.stop(job)
     stdout().print("asked to stop; what runs is saved", soft_wrap=True)
     after = cluster.wait(job)
-    stdout().print(f"{job}: {after.status.lower()}; submitted again, it goes on", soft_wrap=True)
+    on = "; submitted again, it goes on" if after.status == "STOPPED" else ""
+    stdout().print(f"{job}: {after.status.lower()}{on}", soft_wrap=True)

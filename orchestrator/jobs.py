@@ -125,11 +125,13 @@ def _url(address: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise UserError(expected) from error
-    if parts.scheme not in ("http", "https") or not host or parts.username:
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
         raise UserError(expected)
     default = 443 if parts.scheme == "https" else PORT
     check_that_something_answers(address, host, port or default, what="Ray dashboard")
-    return url if port or parts.scheme == "https" else f"{url.rstrip('/')}:{PORT}"
+    if port is None and parts.scheme == "http":
+        parts = parts._replace(netloc=f"{parts.netloc}:{PORT}")
+    return parts.geturl().rstrip("/")
 
 
 @contextmanager

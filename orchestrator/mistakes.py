@@ -24,7 +24,7 @@ def mistake(message: str) -> PydanticCustomError:
 
 
 def mistake_at(key: str, message: str) -> PydanticCustomError:
-    """As `mistake`, of the value at `key` (`overrides.0.set`) below what is validated."""
+    """As `mistake`, of the value at `key` (`overrides/0/set`) below what is validated."""
     return PydanticCustomError("mistake", "{message}", {"message": message, "at": key})
 
 

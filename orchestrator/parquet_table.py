@@ -140,7 +140,11 @@ class ParquetTable:
         merged = f"{MERGED}{uuid.uuid4().hex}"
         if changed.num_rows:
             self._write(merged, changed)
-            if repr(self.check(merged + SUFFIX).to_pydict()) != repr(changed.to_pydict()):
+            try:
+                written = self.check(merged + SUFFIX)
+            except FileNotFoundError:
+                return None
+            if repr(written.to_pydict()) != repr(changed.to_pydict()):
                 raise OSError(f"{self.folder.address}/{merged}: not what was written")
         if self._generation() != before:
             self.folder.remove(merged + SUFFIX)

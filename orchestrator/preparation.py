@@ -13,9 +13,10 @@ def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     for trial in trials:
         found.setdefault(trial.data, trial)
         if isinstance(trial, TeacherTrial):
-            found.setdefault(trial.checkpoint, trial)
+            found.setdefault((trial.checkpoint, trial.teacher, trial.data), trial)
         else:
-            found.setdefault((trial.own_scheme, trial.augmentation), trial)
+            size = trial.data.image_size
+            found.setdefault((trial.own_scheme, trial.augmentation, size), trial)
     return tuple({trial.fingerprint: trial for trial in found.values()}.values())
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -68,10 +69,11 @@ def _version(name: str) -> str:
 
 def answer(question: Question) -> list[str]:
     """What is wrong on this node; runs there. Empty where all is well."""
+    here = software()
     problems = [
-        f"{name} is {here}, the driver has {wanted}"
-        for (name, wanted), here in zip(question.software.items(), software().values(), strict=True)
-        if here != wanted
+        f"{name} is {here.get(name, 'unknown')}, the driver has {wanted}"
+        for name, wanted in question.software.items()
+        if here.get(name) != wanted
     ]
     if not problems:
         problems = [text for text in (_store_problem(question), _data_problem(question)) if text]
@@ -137,8 +139,9 @@ def probe(
             and not _appears(store, mark)
         ]
     finally:
-        for mark in (drivers_mark, *marks):
-            store.clear_mark(mark)
+        with suppress(OSError):
+            for mark in (drivers_mark, *marks):
+                store.clear_mark(mark)
     if problems:
         raise UserError("\n".join(problems))
     note(f"{PASSED} ({_nodes(asked)})")

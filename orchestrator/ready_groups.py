@@ -29,6 +29,7 @@ class ReadyGroups:
         self._order: dict[str, list[Place]] = defaultdict(list)
         """The places of each kind's groups, sorted."""
         self._num_made = 0
+        self.num_trials = 0
 
     def __bool__(self) -> bool:
         return bool(self._groups)
@@ -37,13 +38,15 @@ class ReadyGroups:
         """Put a trial into its group, which is made where there is none."""
         group = self._groups.setdefault(key, [])
         insort(group, trial, key=self._rank)
+        self.num_trials += 1
         self._place(key)
 
     def remove(self, key: Hashable, fingerprints: Collection[str]) -> None:
         """Take trials out of a group."""
         group = self._groups[key]
-        kind = group[0].kind
+        kind, before = group[0].kind, len(group)
         group[:] = [trial for trial in group if trial.fingerprint not in fingerprints]
+        self.num_trials -= before - len(group)
         if group:
             self._place(key)
         else:

@@ -62,7 +62,15 @@ def _files(folder: Folder, names: Sequence[str], what: str) -> Removal:
             folder.remove(name)
         folder.tidy()
 
-    return Removal(what, sum(map(folder.size, names)), carry_out)
+    return Removal(what, sum(_size(folder, name) for name in names), carry_out)
+
+
+def _size(folder: Folder, name: str) -> int:
+    """Nothing where a run has replaced the file by now."""
+    try:
+        return folder.size(name)
+    except FileNotFoundError:
+        return 0
 
 
 def _checkpoints(store: Store) -> Iterator[Removal]:

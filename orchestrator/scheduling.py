@@ -162,7 +162,7 @@ class Scheduler:
             return None
         self._admit(now)
         asked = {kind: self._resources.of(kind) for kind in KINDS}
-        places = {kind: count for kind in KINDS if (count := self._free_places(asked[kind]))}
+        places = {kind: count for kind in KINDS if (count := self._free_places(asked[kind])) > 0}
         found = self._ready.first(places, self.held)
         if found is None:
             return None
@@ -189,6 +189,8 @@ class Scheduler:
 
     def _size(self, key: Hashable, group: Sequence[Trial], places: int) -> int:
         """How many of a group go together: all, or its fair part where places would stay empty."""
+        if places >= self._ready.num_trials:
+            return 1
         fewer = dict(islice(self._ready.free(self.held), places))
         parts = 1 if len(fewer) == places else self._parts(fewer, places)[key]
         return min(math.ceil(len(group) / parts), self._limit(group))

@@ -51,11 +51,9 @@ def to_start_over(plan: Plan, words: Sequence[str]) -> tuple[Trial, ...]:
 def start_over(trials: Iterable[Trial], store: Store) -> int:
     """Forget the checkpoints of trials that nobody works on; how many had any.
 
-    Whoever has finished one meanwhile keeps it: who works is asked before what is finished, and final
-    weights are never touched.
+    Whoever has finished one meanwhile keeps it; and final weights are never touched.
     """
-    working = store.running()
-    kept = store.finished().union(working)
+    kept = store.in_use()
     folders = [store.checkpoint_folder(t.fingerprint) for t in trials if t.fingerprint not in kept]
     num_dropped = 0
     for folder in folders:

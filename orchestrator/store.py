@@ -309,6 +309,12 @@ class Store:
         """Who works on what now, by fingerprint; without those that gave no sign of life in time."""
         return self._signs("running", Running)
 
+    def in_use(self) -> frozenset[str]:
+        """Fingerprints of all that is finished or worked on now: nothing of these may be thrown away."""
+        # In this order: what ends in between is finished by then.
+        working = self.running()
+        return self.finished().union(working)
+
     def last_sign(self, fingerprint: str) -> Running | None:
         """The last sign of life from a trial, however old; None where it ended in order."""
         return self._read_json("running", f"{_checked(fingerprint)}.json", Running)

@@ -35,6 +35,7 @@ from orchestrator.view import View
 from orchestrator.watch import Overdue, Watch
 from orchestrator.worker import JobConfig, JobReport, RunJob
 from trainer.positions import newest_position
+from trainer.problems import UserError
 from trainer.trial import Trial
 
 LOOK_EVERY_S = 1.0
@@ -111,7 +112,11 @@ class SweepRun:
         )
 
     def _position(self, trial: Trial) -> object:
-        return newest_position(self._store.checkpoint_folder(trial.fingerprint))
+        """Nowhere, where that cannot be read: the worker looks again, and groups by what it finds."""
+        try:
+            return newest_position(self._store.checkpoint_folder(trial.fingerprint))
+        except (OSError, UserError):
+            return None
 
     def fit(self) -> None:
         """Run everything. Tune runs more than once only where nodes were lost that a job waited for."""
@@ -385,9 +390,12 @@ class SweepRun:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """The first SIGINT or SIGTERM stops in order, the second at once."""
+        num_heard = 0
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
-            if self.scheduler.stopping:
+            nonlocal num_heard
+            num_heard += 1
+            if num_heard > 1:
                 raise KeyboardInterrupt
             self._view.note("stopping: what runs is saved; once more to leave at once")
             self.stop()

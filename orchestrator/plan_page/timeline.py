@@ -38,6 +38,8 @@ def _ticks(hours: float) -> list[tuple[str, float]]:
 
     unit = unit_of(hours)
     whole = hours * unit.per_hour
+    if not whole:
+        return []
     marks = MaxNLocator(TICKS, steps=[1, 2, 5, 10]).tick_values(0, whole)
     return [(f"{mark:g} {unit.name}", mark / whole) for mark in marks if 0 <= mark <= 0.98 * whole]
 

@@ -90,6 +90,7 @@ class Raylets:
             *before,
             *(str(BIN / "ray"), "start", "--block", "--disable-usage-stats", *options),
             *(f"--object-store-memory={OBJECT_STORE}", f"--temp-dir={folder}"),
+            f"--dashboard-agent-listen-port={free_port()}",
         )
         surroundings = fresh_environment(self._home) | dict(WITH_TOKEN) | dict(environment)
         surroundings["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"

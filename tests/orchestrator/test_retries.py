@@ -15,6 +15,7 @@ from orchestrator.store import Running
 from orchestrator.sweep import Resources
 from orchestrator.watch import Watch
 from tests.orchestrator.test_scheduling import trials
+from trainer.datasets.errors import DataError
 from trainer.files import LocalFolder
 from trainer.learners import DivergedError
 from trainer.problems import UserError
@@ -72,6 +73,9 @@ def test_what_comes_back_for_certain_is_not_tried_again() -> None:
         (OSError(errno.EFBIG, "File too large"), Cause.NO_SPACE),
         (RuntimeError("shapes differ"), Cause.PROGRAM),
         (FileNotFoundError("data"), Cause.PROGRAM),
+        (DataError("images: gone"), Cause.NO_DATA),
+        (OSError(errno.ESTALE, "Stale file handle"), Cause.IO),
+        (OSError("When putting an object: connection reset"), Cause.IO),
         (UserError("no"), Cause.PROGRAM),
     ],
 )  # fmt: skip

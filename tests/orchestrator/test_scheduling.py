@@ -218,3 +218,21 @@ def test_the_group_that_goes_first_is_the_one_of_smallest_rank(number: int, step
             assert found[0] == min(places, key=lambda key: places[key])
             assert {t.fingerprint for t in found[1]} == {t.fingerprint for t in free[found[0]]}
         assert bool(groups) == bool(plain)
+
+
+def test_a_node_that_is_lost_while_its_jobs_run_leaves_the_others_their_work() -> None:
+    """Fewer places than are in use: nothing starts, and nothing breaks, until some are free again."""
+    queue = scheduler(trials(seeds=[0, 1, 2]), cpus=3)
+    finish(queue, start_all(queue)[0])
+    assert len(start_all(queue)) == 3
+    queue.capacity = Capacity(2, 0)
+    assert queue.next_job() is None
+    for job in queue.running[:2]:
+        finish(queue, job)
+    assert len(start_all(queue)) == 1
+
+
+def test_places_without_end_give_each_trial_its_own() -> None:
+    queue = scheduler(trials(seeds=list(range(20))), cpus=1e6)
+    finish(queue, start_all(queue)[0])
+    assert {len(job.trials) for job in start_all(queue)} == {1}
