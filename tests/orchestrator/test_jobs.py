@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,16 +113,23 @@ def test_a_sweep_begun_on_a_laptop_is_finished_by_a_cluster(
     assert row["git_commit"]
 
 
-def test_the_papers_smoke_sweep_through_submit(
+def test_the_papers_smoke_sweep_begun_here_and_submitted(
     home: Path, cluster: Raylets, tmp_path: Path
 ) -> None:
-    """Every pair, scheme and dependency of the paper; on the GPUs that the nodes say they have."""
+    """Every pair, scheme and dependency of the paper: a third through a Ray of our own, then Ctrl-C, then the
+    rest through Ray Jobs, on the GPUs that the nodes say they have."""
     store = Store(tmp_path / "store")
+    process = start(home, "run", SMOKE, "--store", store.root, "--cpus", 2)
+    wait_until(lambda: len(store.finished()) >= 45, timeout=300)
+    process.send_signal(signal.SIGINT)
+    code, output = finish(process)
+    assert code == 3, output
+    begun = len(store.finished())
     job = submit(home, cluster, SMOKE, store, "--yes")
     follow = ("logs", "-f", job, "--address", cluster.dashboard)
-    code, output = run(home, *follow, environment=WITH_TOKEN, timeout=560)
+    code, output = run(home, *follow, environment=WITH_TOKEN, timeout=400)
     assert code == 0, output
-    assert "135 finished" in output
+    assert f"{135 - begun} finished" in output
     assert len(store.finished()) == 135
     assert store.failures().num_rows == 0
     assert is_clean(store)
