@@ -101,7 +101,8 @@ class StoreKeeper:
             threads = columns["num_threads"]
             device = "cpu" if self._place.device == "cpu" else "cuda"
             command = repeat_command(log.trial_file, weights, data_folder, threads, device)
-            log.begin(trial, command, circumstances)
+            with suppress(OSError):
+                log.begin(trial, command, circumstances)
             folder = self._store.checkpoint_folder(trial.fingerprint)
             folder.tidy()
             self._attempts[trial.fingerprint] = begin_attempt(folder)

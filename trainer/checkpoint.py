@@ -80,8 +80,9 @@ def _read(folder: Folder, name: str, owner: str) -> tuple[dict[str, Tensor], dic
     text = metadata.get("record", "")
     if metadata.get("sha256") != _checksum(tensors, text):
         raise CheckpointError(f"{where}: damaged: its content does not match its checksum")
-    if metadata.get("owner", owner) != owner:
-        raise CheckpointError(f"{where}: it is of another trial, {metadata['owner'][:12]}")
+    others = metadata.get("owner", "")
+    if owner and others and others != owner:
+        raise CheckpointError(f"{where}: it is of another trial, {others[:12]}")
     return tensors, json.loads(text or "{}")
 
 
@@ -90,7 +91,7 @@ class CheckpointFolder:
 
     Args:
         folder: where they are.
-        owner: the trial's fingerprint; what another trial has written is as good as damaged.
+        owner: the trial's fingerprint, where that is known; what another has written is as good as damaged.
     """
 
     def __init__(self, folder: Folder | Path, owner: str = "") -> None:

@@ -40,8 +40,7 @@ class TrialLog:
     def begin(self, trial: Trial, command: str, circumstances: str) -> None:
         """Write the trial's file, and say how to repeat it and where it runs."""
         content = yaml.safe_dump(trial.model_dump(mode="json", exclude_none=True), sort_keys=False)
-        with suppress(OSError):
-            write_atomically(self.trial_file, content.encode())
+        write_atomically(self.trial_file, content.encode())
         self.add(f"{trial.kind} {trial.fingerprint}")
         self.add(f"to repeat: {command}")
         self.add(circumstances)
