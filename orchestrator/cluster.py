@@ -62,8 +62,6 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     unset = {} if token_is_expected else {"RAY_AUTH_MODE"}
     quiet = {k: os.environ.get(k, v) for k, v in QUIET.items() if k not in unset}
     os.environ.update(quiet)
-    if isinstance(cluster, ExistingCluster):
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     interruption = Interruption()
     interruption.listen()
     import ray
