@@ -9,7 +9,13 @@ from orchestrator.costs import group_cost, solo_cost
 from orchestrator.plan import Plan
 from orchestrator.scheduling import Capacity
 from orchestrator.settings import KINDS
-from orchestrator.simulation import Simulation, best_simulation, longest_chain, shared_cost
+from orchestrator.simulation import (
+    SimulatedJob,
+    Simulation,
+    best_simulation,
+    longest_chain,
+    shared_cost,
+)
 from orchestrator.store import Store, stored_trial
 from trainer.problems import UserError
 from trainer.trial import Trial
@@ -95,24 +101,19 @@ def bill_of(plan: Plan, throughput: Throughput) -> Bill:
 
 
 @dataclass(frozen=True)
-class PlannedJob:
-    """A job of a simulated run, in hours from its beginning."""
-
-    start: float
-    end: float
-    trials: tuple[Trial, ...]
-
-
-@dataclass(frozen=True)
 class Forecast:
-    """A simulated run on a number of GPUs; its jobs are in the order of their start."""
+    """A simulated run on a number of GPUs; its jobs are in the order of their start, in hours."""
 
     gpus: int
-    jobs: tuple[PlannedJob, ...]
+    jobs: tuple[SimulatedJob, ...]
     hours: float
     busy: float
     bound_hours: float
     over_bound: float
+
+    @property
+    def where(self) -> str:
+        return "1 GPU" if self.gpus == 1 else f"{self.gpus} GPUs"
 
 
 def forecast(plan: Plan, gpus: int, throughput: Throughput) -> Forecast:
@@ -126,7 +127,7 @@ def forecast(plan: Plan, gpus: int, throughput: Throughput) -> Forecast:
     per_hour = 3600 * throughput.multiply_adds
     return Forecast(
         gpus=gpus,
-        jobs=tuple(PlannedJob(j.start / per_hour, j.end / per_hour, j.trials) for j in run.jobs),
+        jobs=tuple(SimulatedJob(j.start / per_hour, j.end / per_hour, j.trials) for j in run.jobs),
         hours=run.makespan / per_hour,
         busy=run.busy,
         bound_hours=run.lower_bound / per_hour,

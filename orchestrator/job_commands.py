@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,7 +91,7 @@ def submit(
     cluster = _jobs(address)
     _look_before(loaded, handover.store, yes=yes, retry_failed=retry_failed)
     job_id = cluster.submit(loaded, handover)
-    tell = _silent if as_json else typer.echo
+    tell = partial(typer.echo, err=as_json)
     tell(f"submitted: {job_id}")
     code = _until_begun(cluster, job_id, tell)
     if as_json:
@@ -104,10 +105,6 @@ def submit(
         ):
             stdout().print(f"{what + ':':<8}{command}", soft_wrap=True)
     sys.exit(code)
-
-
-def _silent(_text: str) -> None:
-    """For who wants JSON alone."""
 
 
 def _store_of_a_cluster(sweep: "Sweep", given: str | None) -> str:

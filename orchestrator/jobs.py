@@ -17,7 +17,7 @@ import shlex
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,16 +198,25 @@ class Jobs:
 
     def one(self, job_id: str) -> SweepJob:
         """A submitted sweep; raises UserError where there is none of this id."""
-        if _JOB_ID.fullmatch(job_id):
-            found = {job.job_id: job for job in self.all()}
-            if job_id in found:
-                return found[job_id]
-        raise UserError(f"{job_id!r}: no sweep of {self.url}; kdsweep jobs lists them")
+        with _told(self.url):
+            return _sweep_job(self._asked(self._client.get_job_info, job_id))
 
     def log(self, job_id: str) -> str:
         """All that a job has printed so far."""
         with _told(self.url):
-            return str(self._client.get_job_logs(self.one(job_id).job_id))
+            return str(self._asked(self._client.get_job_logs, job_id))
+
+    def _asked(self, ask: Callable[[str], Any], job_id: str) -> Any:
+        """What the cluster says of one job; the id becomes a part of a URL."""
+        unknown = f"{job_id!r}: no sweep of {self.url}; kdsweep jobs lists them"
+        if not job_id.startswith(PREFIX) or not _JOB_ID.fullmatch(job_id):
+            raise UserError(unknown)
+        try:
+            return ask(job_id)
+        except RuntimeError as error:
+            if "404" in str(error):
+                raise UserError(unknown) from error
+            raise
 
     def follow(self, job_id: str) -> Iterator[str]:
         """What a job prints, from its beginning, until it is over."""

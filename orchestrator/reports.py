@@ -10,6 +10,7 @@ from rich.text import Text
 
 from orchestrator.bill import Bill, Forecast
 from orchestrator.plan import Plan
+from orchestrator.records import identity_columns
 from orchestrator.settings import KINDS
 from orchestrator.store import Running, stored_trial
 from orchestrator.view import describe
@@ -102,7 +103,7 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
     caption = (
         f"missing: {rounded(bill.pflop)} PFLOP; alone the trials would take {rounded(bill.pflop_alone)}: "
         f"lockstep saves {bill.saved:.0%}\n"
-        f"{_span(bill.gpu_hours)} of one GPU, longest chain {_span(bill.longest_chain_hours)}, "
+        f"{span(bill.gpu_hours)} of one GPU, longest chain {span(bill.longest_chain_hours)}, "
         f"at {bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
     )
     if plan.unknown:
@@ -134,7 +135,8 @@ def unit_of(hours: float) -> Unit:
     return Unit("min", 60) if hours >= 1 / 60 else Unit("s", 3600)
 
 
-def _span(hours: float) -> str:
+def span(hours: float) -> str:
+    """A length of time by itself: `5.8 h`."""
     return unit_of(hours).span(hours)
 
 
@@ -165,8 +167,7 @@ def forecast_table(forecasts: Iterable[Forecast]) -> Table:
 
 def order_table(found: Forecast) -> Table:
     """The first jobs of a simulated run."""
-    gpus = "1 GPU" if found.gpus == 1 else f"{found.gpus} GPUs"
-    table = Table(title=f"order of work on {gpus}", title_justify="left")
+    table = Table(title=f"order of work on {found.where}", title_justify="left")
     unit = unit_of(found.hours)
     table.add_column(f"from {unit.name}", justify="right")
     table.add_column(f"to {unit.name}", justify="right")
@@ -214,13 +215,7 @@ def plan_as_json(plan: Plan, running: Mapping[str, Running] | None = None) -> di
 
 def _trial_as_json(trial: Trial, state: str, plan: Plan) -> dict[str, Any]:
     return {
-        "fingerprint": trial.fingerprint,
-        "kind": trial.kind,
-        "dataset": trial.dataset,
-        "teacher": trial.teacher,
-        "student": trial.student,
-        "augmentation": trial.augmentation,
-        "seed": trial.seed,
+        **identity_columns(trial),
         "depends_on": list(trial.depends_on),
         "state": state,
         "error": plan.failed.get(trial.fingerprint)

@@ -37,7 +37,7 @@ MOST_TRIALS = 5_000
 
 @dataclass(frozen=True)
 class SimulatedJob:
-    """When a job starts and ends, in multiply-adds of one place."""
+    """When a job starts and ends, in the unit of time of what it belongs to."""
 
     start: float
     end: float

@@ -18,10 +18,7 @@ from typing import Any
 
 from orchestrator import retries
 from orchestrator.claims import Claims
-from orchestrator.cluster import (
-    capacity_of,
-    living_nodes,
-)
+from orchestrator.cluster import capacity_of, living_nodes
 from orchestrator.deadline import LONGEST_TO_SAVE_S, Deadline
 from orchestrator.failures import Cause, Failure, of_death
 from orchestrator.plan import Plan
@@ -320,10 +317,10 @@ class SweepRun:
     def tick(self) -> None:
         now = time.monotonic()
         try:
-            self._view.tick(self.scheduler, self._store)
             if now >= self._deadline.stop_at and not self.scheduler.stopping:
                 self._view.note("the deadline is near: what runs is saved, nothing more is started")
                 self.stop()
+            self._view.tick(self.scheduler, self._store)
             if now - self._looked_at >= self._look_every_s:
                 self._looked_at = now
                 self._look(now)

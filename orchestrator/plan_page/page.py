@@ -8,7 +8,7 @@ from orchestrator.bill import Bill, Forecast
 from orchestrator.plan import Plan
 from orchestrator.plan_page.dependencies import dependency_chart
 from orchestrator.plan_page.timeline import timeline
-from orchestrator.reports import counts_by_kind, states, unit_of
+from orchestrator.reports import counts_by_kind, span, states, unit_of
 
 KINDS = {"teacher": "teachers", "student": "students", "stddev": "T. stddev"}
 
@@ -41,9 +41,8 @@ def _sections(
     yield tag("div", _legend(), class_="legend")
     yield tag("div", dependency_chart(plan, state), class_="scroll")
     for found in forecasts:
-        gpus = "1 GPU" if found.gpus == 1 else f"{found.gpus} GPUs"
         unit = unit_of(found.hours)
-        yield tag("h2", text(f"On {gpus}: {unit.span(found.hours)}"))
+        yield tag("h2", text(f"On {found.where}: {unit.span(found.hours)}"))
         facts = (
             f"{len(found.jobs)} jobs, GPUs busy {found.busy:.0%}; no run takes less than "
             f"{unit.span(found.bound_hours)}: this one is {found.over_bound:.1%} over"
@@ -58,16 +57,12 @@ def _tiles(plan: Plan, bill: Bill) -> str:
     tiles = [
         *((str(sum(counts[kind].values())), word) for kind, word in KINDS.items()),
         (str(done), "done already"),
-        (_span(bill.gpu_hours), "on one GPU"),
-        (_span(bill.longest_chain_hours), "longest chain"),
+        (span(bill.gpu_hours), "on one GPU"),
+        (span(bill.longest_chain_hours), "longest chain"),
         (f"{bill.saved:.0%}", "saved by lockstep"),
     ]
     shown = (tag("div", tag("b", text(value)), tag("span", text(word))) for value, word in tiles)
     return tag("div", *shown, class_="tiles")
-
-
-def _span(hours: float) -> str:
-    return unit_of(hours).span(hours)
 
 
 def _legend() -> str:

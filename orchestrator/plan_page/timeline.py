@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from analysis.report.markup import tag, text
-from orchestrator.bill import Forecast, PlannedJob
+from orchestrator.bill import Forecast
 from orchestrator.reports import unit_of
+from orchestrator.simulation import SimulatedJob
 from orchestrator.view import describe
 
 WIDTH = 1000
@@ -17,7 +18,7 @@ TICKS = 6
 EPSILON = 1e-9
 
 
-def lanes(jobs: Sequence[PlannedJob]) -> list[int]:
+def lanes(jobs: Sequence[SimulatedJob]) -> list[int]:
     """The line of each job, as few lines as there are jobs at once; `jobs` in the order of their start."""
     free_from: list[float] = []
     found = []

@@ -62,9 +62,8 @@ hides_folders = pytest.mark.skipif(
 
 
 def jobs_of(home: Path, cluster: Raylets) -> dict[str, Any]:
-    code, output = run(
-        home, "jobs", "--address", cluster.dashboard, "--json", environment=WITH_TOKEN
-    )
+    there = {**WITH_TOKEN, "RAY_API_SERVER_ADDRESS": cluster.dashboard}
+    code, output = run(home, "jobs", "--json", environment=there)
     assert code == 0, output
     return {job["job_id"]: job for job in json.loads(output)}
 
@@ -169,6 +168,12 @@ def test_a_request_that_no_node_can_meet(home: Path, cluster: Raylets, tmp_path:
     assert code == 2, output
     assert "resources.student: no node has 1 CPU and 1 GPU and 1 hugemem" in output
     assert not (tmp_path / "store").exists()
+    code, output = run(home, *there, "--json", "--retry-failed", environment=WITH_TOKEN)
+    assert code == 2, output
+    assert "resources.student: no node has" in output, "told on stderr"
+    handed_over = json.loads(output[output.index("{\n") :])
+    assert handed_over["store"] == str(tmp_path / "store")
+    assert jobs_of(home, cluster)[handed_over["job_id"]]["exit_code"] == 2
     there = ("plan", sweep, "--address", cluster.address)
     code, output = run(home, *there, environment=WITH_TOKEN)
     assert code == 0, output

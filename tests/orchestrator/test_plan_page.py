@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.bill import PlannedJob
 from orchestrator.cluster import Node, unmet_requests
 from orchestrator.plan import make_plan
 from orchestrator.plan_page.dependencies import boxes, depths
 from orchestrator.plan_page.timeline import lanes
+from orchestrator.simulation import SimulatedJob
 from orchestrator.store import Store
 from orchestrator.sweep import load_sweep
 from tests.orchestrator.commands import run
@@ -29,7 +29,7 @@ def test_no_two_jobs_of_a_line_overlap_and_no_line_is_too_many(
     spans: list[tuple[int, int]],
 ) -> None:
     (first, *_) = trials()
-    jobs = [PlannedJob(start, start + length, (first,)) for start, length in sorted(spans)]
+    jobs = [SimulatedJob(start, start + length, (first,)) for start, length in sorted(spans)]
     where = lanes(jobs)
     for i, one in enumerate(jobs):
         for j in range(i):
