@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.coefficients import Array
 from analysis.points import Panel
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 
 @dataclass(frozen=True)

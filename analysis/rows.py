@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from trainer.problems import UserError, did_you_mean
 
 OWN, IMPORTED = "own", "imported"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.rows import IMPORTED
-from orchestrator.store import stored_trial
+from orchestrator.store.store import stored_trial
 from trainer.problems import UserError
 from trainer.trial import canonical_json
 

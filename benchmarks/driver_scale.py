@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster import LocalCluster
-from orchestrator.driver import run_plan
-from orchestrator.plan import Plan, make_plan
-from orchestrator.records import identity_columns
-from orchestrator.scheduling import Scheduler
-from orchestrator.store import Store
-from orchestrator.sweep import Sweep
+from orchestrator.cluster.connection import LocalCluster
+from orchestrator.driver.run import run_plan
+from orchestrator.language.sweep import Sweep
+from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.scheduling import Scheduler
+from orchestrator.store.records import identity_columns
+from orchestrator.store.store import Store
 from trainer.trial import TRIAL, Trial
 
 

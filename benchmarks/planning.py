@@ -8,12 +8,12 @@ import resource
 import tempfile
 import time
 
-from orchestrator.plan import expand, make_plan
-from orchestrator.scheduling import Capacity
-from orchestrator.settings import KINDS
-from orchestrator.simulation import best_simulation
-from orchestrator.store import Store
-from orchestrator.sweep import Sweep
+from orchestrator.language.settings import KINDS
+from orchestrator.language.sweep import Sweep
+from orchestrator.planning.plan import expand, make_plan
+from orchestrator.planning.scheduling import Capacity
+from orchestrator.planning.simulation import best_simulation
+from orchestrator.store.store import Store
 
 PAPERS_PAIRS = [
     *("wrn_40_2/wrn_16_2", "wrn_40_2/wrn_40_1", "resnet56/resnet20", "resnet32x4/resnet8x4"),

@@ -1,6 +1,6 @@
 """The orchestrator: from a sweep YAML to finished rows in the store.
 
-    sweep.load_sweep -> plan.expand -> scheduling.Scheduler -> driver (Ray Tune) -> worker -> store
+    language -> planning -> driver (Ray Tune) -> worker -> store -> reports
 
-Only `driver`, `searcher` and `worker` know Ray; `store` knows neither Ray nor torch.
+A room per reason; docs/architecture.md draws them, and which may know which.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.sweep import Sweep
+from orchestrator.language.sweep import Sweep
 from tests.orchestrator.commands import run
 from trainer.trial_file import read_trial
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.plan import expand
-from orchestrator.sweep import load_sweep
+from orchestrator.language.sweep import load_sweep
+from orchestrator.planning.plan import expand
 from tests.conftest import GOLDEN, golden
 
 SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))

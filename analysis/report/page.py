@@ -24,7 +24,7 @@ from analysis.result_tables import METRIC_NAMES
 from analysis.rows import OWN, Filter, read_rows
 from analysis.tables import table_grids
 from analysis.teachers import Measured, teachers_alone
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 CLAIM = "kendall"
 """The coefficient of the headline: of the three it says most about an order, and least about outliers."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.records import identity_columns
-from orchestrator.store import Store
+from orchestrator.store.records import identity_columns
+from orchestrator.store.store import Store
 from trainer.catalog import AUGMENTATIONS, default_learning_rate
 from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial, Trial
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.analysis.stores import fill, paper_trials
 
 ROOT = Path(__file__).parents[2]

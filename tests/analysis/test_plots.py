@@ -20,7 +20,7 @@ from analysis.points import Panel, panels
 from analysis.report.charts import SHAPES as DRAWN_SHAPES
 from analysis.report.charts import Scale, tick_texts
 from analysis.rows import read_rows
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.analysis.stores import fill, paper_trials
 from trainer.catalog import AUGMENTATIONS
 

@@ -9,9 +9,9 @@ import pytest
 from analysis.points import Panel, in_order, panels
 from analysis.rows import read_rows
 from analysis.tables import coefficient_lines
-from orchestrator.plan import expand
-from orchestrator.store import Store
-from orchestrator.sweep import Sweep
+from orchestrator.language.sweep import Sweep
+from orchestrator.planning.plan import expand
+from orchestrator.store.store import Store
 from tests.analysis.stores import add
 from trainer.catalog import AUGMENTATIONS
 from trainer.problems import UserError

@@ -16,7 +16,7 @@ from analysis.evidence import Findings, grouped, weigh
 from analysis.points import Panel, panels
 from analysis.pooling import pool, t_interval, teacher_weights
 from analysis.rows import read_rows
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.analysis.stores import fill, paper_trials
 from trainer.problems import UserError
 

@@ -11,7 +11,7 @@ from scipy import stats
 from analysis.points import Mean, Panel, panels
 from analysis.published import Comparison, compare, comparison_grids, published_panels, seed_noise
 from analysis.rows import read_rows
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, paper_trials
 from tests.conftest import GOLDEN
 from trainer.problems import UserError

@@ -12,7 +12,7 @@ from analysis.grid import DASH
 from analysis.points import Mean
 from analysis.ranking import STANDARD_ERROR, block_noise, groups, rank, ranking_grids
 from analysis.rows import read_rows
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
 
 

@@ -17,11 +17,11 @@ from analysis.evidence import weigh
 from analysis.points import Panel, panels
 from analysis.report import render_report
 from analysis.rows import parse_filters, read_rows
-from orchestrator.failures import Cause, Failure
-from orchestrator.progress import SweepProgress, progress_of
-from orchestrator.records import failure_row
-from orchestrator.store import Store
-from orchestrator.sweep import Sweep
+from orchestrator.language.sweep import Sweep
+from orchestrator.reports.progress import SweepProgress, progress_of
+from orchestrator.store.failures import Cause, Failure
+from orchestrator.store.records import failure_row
+from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
 
 CHROMIUM = next(

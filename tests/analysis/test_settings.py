@@ -4,8 +4,8 @@ from pathlib import Path
 
 from analysis.points import panels
 from analysis.rows import read_rows
-from orchestrator.plan import expand
-from orchestrator.store import Store
+from orchestrator.planning.plan import expand
+from orchestrator.store.store import Store
 from tests.analysis.stores import add
 from tests.analysis.test_points import made_up, sweep
 

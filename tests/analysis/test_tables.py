@@ -31,7 +31,7 @@ from analysis.points import Panel, panels
 from analysis.result_tables import METRIC_NAMES, check_metrics, result_grids
 from analysis.rows import parse_filters, read_rows
 from analysis.tables import as_json, coefficient_lines, table_grids
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
 from trainer.problems import UserError
 

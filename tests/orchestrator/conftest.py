@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
 

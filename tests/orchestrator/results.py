@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from trainer.checkpoint import CheckpointFolder
 
 TIMES = {

@@ -1,0 +1,314 @@
+"""Commands for sweeps on a cluster: submit, jobs, logs, stop."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.confirmation import confirm
+from orchestrator.cli.console import (
+    BAD_INPUT,
+    DEFAULT_STORE,
+    DONE,
+    STOPPED,
+    DataOption,
+    Deadline,
+    Json,
+    StoreOption,
+    SweepFile,
+    Yes,
+    existing_store,
+    print_json,
+    stderr,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.cluster.jobs import Jobs, SweepJob
+    from orchestrator.language.sweep import Sweep
+
+JobsAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="The cluster's dashboard: http://HOST:8265.",
+    ),
+]
+JobId = Annotated[
+    str, typer.Argument(metavar="JOB", help="A job's id, as `kdsweep jobs` shows it.")
+]
+
+LOOK_EVERY_S = 0.5
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add them to the command `kdsweep`."""
+    app.command(
+        epilog="Example: `kdsweep submit sweeps/paper_cifar100.yaml --address http://head:8265 "
+        "--store s3://bucket/store`"
+    )(submit)
+    app.command(epilog="Example: `kdsweep jobs --address http://head:8265`")(jobs)
+    app.command(
+        epilog="Example: `kdsweep logs 3f9a --store kdsweep-store`, or `kdsweep logs -f JOB --address URL`"
+    )(logs)
+    app.command(epilog="Example: `kdsweep stop kdsweep-mine-0a1b2c3d --address http://head:8265`")(
+        stop
+    )
+
+
+def submit(
+    sweep: SweepFile,
+    address: JobsAddress = None,
+    store: StoreOption = None,
+    data: DataOption = None,
+    deadline: Deadline = None,
+    retry_failed: Annotated[
+        bool, typer.Option(help="As resume: also what failed by an error of the program.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Hand a sweep to a Ray cluster, and return when it has begun there. Submitted again, it goes on."""
+    from orchestrator.cli.durations import seconds
+    from orchestrator.cluster.jobs import Handover
+    from orchestrator.language.sweep import load_sweep
+
+    loaded = load_sweep(sweep)
+    handover = Handover(
+        store=_store_of_a_cluster(loaded, store),
+        data=_data_of_a_cluster(loaded, data),
+        deadline=deadline,
+        verb="resume" if retry_failed else "run",
+    )
+    if deadline is not None:
+        seconds(deadline, "--deadline")
+    cluster = _jobs(address)
+    _look_before(loaded, handover.store, yes=yes, retry_failed=retry_failed)
+    job_id = cluster.submit(loaded, handover)
+    tell = partial(typer.echo, err=as_json)
+    tell(f"submitted: {job_id}")
+    code = _until_begun(cluster, job_id, tell)
+    if as_json:
+        print_json({"job_id": job_id, "address": cluster.url, "store": handover.store})
+    elif code != BAD_INPUT:
+        where = f"{job_id} --address {cluster.url}"
+        for what, command in (
+            ("follow", f"kdsweep logs -f {where}"),
+            ("state", f"kdsweep status {sweep} --store {handover.store}"),
+            ("stop", f"kdsweep stop {where}"),
+        ):
+            stdout().print(f"{what + ':':<8}{command}", soft_wrap=True)
+    sys.exit(code)
+
+
+def _store_of_a_cluster(sweep: "Sweep", given: str | None) -> str:
+    from trainer.problems import UserError
+
+    address = given or sweep.store
+    if address and "://" not in address and not address.startswith("~"):
+        address = address if Path(address).is_absolute() else None
+    if not address:
+        raise UserError(
+            "--store: expected an absolute path or an address such as s3://bucket/store, "
+            "which all nodes of the cluster see"
+        )
+    return address
+
+
+def _data_of_a_cluster(sweep: "Sweep", given: Path | None) -> str | None:
+    """The data folder as the nodes see it; None where nothing but embedded data is asked for."""
+    from trainer.datasets.source import EMBEDDED
+    from trainer.problems import UserError
+
+    folder = given or (Path(sweep.data) if sweep.data else None)
+    names = [c.name for c in sweep.dataset if c.path is None and c.name != EMBEDDED]
+    if folder is None and names:
+        raise UserError(f"--data: expected the folder on the cluster's nodes that has {names[0]}")
+    if folder and not (folder.is_absolute() or str(folder).startswith("~")):
+        raise UserError(
+            f"--data: {folder}: expected an absolute path, as the cluster's nodes see it"
+        )
+    return str(folder) if folder else None
+
+
+def _jobs(address: str | None) -> "Jobs":
+    from orchestrator.cluster.jobs import connect
+    from trainer.problems import UserError
+
+    if address is None:
+        raise UserError("--address: expected the cluster's dashboard, as in http://HOST:8265")
+    return connect(address)
+
+
+def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool) -> None:
+    """Tell of other runs on the store, and ask about a large bill, as far as both can be seen from here."""
+    from orchestrator.planning.plan import make_plan
+    from orchestrator.store.store import Store
+    from trainer.problems import UserError
+
+    store = Store(address)
+    try:
+        others = store.runs()
+        store.finished()
+    except (OSError, UserError):
+        stderr().print(f"{address}: cannot be seen from here; the cluster's nodes are asked")
+        return
+    for other in others.values():
+        stderr().print(
+            f"another run works on this store: {other.sweep} on {other.host}; both will share the work",
+            soft_wrap=True,
+        )
+    if all(choice.path is None for choice in sweep.dataset):
+        confirm(make_plan(sweep, store, retry_failed=retry_failed), store, yes=yes)
+
+
+def _until_begun(cluster: "Jobs", job_id: str, tell: Callable[[str], None]) -> int:
+    """Tell what the cluster finds out before anything is trained; exit code of a job that is over."""
+    from orchestrator.cluster.probe import PASSED
+    from trainer.problems import UserError
+
+    shown = ""
+    try:
+        while True:
+            job = cluster.one(job_id)
+            text = cluster.log(job_id)
+            if more := text.removeprefix(shown).rstrip("\n"):
+                tell(more)
+            shown = text
+            if job.is_over:
+                could_not_start = job.status == "FAILED" and job.exit_code is None
+                return BAD_INPUT if could_not_start else _exit_code(job)
+            if PASSED in text:
+                return DONE
+            time.sleep(LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        _goes_on(cluster, job_id)
+        return STOPPED
+    except UserError as error:
+        stderr().print(str(error), markup=False, soft_wrap=True)
+        _goes_on(cluster, job_id)
+        return STOPPED
+
+
+def _goes_on(cluster: "Jobs", job_id: str) -> None:
+    stderr().print(
+        f"{job_id} goes on; to end it: kdsweep stop {job_id} --address {cluster.url}",
+        soft_wrap=True,
+    )
+
+
+def jobs(address: JobsAddress = None, as_json: Json = False) -> None:
+    """List the sweeps that were submitted to a cluster."""
+    found = _jobs(address).all()
+    if as_json:
+        print_json([asdict(job) for job in found])
+    elif not found:
+        stdout().print("no sweeps were submitted to this cluster")
+    else:
+        stdout(wide=True).print(_table(found))
+
+
+def _table(found: "list[SweepJob]") -> Any:
+    from rich.table import Table
+
+    from orchestrator.driver.view import duration
+
+    table = Table()
+    for heading in ("job", "sweep", "state", "started", "took", "exit code", "store"):
+        table.add_column(heading, justify="right" if heading in ("took", "exit code") else "left")
+    for job in found:
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.started_at))
+        length = (job.ended_at or time.time()) - job.started_at if job.started_at else 0
+        table.add_row(
+            job.job_id,
+            job.sweep,
+            job.status.lower(),
+            started if job.started_at else "",
+            duration(length),
+            "" if job.exit_code is None else str(job.exit_code),
+            job.store,
+        )
+    return table
+
+
+def logs(
+    name: Annotated[
+        str, typer.Argument(metavar="TRIAL|JOB", help="A trial's fingerprint, or a job's id.")
+    ],
+    store: StoreOption = None,
+    address: JobsAddress = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on showing it until it is over.")
+    ] = False,
+) -> None:
+    """Show the log of one trial (where it ran, each epoch, how to repeat it), or of a submitted sweep."""
+    from orchestrator.cluster.jobs import PREFIX
+
+    if name.startswith(PREFIX):
+        _job_log(name, address, follow=follow)
+    else:
+        _trial_log(name, store or DEFAULT_STORE, follow=follow)
+
+
+def _job_log(job_id: str, address: str | None, *, follow: bool) -> None:
+    cluster = _jobs(address)
+    if not follow:
+        typer.echo(cluster.log(job_id), nl=False)
+        return
+    try:
+        for text in cluster.follow(job_id):
+            typer.echo(text, nl=False)
+        job = cluster.wait(job_id)
+    except KeyboardInterrupt:
+        _goes_on(cluster, job_id)
+        sys.exit(STOPPED)
+    sys.exit(_exit_code(job))
+
+
+def _exit_code(job: "SweepJob") -> int:
+    """That of kdsweep on the cluster; of a job that was stopped or could not start, what it means."""
+    if job.status == "STOPPED":
+        return STOPPED
+    if job.exit_code is None and job.status == "FAILED":
+        typer.echo(job.message, err=True)
+        return STOPPED
+    if job.exit_code is not None and job.exit_code < 0:
+        typer.echo(f"killed by signal {-job.exit_code}; submitted again, it goes on", err=True)
+        return STOPPED
+    return job.exit_code or DONE
+
+
+def _trial_log(fingerprint: str, address: str, *, follow: bool) -> None:
+    from trainer.problems import UserError
+
+    opened = existing_store(address)
+    trials = opened.files / "trials"
+    found = sorted(trials.glob(f"{fingerprint}*/log.txt")) if fingerprint.isalnum() else []
+    if len(found) != 1:
+        number = "several trials begin" if found else "no trial begins"
+        raise UserError(f"{number} with {fingerprint!r} in {opened.address}")
+    with found[0].open() as log:
+        typer.echo(log.read(), nl=False)
+        while follow and found[0].parent.name in opened.running():
+            time.sleep(LOOK_EVERY_S)
+            typer.echo(log.read(), nl=False)
+
+
+def stop(job: JobId, address: JobsAddress = None) -> None:
+    """Ask a submitted sweep to save what runs and leave, and wait until it has."""
+    cluster = _jobs(address)
+    before = cluster.one(job)
+    if before.is_over:
+        stdout().print(f"{job} is over already: {before.status.lower()}", soft_wrap=True)
+        return
+    cluster.stop(job)
+    stdout().print("asked to stop; what runs is saved", soft_wrap=True)
+    after = cluster.wait(job)
+    on = "; submitted again, it goes on" if after.status == "STOPPED" else ""
+    stdout().print(f"{job}: {after.status.lower()}{on}", soft_wrap=True)

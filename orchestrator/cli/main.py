@@ -1,0 +1,84 @@
+"""The command `kdsweep`. Each command wires; what it needs is imported when it runs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import evidence, jobs, plan, run, status, upkeep
+from orchestrator.cli.console import BAD_INPUT, STOPPED, Json, print_json, stderr, stdout
+from orchestrator.cluster.interruption import end_deaf
+
+app = typer.Typer(
+    name="kdsweep",
+    help="Sweeps of knowledge distillation with data augmentation: does T. stddev predict S. test loss?",
+    epilog="Exit codes: 0 done, 1 some trial failed, 2 bad input, 3 stopped before it was finished.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"kdsweep {version('kdsweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What can be given before any command."""
+
+
+def main() -> None:
+    """The entry point: a user's mistake ends in one line and exit code 2, never in a traceback."""
+    from trainer.problems import UserError
+
+    try:
+        app()
+    except (UserError, OSError) as error:
+        stderr().print(str(error), markup=False, highlight=False, soft_wrap=True, style="red")
+        sys.exit(BAD_INPUT)
+    except SystemExit as ended:
+        if ended.code != INTERRUPTED:
+            raise
+        sys.exit(STOPPED)
+    finally:
+        end_deaf()
+
+
+for commands in (plan, run, status, jobs, evidence):
+    commands.add_commands(app)
+
+
+@app.command(epilog="Example: `kdsweep schema > sweep.schema.json`")
+def schema() -> None:
+    """Print the JSON Schema of sweep files, for editors."""
+    from orchestrator.language.json_schema import sweep_schema
+
+    print_json(sweep_schema())
+
+
+@app.command(epilog="Example: `kdsweep models`")
+def models(as_json: Json = False) -> None:
+    """List the architectures, with parameters (100 classes) and multiply-adds (a 32x32 image)."""
+    from orchestrator.reports.plan import model_table, models_as_json
+
+    if as_json:
+        print_json(models_as_json())
+    else:
+        stdout().print(model_table())
+
+
+upkeep.add_commands(app)

@@ -1,0 +1,221 @@
+"""The commands that run a sweep, and show what came of it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from orchestrator.cli.confirmation import confirm
+from orchestrator.cli.console import (
+    DONE,
+    SOME_FAILED,
+    STOPPED,
+    SUBMITTED,
+    DataOption,
+    Deadline,
+    StoreOption,
+    SweepFile,
+    Yes,
+    data_folder,
+    open_sweep,
+    stderr,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from orchestrator.cluster.connection import Cluster
+    from orchestrator.planning.plan import Plan
+    from orchestrator.store.store import Store
+    from trainer.trial import Trial
+
+Cpus = Annotated[
+    int | None, typer.Option(min=1, help="CPUs that this machine's Ray may use; all by default.")
+]
+Gpus = Annotated[
+    int | None, typer.Option(min=0, help="GPUs that this machine's Ray may use; all by default.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="HOST:PORT of a running Ray cluster, or auto for this machine's."),
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add them to the command `kdsweep`."""
+    app.command(epilog="Example: `kdsweep run sweeps/quickstart.yaml`")(run)
+    app.command(epilog="Example: `kdsweep resume sweeps/quickstart.yaml --only cutmix`")(resume)
+
+
+def run(
+    sweep: SweepFile,
+    store: StoreOption = None,
+    data: DataOption = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    deadline: Deadline = None,
+    yes: Yes = False,
+) -> None:
+    """Run what is missing, then print the correlation tables. Running it again goes on."""
+    from orchestrator.planning.plan import make_plan
+
+    with _leaving_at_once():
+        opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
+        made = make_plan(*opened, retry_failed=False)
+        until = _seconds(deadline)
+        confirm(made, opened[1], yes=yes)
+        _run(sweep, made, opened[1], data, where, until)
+
+
+def resume(
+    sweep: SweepFile,
+    store: StoreOption = None,
+    data: DataOption = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    deadline: Deadline = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="A fingerprint, pair or augmentation; may be given several times."),
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start them over, without their checkpoints.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """As run, and also retry trials that failed by an error of the program."""
+    from orchestrator.planning import selection
+    from orchestrator.planning.plan import make_plan
+
+    with _leaving_at_once():
+        opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
+        made = make_plan(*opened, retry_failed=True)
+        if only:
+            made = selection.only(made, only)
+        until = _seconds(deadline)
+        confirm(made, opened[1], yes=yes)
+        afresh = selection.to_start_over(made, only or ()) if from_scratch else ()
+        _run(sweep, made, opened[1], data, where, until, afresh)
+
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """A second Ctrl-C, or one before anything runs, ends in a line too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stderr().print("left at once; the same command goes on from the last checkpoints")
+        sys.exit(STOPPED)
+
+
+def _cluster(cpus: int | None, gpus: int | None, address: str | None) -> "Cluster":
+    from orchestrator.cluster.connection import ExistingCluster, LocalCluster
+    from trainer.problems import UserError
+
+    if address is None:
+        return LocalCluster(cpus, gpus)
+    if cpus is not None or gpus is not None:
+        raise UserError("--cpus and --gpus size a Ray of our own; the one of --address has its own")
+    return ExistingCluster(address)
+
+
+def _seconds(deadline: str | None) -> float | None:
+    from orchestrator.cli.durations import seconds
+
+    return None if deadline is None else seconds(deadline, "--deadline")
+
+
+def _run(
+    sweep_file: Path,
+    made: "Plan",
+    store: "Store",
+    data: Path | None,
+    cluster: "Cluster",
+    deadline_s: float | None,
+    afresh: "Sequence[Trial]" = (),
+) -> NoReturn:
+    console = stdout()
+    code = DONE
+    for warning in made.warnings:
+        console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
+    if made.missing:
+        data_path = data_folder(made.sweep, data)
+        code = _run_missing(made, store, data_path, cluster, deadline_s, afresh, console)
+    elif made.failed:
+        code = SOME_FAILED
+    else:
+        console.print(f"all {len(made.trials)} trials are finished already")
+    if made.failed and not made.missing:
+        console.print(f"{len(made.failed)} trials failed before: kdsweep resume {sweep_file}")
+    _show_results(made, store, console)
+    here = f"{sweep_file} --store {store.address}"
+    if code == STOPPED and os.environ.get(SUBMITTED):
+        console.print("\nto go on: submit it again")
+    elif code == STOPPED:
+        console.print(f"\nto go on: kdsweep run {here}", soft_wrap=True)
+    elif code == SOME_FAILED:
+        console.print(f"\nthe reasons: kdsweep status {here}", soft_wrap=True)
+    sys.exit(code)
+
+
+def _run_missing(
+    made: "Plan",
+    store: "Store",
+    data: Path,
+    cluster: "Cluster",
+    deadline_s: float | None,
+    afresh: "Sequence[Trial]",
+    console: "Console",
+) -> int:
+    from orchestrator.driver.run import run_plan
+    from orchestrator.driver.view import make_view
+
+    summary = run_plan(made, store, data, cluster, make_view(console), deadline_s, afresh)
+    counts = [f"{summary.finished} finished"]
+    for number, word in (
+        (summary.failed, "failed"),
+        (summary.blocked, "blocked by them"),
+        (summary.missing, "not finished"),
+    ):
+        if number:
+            counts.append(f"{number} {word}")
+    console.print(", ".join(counts))
+    if summary.missing:
+        return STOPPED
+    return SOME_FAILED if summary.failed else DONE
+
+
+def _show_results(made: "Plan", store: "Store", console: "Console") -> None:
+    """The tables of a sweep's own trials, and its scatter plot beside the results."""
+    from analysis.evidence import weigh
+    from analysis.formats import terminal
+    from analysis.plots import draw_scatter
+    from analysis.points import panels
+    from analysis.rows import read_rows
+    from analysis.tables import table_grids
+    from analysis.teachers import teachers_alone
+    from orchestrator.reports.plan import teacher_lines
+
+    fingerprints = {trial.fingerprint for trial in made.trials}
+    for line in teacher_lines(store.results(fingerprints).to_pylist()):
+        console.print(line, soft_wrap=True)
+    rows = read_rows(store, fingerprints=fingerprints)
+    found = panels(rows)
+    findings = weigh(found)
+    grids = table_grids(found, findings, teachers=teachers_alone(rows, found))
+    for part in terminal(grids, console.width):
+        console.print(part)
+    if any(panel.complete for panel in found) and not store.is_remote:
+        picture = store.root / "plots" / f"{made.sweep.name}.png"
+        draw_scatter(findings, picture)
+        console.print(f"plot:  {picture}", soft_wrap=True)
+    console.print(f"store: {store.address}", soft_wrap=True)

@@ -1,0 +1,99 @@
+"""The command that shows how a sweep stands, from its store alone."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.console import Json, StoreOption, SweepFile, open_sweep, print_json, stdout
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+
+    from orchestrator.language.sweep import Sweep
+    from orchestrator.planning.plan import Plan
+    from orchestrator.reports.status import Correlations
+    from orchestrator.store.store import Store
+
+Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it until all is done.")]
+WATCH_EVERY_S = 2.0
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add it to the command `kdsweep`."""
+    app.command(epilog="Example: `kdsweep status sweeps/quickstart.yaml`")(status)
+
+
+def status(
+    sweep: SweepFile, store: StoreOption = None, watch: Watch = False, as_json: Json = False
+) -> None:
+    """Show what is done, running, failed and waiting, correlations so far, the reason of every failure."""
+    from orchestrator.planning.plan import make_plan
+    from orchestrator.reports.status import status_as_json
+
+    loaded, opened = open_sweep(sweep, store)
+    if as_json:
+        made = make_plan(loaded, opened, retry_failed=False)
+        print_json(status_as_json(made, opened.running(), _correlations(made, opened)))
+    elif watch:
+        _watch(loaded, opened)
+    else:
+        stdout().print(_status(loaded, opened))
+
+
+def _status(sweep: "Sweep", store: "Store") -> "Group":
+    from rich.console import Group
+
+    from orchestrator.planning.plan import make_plan
+    from orchestrator.reports.status import status_report
+
+    made = make_plan(sweep, store, retry_failed=False)
+    log_command = f"kdsweep logs --store {store.address}"
+    return Group(*status_report(made, store.running(), _correlations(made, store), log_command))
+
+
+def _watch(sweep: "Sweep", store: "Store") -> None:
+    """Show the status until nothing is left to run: on a terminal in place, elsewhere whenever it changes."""
+    import time
+
+    from rich.live import Live
+
+    from orchestrator.planning.plan import make_plan
+
+    console, shown = stdout(), ""
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            status = _status(sweep, store)
+            if console.is_terminal:
+                live.update(status, refresh=True)
+            elif (text := _as_text(console, status)) != shown:
+                typer.echo(text)
+                shown = text
+            if not make_plan(sweep, store, retry_failed=False).missing:
+                return
+            time.sleep(WATCH_EVERY_S)
+
+
+def _as_text(console: "Console", status: "Group") -> str:
+    with console.capture() as capture:
+        console.print(status)
+    return capture.get()
+
+
+def _correlations(made: "Plan", store: "Store") -> "Correlations":
+    """Pearson's coefficient of each pair over the augmentations that are complete by now."""
+    import math
+
+    from analysis.points import panels
+    from analysis.rows import read_rows
+    from orchestrator.reports.status import PairCorrelation
+
+    wanted = {trial.fingerprint for trial in made.trials}
+    found = {}
+    for panel in panels(read_rows(store, fingerprints=wanted)):
+        pearson = panel.correlation.pearson
+        found[panel.dataset, panel.pair] = PairCorrelation(
+            None if math.isnan(pearson) else pearson,
+            len(panel.complete),
+            len(made.sweep.augmentations),
+        )
+    return found

@@ -1,0 +1,83 @@
+"""The commands that look after a store: verify, export, compact and prune."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.console import DONE, SOME_FAILED, existing_store, print_json, stdout
+
+StoreAddress = Annotated[
+    str, typer.Argument(metavar="STORE", help="The results: a folder, or an address (s3://...).")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register them."""
+    app.command(epilog="Example: `kdsweep verify kdsweep-store`")(verify)
+    app.command(epilog="Example: `kdsweep export kdsweep-store -o bundle.zip`")(export)
+    app.command(epilog="Example: `kdsweep compact kdsweep-store`")(compact)
+    app.command(epilog="Example: `kdsweep prune kdsweep-store checkpoints --dry-run`")(prune)
+
+
+def verify(store: StoreAddress, as_json: Json = False) -> None:
+    """Re-check every file, fingerprint, dependency and checksum; say what is broken and how to mend it."""
+    from orchestrator.upkeep import verification
+
+    opened = existing_store(store)
+    findings = verification.verify(opened)
+    if as_json:
+        print_json(verification.as_json(findings))
+    else:
+        for finding in findings:
+            text = f"{finding.where}: {finding.problem}\n    mend: {finding.mend}"
+            stdout().print(text, markup=False, soft_wrap=True)
+        told = f"{len(findings)} findings" if findings else "nothing is broken"
+        stdout().print(f"{len(opened.finished())} finished trials, {told}")
+    sys.exit(SOME_FAILED if findings else DONE)
+
+
+def export(
+    store: StoreAddress,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")] = Path(
+        "bundle.zip"
+    ),
+) -> None:
+    """Make one evidence bundle: Parquet, resolved sweeps, environment, tables, plots and checksums."""
+    from orchestrator.upkeep import bundle
+
+    names = bundle.export(existing_store(store), output)
+    stdout().print(f"{output}: {len(names)} files", soft_wrap=True)
+
+
+def compact(store: StoreAddress) -> None:
+    """Merge the many small files of a store; runs and readers may go on meanwhile."""
+    for name, done in existing_store(store).compact().items():
+        files = f"{done.files_before} files are now {done.files_after}"
+        stdout().print(f"{name}: {done.rows} rows; {files}")
+
+
+def prune(
+    store: StoreAddress,
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            help="checkpoints, student-weights, teacher-weights, failures, damaged, or a fingerprint."
+        ),
+    ],
+    dry_run: DryRun = False,
+) -> None:
+    """Remove what you name from a store."""
+    from orchestrator.upkeep.pruning import removals
+
+    found = removals(existing_store(store), what)
+    for removal in found:
+        stdout().print(f"{removal.what} ({removal.num_bytes:,} bytes)", soft_wrap=True)
+        if not dry_run:
+            removal.carry_out()
+    freed = sum(removal.num_bytes for removal in found)
+    verb = "would be removed" if dry_run else "removed"
+    stdout().print(f"{len(found)} {verb}, {freed:,} bytes")

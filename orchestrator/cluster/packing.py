@@ -1,0 +1,58 @@
+"""What a sweep travels to a cluster with: kdsweep's own code, the resolved sweep, and where they come from.
+
+The cluster's nodes need the libraries that kdsweep needs, but not kdsweep: so all of them run the very code
+that the sweep was submitted from.
+"""
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from orchestrator.language.settings import DatasetChoice
+from orchestrator.language.sweep import Sweep
+from orchestrator.store.provenance import COMMIT_FILE, TOP, git_state
+
+PACKAGES = ("analysis", "orchestrator", "trainer")
+
+
+def pack(sweep: Sweep, folder: Path) -> str:
+    """Fill an empty folder. Paths that the sweep names become those that they are from here.
+
+    Returns:
+        The name of the sweep's file in it.
+    """
+    for name in PACKAGES:
+        shutil.copytree(TOP / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    number = version("kdsweep")
+    about = folder / f"kdsweep-{number}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: kdsweep\nVersion: {number}\n")
+    (folder / COMMIT_FILE).write_text(json.dumps(git_state()))
+    text = json.dumps(for_elsewhere(sweep).model_dump(mode="json", exclude_none=True), indent=1)
+    (folder / f"{sweep.name}.yaml").write_text(text)
+    return f"{sweep.name}.yaml"
+
+
+def for_elsewhere(sweep: Sweep) -> Sweep:
+    """The same sweep, readable from any working directory."""
+    checkpoints = {name: _absolute(path) for name, path in sweep.teachers.checkpoint.items()}
+    return sweep.model_copy(
+        update={
+            "dataset": tuple(map(_with_absolute_path, sweep.dataset)),
+            "teachers": sweep.teachers.model_copy(update={"checkpoint": checkpoints}),
+            "data": sweep.data and _absolute(sweep.data),
+            "store": None,
+        }
+    )
+
+
+def _with_absolute_path(choice: DatasetChoice) -> DatasetChoice:
+    if choice.path is None:
+        return choice
+    return choice.model_copy(update={"path": _absolute(choice.path)})
+
+
+def _absolute(path: str) -> str:
+    """`~` stays: it is the home of whoever runs the cluster's nodes."""
+    return path if path.startswith("~") else str(Path(path).absolute())

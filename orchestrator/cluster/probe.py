@@ -1,0 +1,205 @@
+"""Before anything is trained on a cluster: does every node that may run jobs have what jobs need?
+
+A task on each such node compares its kdsweep and its libraries with the driver's, reads from the store what the
+driver wrote, writes what the driver reads back, and prepares the data: so they are decoded once per node, and
+a node that lacks them says so at once, not at its first job.
+"""
+
+import hashlib
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cluster.connection import Node, living_nodes
+from orchestrator.cluster.packing import PACKAGES
+from orchestrator.language.settings import AllResources
+from orchestrator.planning.plan import Plan
+from orchestrator.store.provenance import TOP
+from orchestrator.store.store import Store
+from orchestrator.worker.preparation import prepare, samples
+from trainer.problems import UserError
+from trainer.trial import TRIAL
+
+PASSED = "every node has what it needs"
+"""What a driver says when the probe is over; who submitted a sweep waits for it."""
+
+STILL_WAITING_EVERY_S = 30.0
+LOOKS, BETWEEN_LOOKS_S = 5, 1.0
+"""A shared file system may take a moment to show one machine what another has written."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a node is asked, as plain data: `marks` are the names of what the driver and the node write."""
+
+    store: str
+    drivers_mark: str
+    nodes_mark: str
+    software: dict[str, str]
+    data_folder: str
+    trials: tuple[dict[str, Any], ...]
+
+
+def software() -> dict[str, str]:
+    """What must be equal everywhere, as a trial's numbers may depend on it."""
+    code = hashlib.sha256()
+    for package in PACKAGES:
+        for file in sorted((TOP / package).rglob("*.py")):
+            code.update(f"{file.relative_to(TOP)}\0".encode() + file.read_bytes())
+    return {
+        "Python": ".".join(map(str, sys.version_info[:2])),
+        **{name: _version(name) for name in ("ray", "torch", "torchvision", "pyarrow")},
+        "kdsweep": f"{_version('kdsweep')} (code {code.hexdigest()[:12]})",
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def answer(question: Question) -> list[str]:
+    """What is wrong on this node; runs there. Empty where all is well."""
+    here = software()
+    problems = [
+        f"{name} is {here.get(name, 'unknown')}, the driver has {wanted}"
+        for name, wanted in question.software.items()
+        if here.get(name) != wanted
+    ]
+    if not problems:
+        problems = [text for text in (_store_problem(question), _data_problem(question)) if text]
+    return problems
+
+
+def _store_problem(question: Question) -> str | None:
+    try:
+        store = Store(question.store)
+        for _ in range(LOOKS):
+            if store.has_mark(question.drivers_mark):
+                store.set_mark(question.nodes_mark)
+                return None
+            time.sleep(BETWEEN_LOOKS_S)
+    except (OSError, UserError) as error:
+        return f"the store cannot be used: {error}"
+    return (
+        f"store {question.store}: what the driver wrote there is not seen here; "
+        "give a place that all nodes share, such as NFS or s3://"
+    )
+
+
+def _data_problem(question: Question) -> str | None:
+    trials = [TRIAL.validate_python(trial) for trial in question.trials]
+    try:
+        prepare(trials, Path(question.data_folder))
+    except (OSError, UserError) as error:
+        return str(error)
+    return None
+
+
+def probe(
+    ray: Any,
+    plan: Plan,
+    resources: AllResources,
+    store: Store,
+    data_folder: Path,
+    note: Callable[[str], None],
+) -> None:
+    """Ask every node that may run one of the plan's jobs.
+
+    Raises:
+        UserError: something is missing, with a line for each node and problem.
+    """
+    kinds = {trial.kind for trial in plan.missing}
+    asked = [n for n in living_nodes(ray) if any(n.holds(resources.of(kind)) for kind in kinds)]
+    note(f"asking {_nodes(asked)} for the store, the data and the same software")
+    marks = [uuid.uuid4().hex for _ in asked]
+    drivers_mark = uuid.uuid4().hex
+    _leave(store, drivers_mark)
+    trials = tuple(trial.model_dump(mode="json") for trial in samples(plan.missing))
+    here, data = software(), str(data_folder)
+    try:
+        questions = [
+            Question(store.address, drivers_mark, mark, here, data, trials) for mark in marks
+        ]
+        problems = _ask(ray, asked, questions, note)
+        problems += [
+            f"{node}: store {store.address}: what it wrote there is not seen by the driver on "
+            f"{socket.gethostname()}; give a place that all nodes share, such as NFS or s3://"
+            for node, mark in zip(asked, marks, strict=True)
+            if not any(text.startswith(f"{node}: ") for text in problems)
+            and not _appears(store, mark)
+        ]
+    finally:
+        with suppress(OSError):
+            for mark in (drivers_mark, *marks):
+                store.clear_mark(mark)
+    if problems:
+        raise UserError("\n".join(problems))
+    note(f"{PASSED} ({_nodes(asked)})")
+
+
+def _nodes(nodes: Sequence[Node]) -> str:
+    return "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+
+
+def _leave(store: Store, mark: str) -> None:
+    try:
+        store.set_mark(mark)
+    except OSError as error:
+        raise UserError(
+            f"driver on {socket.gethostname()}: the store {store.address} cannot be written: {error}; "
+            "give a place that all nodes share, such as NFS or s3://"
+        ) from error
+
+
+def _appears(store: Store, mark: str) -> bool:
+    for _ in range(LOOKS):
+        if store.has_mark(mark):
+            return True
+        time.sleep(BETWEEN_LOOKS_S)
+    return False
+
+
+def _ask(
+    ray: Any, nodes: Sequence[Node], questions: Sequence[Question], note: Callable[[str], None]
+) -> list[str]:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    task = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(answer)
+    waiting = {
+        task.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.name, soft=False)
+        ).remote(question): node
+        for node, question in zip(nodes, questions, strict=True)
+    }
+    problems = []
+    while waiting:
+        ready, _ = ray.wait(list(waiting), num_returns=1, timeout=STILL_WAITING_EVERY_S)
+        if not ready:
+            note(f"still waiting for {', '.join(map(str, waiting.values()))}")
+        for reference in ready:
+            node = waiting.pop(reference)
+            problems += [f"{node}: {text}" for text in _answer_of(ray, reference)]
+    return problems
+
+
+def _answer_of(ray: Any, reference: Any) -> list[str]:
+    try:
+        found: list[str] = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        missing = [line for line in lines if "No module named" in line]
+        if missing:
+            module = missing[-1].partition("No module named")[2].strip(" .")
+            return [f"{module} is not installed there (kdsweep submit brings kdsweep itself)"]
+        return [lines[-1].strip() if lines else type(error).__name__]
+    return found

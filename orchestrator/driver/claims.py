@@ -1,0 +1,91 @@
+"""One driver among others on a store: shows itself, claims what it hands out, leaves to others what is theirs.
+
+A claim is a sign of life that the driver writes for a trial before its worker has started. No lock is taken:
+two drivers that claim one trial in the same moment compute it twice, with equal bits, and the second row
+replaces the first. Signs are a courtesy, so a full disk that takes none ends no run.
+"""
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from orchestrator.planning.scheduling import Job
+from orchestrator.store.records import sign_of_life
+from orchestrator.store.store import Run, Running, Store, is_alive
+
+RUN_LIVES_FOR_S = 60.0
+CLAIM_LIVES_FOR_S = 120.0
+
+
+class Claims:
+    """The signs of one run.
+
+    Args:
+        store: where they are.
+        sweep: the sweep's name, for others to read.
+    """
+
+    def __init__(self, store: Store, sweep: str) -> None:
+        self.run_id = uuid.uuid4().hex
+        self._store = store
+        self._sweep = sweep
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._others: Mapping[str, Running] = {}
+
+    def other_runs(self) -> list[Run]:
+        """The other drivers that work on this store now."""
+        return [run for run in self._store.runs().values() if run.run_id != self.run_id]
+
+    def show(self) -> None:
+        """Give a sign that this driver is alive."""
+        run = Run(
+            run_id=self.run_id,
+            sweep=self._sweep,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._started_at,
+            expires_at=time.time() + RUN_LIVES_FOR_S,
+        )
+        with suppress(OSError):
+            self._store.set_run(run)
+
+    def claim(self, job: Job) -> None:
+        """Say that a job's trials are about to be worked on."""
+        with suppress(OSError):
+            for trial in job.trials:
+                sign = sign_of_life(trial, self.run_id, lives_for_s=CLAIM_LIVES_FOR_S)
+                self._store.set_running(sign)
+
+    def taken(self, job: Job) -> frozenset[str]:
+        """Those of a job's trials that another run has claimed since the last look."""
+        signs = (self._store.last_sign(trial.fingerprint) for trial in job.trials)
+        others = (sign for sign in signs if sign is not None and sign.owner != self.run_id)
+        return frozenset(sign.fingerprint for sign in others if is_alive(sign))
+
+    def release(self, job: Job) -> None:
+        """Nobody of this run works on a job's trials any more."""
+        for trial in job.trials:
+            sign = self._store.last_sign(trial.fingerprint)
+            if sign is not None and sign.owner == self.run_id:
+                self._store.clear_running(trial.fingerprint)
+
+    def own(self, signs: Mapping[str, Running]) -> dict[str, Running]:
+        """The signs of this run's workers, by fingerprint."""
+        return {fp: sign for fp, sign in signs.items() if sign.owner == self.run_id}
+
+    def others(self, signs: Mapping[str, Running]) -> tuple[frozenset[str], frozenset[str]]:
+        """What other runs work on now, and what they have finished since the last look."""
+        others = {fp: sign for fp, sign in signs.items() if sign.owner != self.run_id}
+        gone = self._others.keys() - others.keys()
+        self._others = others
+        done = self._store.finished().intersection(gone) if gone else frozenset()
+        return frozenset(others), frozenset(done)
+
+    def end(self) -> None:
+        """This driver leaves."""
+        self._store.clear_stop(self.run_id)
+        self._store.clear_run(self.run_id)

@@ -1,0 +1,73 @@
+"""The driver: runs what a sweep is missing through Ray Tune.
+
+Tune places jobs and reports. What is done and where to go on is decided by the store alone, so Tune's
+experiment is thrown away; what is tried again, when and where, by `orchestrator.driver.retries`. One run carries
+the whole DAG.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.cluster.connection import (
+    Cluster,
+    ExistingCluster,
+    LocalCluster,
+    connected,
+    decided_resources,
+    log_folder,
+)
+from orchestrator.cluster.probe import probe
+from orchestrator.driver.deadline import Deadline
+from orchestrator.driver.sweep_run import Summary, SweepRun
+from orchestrator.driver.view import View
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.selection import start_over
+from orchestrator.store.addresses import is_memory
+from orchestrator.store.store import Store
+from orchestrator.worker.preparation import prepare
+from orchestrator.worker.run import RunJob, run_job
+from trainer.problems import UserError
+from trainer.trial import Trial
+
+
+def run_plan(
+    plan: Plan,
+    store: Store,
+    data_folder: Path,
+    cluster: Cluster,
+    view: View,
+    deadline_s: float | None = None,
+    afresh: Sequence[Trial] = (),
+    run_job: RunJob = run_job,
+) -> Summary:
+    """Run all that a plan is missing. Blocks until everything ended, or was stopped.
+
+    SIGINT and SIGTERM stop it, and so does the deadline, in seconds from now: nothing more is launched, and
+    what runs is saved. The checkpoints of what is to run `afresh` are dropped once nothing can be refused any
+    more. `run_job` is what a worker does; a benchmark of the driver puts its own there.
+
+    Raises:
+        UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
+            has, no cluster answers, or no worker could see the store; nothing was started.
+        KeyboardInterrupt: it was to stop at once, by a second signal.
+    """
+    if is_memory(store.address):
+        raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
+    deadline = Deadline.after(deadline_s)
+    if isinstance(cluster, LocalCluster):
+        prepare(plan.missing, data_folder)
+    with connected(cluster) as ray:
+        resources = decided_resources(plan, ray)
+        if isinstance(cluster, ExistingCluster):
+            probe(ray, plan, resources, store, data_folder, view.note)
+        store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
+        num_afresh = start_over(afresh, store)
+        run = SweepRun(plan, store, data_folder, resources, ray, view, deadline, run_job)
+        view.begin(plan, logs=log_folder(ray))
+        if afresh:
+            view.note(f"{num_afresh} trials start over, without their checkpoints")
+        try:
+            run.fit()
+        finally:
+            view.end(run.scheduler, store)
+    return run.summary()

@@ -1,0 +1,145 @@
+"""The search algorithm that hands Ray Tune the jobs of a DAG, each when it is ready.
+
+Tune asks `suggest` many times a second and is told a job's configuration, or None while nothing that is
+ready fits. None is only safe while something runs (else Tune blocks), and the end is told once and for
+all: the scheduler guarantees both.
+"""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from orchestrator.worker.run import RunJob
+
+NODE_LABEL = "ray.io/node-id"
+
+
+class Director(Protocol):
+    """Decides what runs, and hears how it went. None of this may raise into Tune's loop."""
+
+    def next_config(self, trial_id: str) -> dict[str, Any] | None:
+        """The configuration of the job that starts now under Tune's `trial_id`; None: not now."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing runs and nothing more will."""
+
+    def on_start(self, trial_id: str) -> None: ...
+
+    def on_report(self, trial_id: str, report: dict[str, Any]) -> None: ...
+
+    def on_death(self, trial_id: str, text: str) -> None:
+        """The job ended without a report; `text` is Ray's account of it."""
+
+    def tick(self) -> None:
+        """Called at every turn of Tune's loop."""
+
+    @property
+    def must_leave(self) -> bool:
+        """Tune is to end at once."""
+
+
+def job_trainable(run: RunJob) -> type[tune.Trainable]:
+    """What Tune runs a job with. A class, not a function: its step runs in the main thread, where signals arrive."""
+
+    class JobTrainable(tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self._config = config
+
+        def step(self) -> dict[str, Any]:
+            return {**run(self._config), "done": True}
+
+    return JobTrainable
+
+
+class DagSearcher(Searcher):
+    """Lets Tune ask a `Director`."""
+
+    def __init__(self, director: Director) -> None:
+        super().__init__()
+        self._director = director
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its searcher at the start, for a `restore` that we never use."""
+        return {}
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """A job's configuration, None for now, or `Searcher.FINISHED`.
+
+        While nothing runs, Tune only asks here, once a second, and does nothing else: so time goes on here too.
+        """
+        self._director.tick()
+        config = self._director.next_config(trial_id)
+        if config is not None:
+            return config
+        return Searcher.FINISHED if self._director.is_over else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        if not error and result is not None:
+            self._director.on_report(trial_id, result)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: what is done and where to go on is decided by the store."""
+        open(checkpoint_path, "w").close()  # noqa: PTH123
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
+
+
+class Reports(tune.Callback):
+    """Tells a `Director` of the turns of Tune's loop, ten a second or more, and of deaths."""
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As `DagSearcher`: pickled by Tune, and never needed again."""
+        return {}
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._director.tick()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._director.on_start(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        try:
+            text = Path(trial.error_file).read_text()
+        except (OSError, TypeError):
+            text = ""
+        self._director.on_death(trial.trial_id, text)
+
+
+class Leaving(tune.Stopper):
+    """Ends Tune's run when the `Director` says so."""
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As `DagSearcher`: pickled by Tune, and never needed again."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._director.must_leave
+
+
+def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What Tune reserves for a job: its own CPUs and share of a GPU, on a node it does not avoid."""
+    bundle = config["bundle"]
+    if not config["avoid"]:
+        return tune.PlacementGroupFactory([bundle])
+    elsewhere = {NODE_LABEL: f"!in({','.join(config['avoid'])})"}
+    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[elsewhere])

@@ -1,0 +1,257 @@
+"""The sections of a sweep file: pairs, data, schemes, hyper-parameters, resources."""
+
+import ast
+import os
+import re
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from orchestrator.language.mistakes import EVERY, distinct, known, mistake
+from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, DATASETS, FORMATS, pick_of
+from trainer.problems import did_you_mean
+from trainer.trial import Count, Distillation, Frozen, Name, Number, Rate, Seed, Training
+from trainer.yaml_source import MAX_BYTES
+
+Kind = Literal["teacher", "student", "stddev"]
+KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
+
+
+class Pair(Frozen):
+    """Teacher and student architecture, written `wrn_40_2/wrn_16_2`."""
+
+    teacher: str
+    student: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            value = f"{value.get('teacher')}/{value.get('student')}"
+        if not isinstance(value, str):
+            raise mistake(f"expected TEACHER/STUDENT, as in resnet20/resnet8, not {value!r}")
+        teacher, slash, student = value.partition("/")
+        if not slash:
+            raise mistake(f"expected TEACHER/STUDENT, as in resnet20/resnet8, not {value!r}")
+        return {
+            "teacher": known(teacher, ARCHITECTURES, "model"),
+            "student": known(student, ARCHITECTURES, "model"),
+        }
+
+    def __str__(self) -> str:
+        return f"{self.teacher}/{self.student}"
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        names = "|".join(map(re.escape, ARCHITECTURES))
+        return {"type": "string", "pattern": f"^({names})/({names})$"}
+
+
+class DatasetChoice(Frozen):
+    """An official data set by name, or images of one's own in a folder; whole, or cut down.
+
+    One's own have a `path` and one of the `FORMATS`; an imagefolder also the size that its images get.
+    """
+
+    name: Name
+    train_images: Count | None = None
+    test_images: Count | None = None
+    path: str | None = None
+    format: str | None = None
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(DATASETS)}, handler.resolve_ref_schema(handler(schema))]}
+
+    @field_validator("format")
+    @classmethod
+    def _is_a_format(cls, word: str | None) -> str | None:
+        return None if word is None else known(word, FORMATS, "format")
+
+    @model_validator(mode="after")
+    def _is_known_or_ones_own(self) -> Self:
+        if self.path is None:
+            known(self.name, tuple(DATASETS), "data set")
+            if self.format or self.image_size:
+                raise mistake("format and image_size are for images of your own: add their path")
+            return self._checked_counts()
+        if self.format is None:
+            raise mistake(f"expected the format of {self.path}: one of {', '.join(FORMATS)}")
+        if (self.format == "imagefolder") != (self.image_size is not None):
+            verb = "needs" if self.format == "imagefolder" else "has no"
+            raise mistake(f"format {self.format} {verb} image_size")
+        return self
+
+    def _checked_counts(self) -> Self:
+        facts = DATASETS[self.name]
+        for wanted, there in (
+            (self.train_images, facts.train_images),
+            (self.test_images, facts.test_images),
+        ):
+            if wanted is not None and not facts.num_classes <= wanted <= there:
+                raise mistake(
+                    f"{wanted} images wanted of {self.name}; "
+                    f"expected {facts.num_classes} (one of each class) to {there}",
+                )
+        return self
+
+
+class SchemeFile(Frozen):
+    """A file with schemes of one's own, read when the sweep is; `names` are what it registers."""
+
+    path: str
+    source: str
+    names: tuple[Name, ...]
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        return {"type": "string", "description": "A Python file with registered schemes."}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        if isinstance(value, SchemeFile):
+            return value
+        path, source = _path_and_source(value)
+        try:
+            names = _registered_names(ast.parse(source))
+        except (SyntaxError, ValueError) as error:
+            raise mistake(f"{path}: not a Python file: {error}") from error
+        if not names:
+            raise mistake(f'{path}: registers no scheme; expected @register("NAME")')
+        distinct(tuple(names))
+        taken = [n for n in names if n in AUGMENTATIONS or pick_of(n)]
+        if taken:
+            raise mistake(f"{path}: {taken[0]!r} is a name of kdsweep's own")
+        return {"path": path, "source": source, "names": names}
+
+
+def _path_and_source(value: object) -> tuple[str, str]:
+    """A file that a sweep names, or one that a saved sweep holds."""
+    match value:
+        case str():
+            try:
+                return value, _text(Path(os.path.expanduser(value)))  # noqa: PTH111
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise mistake(f"{value}: cannot be read: {reason}") from error
+        case {"path": str(path), "source": str(source)}:
+            return path, source
+    raise mistake(f"expected the path of a Python file, not {value!r}")
+
+
+def _text(path: Path) -> str:
+    """A file's text. Raises `OSError`, and `ValueError` where it is too long or no text."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"too long: at most {MAX_BYTES:,} bytes")
+    return content.decode()
+
+
+def _registered_names(tree: ast.Module) -> list[str]:
+    """The names in `@register("NAME")`, without running the file."""
+    decorators = [
+        decorator
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+    ]
+    return [
+        argument.value
+        for decorator in decorators
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("register")
+        for argument in decorator.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
+
+
+PLACEHOLDERS = ("teacher", "dataset")
+
+
+def _checked_pattern(pattern: str) -> str:
+    try:
+        fields = [field for _, field, *_ in string.Formatter().parse(pattern) if field is not None]
+    except ValueError as error:
+        raise mistake(f"{pattern!r}: {error}") from error
+    for field in fields:
+        if field in PLACEHOLDERS and f"{{{field}}}" not in pattern:
+            raise mistake(f"{pattern!r}: write {{{field}}} alone, without a format")
+        if field not in PLACEHOLDERS:
+            raise mistake(f"unknown placeholder {{{field}}}{did_you_mean(field, PLACEHOLDERS)}")
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_checked_pattern)]
+"""A path in which `{teacher}` and `{dataset}` stand for names."""
+
+
+class TeacherSettings(Training):
+    """How teachers are trained, or where published ones lie: one pattern, or one per data set."""
+
+    seed: Seed = 0
+    learning_rate: Rate | None = None
+    checkpoint: Annotated[
+        dict[str, Pattern], BeforeValidator(lambda v: {EVERY: v} if isinstance(v, str) else v)
+    ] = Field(default_factory=dict)
+
+    def checkpoint_path(self, dataset: str, teacher: str) -> Path | None:
+        """The file of a published teacher; None where teachers are trained."""
+        pattern = self.checkpoint.get(dataset, self.checkpoint.get(EVERY))
+        if pattern is None:
+            return None
+        path = pattern.format(teacher=teacher, dataset=dataset)
+        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+
+
+class StudentSettings(Distillation):
+    """`epoch_factor` prolongs training: epochs and milestones are multiplied by it."""
+
+    learning_rate: Rate | None = None
+    epoch_factor: Annotated[int, Field(ge=1, le=1000), Number] = 1
+
+
+class Resources(Frozen):
+    """What one job of a kind occupies.
+
+    `cpu` is also its number of CPU threads. `gpu` is a share of one GPU; left out, a job takes a whole
+    GPU where the cluster has any, else none. `accelerator` names a type of GPU as Ray does (`A100`);
+    `custom` are amounts of the cluster's own resources.
+    """
+
+    cpu: Annotated[int, Field(ge=1, le=1024)] = 1
+    gpu: Annotated[float, Field(ge=0, le=1)] | None = None
+    accelerator: Name | None = None
+    custom: dict[Name, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    def on(self, cluster_has_gpus: bool) -> "Resources":
+        """The same with `gpu` decided."""
+        gpu = float(cluster_has_gpus) if self.gpu is None else self.gpu
+        return self.model_copy(update={"gpu": gpu})
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """As Ray counts it; `gpu` is decided. A type of GPU is asked for by a trifle of its resource."""
+        asked = {"CPU": float(self.cpu), "GPU": self.gpu or 0.0, **self.custom}
+        if self.accelerator is not None:
+            asked[f"accelerator_type:{self.accelerator}"] = 0.001
+        return {name: amount for name, amount in asked.items() if amount}
+
+
+class AllResources(Frozen):
+    teacher: Resources = Resources()
+    student: Resources = Resources()
+    stddev: Resources = Resources()
+
+    def of(self, kind: Kind) -> Resources:
+        resources: Resources = getattr(self, kind)
+        return resources

@@ -1,0 +1,212 @@
+"""The sweep: what one YAML file asks for, validated.
+
+    sweep = load_sweep(Path("sweeps/quickstart.yaml"))
+    trials = orchestrator.planning.plan.expand(sweep)
+
+Hyper-parameters that the file leaves out have the paper's values. Every mistake of a file is reported at
+once, each with its line and the nearest name that is known.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from orchestrator.language.inheritance import read_sweep
+from orchestrator.language.mistakes import (
+    EVERY,
+    as_list,
+    distinct,
+    file_error,
+    known,
+    mistake,
+    mistake_at,
+)
+from orchestrator.language.settings import (
+    AllResources,
+    DatasetChoice,
+    Pair,
+    Resources,
+    SchemeFile,
+    StudentSettings,
+    TeacherSettings,
+)
+from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
+from trainer.catalog import AUGMENTATIONS, BASE_SCHEMES, DATASETS, base_of, pick_of
+from trainer.problems import FileError
+from trainer.trial import Count, Frozen, Measurement, OwnScheme, Randomness, Seed
+from trainer.yaml_source import KeyPath
+
+Measure = Literal["s_test_loss", "t_stddev"]
+
+
+def _all_augmentations(value: object) -> object:
+    """`all`, alone or in a list, stands for the paper's nine."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list):
+        return listed
+    return [name for item in listed for name in (AUGMENTATIONS if item == "all" else (item,))]
+
+
+def _augmentation(name: str, info: ValidationInfo) -> str:
+    files: tuple[SchemeFile, ...] = info.data.get("schemes", ())
+    own = tuple(name for file in files for name in file.names)
+    known(base_of(name), (*BASE_SCHEMES, *own), "augmentation", ("all", *AUGMENTATIONS, *own))
+    pick = pick_of(name)
+    if pick and pick.name != name:
+        raise mistake(f"{name!r} is written {pick.name!r}")
+    return name
+
+
+def _registered_once(files: tuple[SchemeFile, ...]) -> tuple[SchemeFile, ...]:
+    """Two files must not register one name."""
+    for index, file in enumerate(files):
+        taken = {name for other in files[:index] for name in other.names}
+        for name in file.names:
+            if name in taken:
+                raise mistake_at(str(index), f"{name} stands here twice")
+    return files
+
+
+Rules = Annotated[tuple[Where, ...], BeforeValidator(as_list)]
+
+
+class Sweep(Frozen):
+    """Everything one sweep file says, with the defaults written out."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    dataset: Annotated[
+        tuple[DatasetChoice, ...], BeforeValidator(as_list), AfterValidator(distinct)
+    ]
+    pairs: Annotated[tuple[Pair, ...], AfterValidator(distinct)]
+    schemes: Annotated[
+        tuple[SchemeFile, ...], BeforeValidator(as_list), AfterValidator(_registered_once)
+    ] = ()
+    augmentations: Annotated[
+        tuple[Annotated[str, AfterValidator(_augmentation)], ...],
+        BeforeValidator(_all_augmentations),
+        AfterValidator(distinct),
+    ] = AUGMENTATIONS
+    randomness: Randomness = "batch"
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(distinct)]
+    measure: Annotated[tuple[Measure, ...], AfterValidator(distinct)] = (
+        "s_test_loss",
+        "t_stddev",
+    )
+    teachers: TeacherSettings = TeacherSettings()
+    student: StudentSettings = StudentSettings()
+    stddev: Measurement = Measurement()
+    grid: Axes = Field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    include: Rules = ()
+    """Only points that match one of these are run; all, where none is named."""
+    exclude: Rules = ()
+    resources: AllResources = AllResources()
+    checkpoint_every_minutes: Annotated[float, Field(gt=0)] = 5.0
+    checkpoint_every_epochs: Count | None = None
+    heartbeat_minutes: Annotated[float, Field(gt=0)] = 10.0
+    """A worker that finishes no step for so long is killed, and its trials are tried again."""
+    time_limit_minutes: Annotated[float, Field(gt=0)] | None = None
+    """A job may take so long for each of its trials."""
+    store: str | None = None
+    data: str | None = None
+
+    def own_scheme(self, augmentation: str) -> OwnScheme | None:
+        """The file that registers a scheme of one's own; None for the paper's."""
+        base = base_of(augmentation)
+        file = next((file for file in self.schemes if base in file.names), None)
+        return OwnScheme(path=file.path, source=file.source) if file else None
+
+    @model_validator(mode="after")
+    def _has_a_checkpoint_for_every_dataset(self) -> Self:
+        given = self.teachers.checkpoint
+        names = [choice.name for choice in self.dataset]
+        if given and EVERY not in given and set(given) != set(names):
+            message = f"has {', '.join(given)}; expected {', '.join(names)}"
+            raise mistake_at("teachers/checkpoint", message)
+        return self
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """What holds where neither grid nor overrides say otherwise."""
+        return Hyperparameters(self.teachers, self.student, self.stddev, self.randomness)
+
+    def wants(self, point: Point) -> bool:
+        """Whether a point is neither excluded nor left out by `include`."""
+        included = not self.include or any(rule.matches(point) for rule in self.include)
+        return included and not any(rule.matches(point) for rule in self.exclude)
+
+    @model_validator(mode="after")
+    def _rules_name_what_there_is(self) -> Self:
+        there: dict[str, tuple[Any, ...]] = {
+            "dataset": tuple(choice.name for choice in self.dataset),
+            "pair": tuple(str(pair) for pair in self.pairs),
+            "teacher": tuple(pair.teacher for pair in self.pairs),
+            "student": tuple(pair.student for pair in self.pairs),
+            "augmentation": self.augmentations,
+            "seed": self.seeds,
+        }
+        for index, override in enumerate(self.overrides):
+            override.where.check_names(f"overrides/{index}/where", there)
+        for name, rules in (("include", self.include), ("exclude", self.exclude)):
+            for index, rule in enumerate(rules):
+                rule.check_names(f"{name}/{index}", there)
+        return self
+
+    @model_validator(mode="after")
+    def _has_two_windows(self) -> Self:
+        if "t_stddev" not in self.measure:
+            return self
+        for choice in self.dataset:
+            if choice.path is not None:
+                continue
+            images = choice.train_images or DATASETS[choice.name].train_images
+            steps = -(-images // self.stddev.batch_size)
+            windows = self.stddev.epochs * steps // self.stddev.batches_per_window
+            if windows < 2:
+                raise mistake_at(
+                    "stddev",
+                    f"T. stddev needs 2 windows or more; stddev: {self.stddev.epochs} epochs of {steps} "
+                    f"steps on {choice.name} make {windows} of {self.stddev.batches_per_window} batches",
+                )
+        return self
+
+
+MODELS: dict[KeyPath, type[BaseModel]] = {
+    (): Sweep,
+    ("dataset",): DatasetChoice,
+    ("teachers",): TeacherSettings,
+    ("student",): StudentSettings,
+    ("stddev",): Measurement,
+    ("overrides",): Override,
+    ("overrides", "where"): Where,
+    ("include",): Where,
+    ("exclude",): Where,
+    ("resources",): AllResources,
+    **{("resources", kind): Resources for kind in AllResources.model_fields},
+}
+"""Which keys are known at each place of a sweep file."""
+
+
+def load_sweep(path: str | Path) -> Sweep:
+    """Read and validate a sweep file, and those that it `extends`.
+
+    Raises:
+        UserError: a file cannot be read.
+        FileError: one is not YAML, or says something that cannot be; with all problems.
+    """
+    source = read_sweep(Path(path))
+    if not isinstance(source.data, dict):
+        raise FileError([source.problem((), "expected the keys of a sweep: name, dataset, ...")])
+    try:
+        return Sweep.model_validate(source.data)
+    except ValidationError as error:
+        raise file_error(source, Sweep.model_validate, MODELS) from error

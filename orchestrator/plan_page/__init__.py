@@ -1,5 +1,0 @@
-"""A plan as one self-contained page: the bill, the dependencies, and the simulated run as a chart."""
-
-from orchestrator.plan_page.page import render_plan
-
-__all__ = ["render_plan"]

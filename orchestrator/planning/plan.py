@@ -1,0 +1,268 @@
+"""From a sweep to its trials, and to what is still missing.
+
+    trials = expand(sweep)                 # every trial once, what it depends on before it
+    plan = make_plan(sweep, store)         # ... against what the store has
+
+What sweeps, pairs or measures have in common is one trial, because it has one fingerprint: pairs with one
+teacher share its T. stddev, and only cutmixpick_s, which needs a student's entropies, has one per pair.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator.language.settings import TeacherSettings
+from orchestrator.language.sweep import Sweep
+from orchestrator.language.variations import Hyperparameters, Point
+from orchestrator.planning.data import identified
+from orchestrator.store.store import Store
+from trainer.catalog import default_learning_rate, pick_of
+from trainer.problems import UserError
+from trainer.trial import (
+    Data,
+    Distillation,
+    PublishedCheckpoint,
+    StddevTrial,
+    StudentTrial,
+    TeacherTrial,
+    Trial,
+)
+
+
+def expand(sweep: Sweep) -> list[Trial]:
+    """All trials of a sweep, without duplicates; each after what it depends on, seed by seed.
+
+    Official data need not be there. Of images of one's own and of published checkpoints the content is
+    the identity, so they are read; without its checkpoint, a teacher is one whose identity is unknown.
+
+    Raises:
+        UserError: images of one's own are missing or wrong, or too few for what is asked; or nothing is
+            left to run.
+    """
+    trials: dict[str, Trial] = {}
+    for choice in sweep.dataset:
+        data = identified(choice)
+        for variation in _variations(sweep):
+            for trial in _Expansion(sweep, data, variation).trials():
+                trials.setdefault(trial.fingerprint, trial)
+    if not trials:
+        raise UserError(f"{sweep.name}: no trials are left by include and exclude")
+    return sorted(trials.values(), key=_order)
+
+
+def _order(trial: Trial) -> tuple[bool, int]:
+    """Teachers first, then seed by seed; trials of one seed stay as they are."""
+    return trial.kind != "teacher", trial.seed if trial.kind != "teacher" else 0
+
+
+def _variations(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """The settings of every combination of the grid's values; one without any where there is no grid."""
+    for values in itertools.product(*sweep.grid.values()):
+        yield dict(zip(sweep.grid, values, strict=True))
+
+
+class _Expansion:
+    """The trials of one data set under one variation of the grid."""
+
+    def __init__(self, sweep: Sweep, data: Data, variation: Mapping[str, Any]) -> None:
+        self._sweep = sweep
+        self._data = data
+        self._base = sweep.hyperparameters.with_settings(variation)
+        self._overridden: dict[tuple[int, ...], Hyperparameters] = {}
+        self._teachers: dict[str, TeacherTrial] = {}
+
+    def trials(self) -> Iterator[Trial]:
+        sweep = self._sweep
+        for seed, pair in itertools.product(sweep.seeds, sweep.pairs):
+            for augmentation in sweep.augmentations:
+                point = Point(self._data.name, pair, augmentation, seed)
+                if sweep.wants(point):
+                    yield from self._at(point)
+
+    def _hyperparameters(self, point: Point) -> Hyperparameters:
+        overrides = self._sweep.overrides
+        acting = tuple(i for i, rule in enumerate(overrides) if rule.where.matches(point))
+        if acting not in self._overridden:
+            settings = {k: v for i in acting for k, v in overrides[i].set.items()}
+            self._overridden[acting] = self._base.with_settings(settings)
+        return self._overridden[acting]
+
+    def _at(self, point: Point) -> Iterator[Trial]:
+        """What a point needs, each trial after what it depends on."""
+        hyper, measure = self._hyperparameters(point), self._sweep.measure
+        teacher = self._teacher(hyper.teachers, point.pair.teacher)
+        yield teacher
+        pick = pick_of(point.augmentation)
+        picks_by_student = pick is not None and pick.needs_student
+        student = None
+        if "s_test_loss" in measure or picks_by_student:
+            student = self._student(hyper, point, teacher)
+            yield student
+        if "t_stddev" in measure:
+            yield self._stddev(hyper, point, teacher, student if picks_by_student else None)
+
+    def _teacher(self, settings: TeacherSettings, architecture: str) -> TeacherTrial:
+        """One teacher for all the points of its architecture."""
+        if architecture not in self._teachers:
+            given = settings.model_dump(exclude={"learning_rate", "checkpoint"})
+            path = settings.checkpoint_path(self._data.name, architecture)
+            self._teachers[architecture] = TeacherTrial(
+                data=self._data,
+                teacher=architecture,
+                learning_rate=settings.learning_rate or default_learning_rate(architecture),
+                checkpoint=PublishedCheckpoint.of(path) if path else None,
+                **given,
+            )
+        return self._teachers[architecture]
+
+    def _student(self, hyper: Hyperparameters, point: Point, teacher: TeacherTrial) -> StudentTrial:
+        settings, architecture = hyper.student, point.pair.student
+        given = {name: getattr(settings, name) for name in Distillation.model_fields}
+        prolonged = {
+            "epochs": settings.epochs * settings.epoch_factor,
+            "milestones": tuple(m * settings.epoch_factor for m in settings.milestones),
+        }
+        with self._told():
+            return StudentTrial(
+                data=self._data,
+                teacher=point.pair.teacher,
+                teacher_fingerprint=teacher.fingerprint,
+                student=architecture,
+                augmentation=point.augmentation,
+                randomness=hyper.randomness,
+                own_scheme=self._sweep.own_scheme(point.augmentation),
+                seed=point.seed,
+                learning_rate=settings.learning_rate or default_learning_rate(architecture),
+                **(given | prolonged),
+            )
+
+    def _stddev(
+        self,
+        hyper: Hyperparameters,
+        point: Point,
+        teacher: TeacherTrial,
+        student: StudentTrial | None,
+    ) -> StddevTrial:
+        settings = hyper.stddev
+        with self._told():
+            return StddevTrial(
+                data=self._data,
+                teacher=point.pair.teacher,
+                teacher_fingerprint=teacher.fingerprint,
+                augmentation=point.augmentation,
+                randomness=hyper.randomness,
+                own_scheme=self._sweep.own_scheme(point.augmentation),
+                seed=point.seed,
+                student=student.student if student else None,
+                student_fingerprint=student.fingerprint if student else None,
+                student_cell=student.cell if student else None,
+                **{name: getattr(settings, name) for name in type(settings).model_fields},
+            )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What no trial can be is the sweep's mistake."""
+        try:
+            yield
+        except ValidationError as error:
+            details = error.errors()[0]
+            key = ".".join(map(str, details["loc"]))
+            message = details["msg"].removeprefix("Value error, ")
+            raise UserError(f"{self._sweep.name}: {key + ': ' if key else ''}{message}") from error
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep's trials and which of them need not run.
+
+    `done` are the fingerprints that have a result, `failed` map a fingerprint to the last error of the
+    program that made it fail. `blocked` follow from those: what depends on a failed trial. What
+    `failed_by_machine` any run tries again, so it is missing.
+    """
+
+    sweep: Sweep
+    trials: tuple[Trial, ...]
+    done: frozenset[str]
+    failed: Mapping[str, str]
+    failed_by_machine: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        stuck = set(self.failed)
+        for trial in self.trials:
+            if trial.fingerprint not in self.done and stuck.intersection(trial.depends_on):
+                stuck.add(trial.fingerprint)
+        return frozenset(stuck.difference(self.failed))
+
+    @property
+    def absent_checkpoints(self) -> tuple[str, ...]:
+        """Paths of published checkpoints that are not there."""
+        teachers = (trial for trial in self.trials if isinstance(trial, TeacherTrial))
+        given = (teacher.checkpoint for teacher in teachers)
+        return tuple(c.path for c in given if c is not None and c.sha256 is None)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed, but hardly meant."""
+        found: dict[str, None] = {}
+        for trial in self.trials:
+            pick = pick_of(trial.augmentation)
+            if pick is None or isinstance(trial, TeacherTrial):
+                continue
+            pool = pick.runs * trial.batch_size
+            if trial.pick_size >= pool:
+                found[
+                    f"{trial.kind} {trial.augmentation}: a pick_size of {trial.pick_size} keeps the "
+                    f"whole pool of {pick.runs} x {trial.batch_size} images: nothing is picked"
+                ] = None
+        return tuple(found)
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Placeholders of fingerprints that follow from absent checkpoints."""
+        found: set[str] = set()
+        for trial in self.trials:
+            is_root = trial.kind == "teacher" and trial.checkpoint and not trial.checkpoint.sha256
+            if is_root or found.intersection(trial.depends_on):
+                found.add(trial.fingerprint)
+        return frozenset(found)
+
+    @property
+    def missing(self) -> tuple[Trial, ...]:
+        """What a run would run, in order."""
+        stuck = self.blocked.union(self.failed, self.done)
+        return tuple(t for t in self.trials if t.fingerprint not in stuck)
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Number of trials by kind, and by state: done, failed, blocked, missing."""
+        blocked = self.blocked
+        table: dict[str, Counter[str]] = {}
+        for trial in self.trials:
+            state = "missing"
+            if trial.fingerprint in self.done:
+                state = "done"
+            elif trial.fingerprint in self.failed:
+                state = "failed"
+            elif trial.fingerprint in blocked:
+                state = "blocked"
+            table.setdefault(trial.kind, Counter())[state] += 1
+        return table
+
+
+def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool) -> Plan:
+    """A sweep against what the store has; `retry_failed` counts failed trials as missing."""
+    trials = tuple(expand(sweep))
+    wanted = {trial.fingerprint for trial in trials}
+    failed = {} if retry_failed else store.program_failures()
+    return Plan(
+        sweep=sweep,
+        trials=trials,
+        done=store.finished() & wanted,
+        failed={fp: error for fp, error in failed.items() if fp in wanted},
+        failed_by_machine=store.machine_failures(),
+    )

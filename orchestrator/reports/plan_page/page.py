@@ -1,0 +1,69 @@
+"""The page: its sections, and how they are put together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+
+from analysis.report.markup import tag, text
+from orchestrator.planning.bill import Bill, Forecast
+from orchestrator.planning.plan import Plan
+from orchestrator.reports.plan import counts_by_kind, span, states, unit_of
+from orchestrator.reports.plan_page.dependencies import dependency_chart
+from orchestrator.reports.plan_page.timeline import timeline
+
+KINDS = {"teacher": "teachers", "student": "students", "stddev": "T. stddev"}
+
+
+def render_plan(plan: Plan, bill: Bill, forecasts: Sequence[Forecast]) -> str:
+    """The whole page as HTML, without anything to load."""
+    css = resources.files("orchestrator.reports.plan_page").joinpath("page.css").read_text()
+    head = tag(
+        "head",
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        tag("title", text(f"{plan.sweep.name}: the plan")),
+        tag("style", css),
+    )
+    state = states(plan, {})
+    body = tag("body", tag("main", *_sections(plan, bill, forecasts, state)))
+    return f"<!doctype html>{tag('html', head, body, lang='en')}\n"
+
+
+def _sections(
+    plan: Plan, bill: Bill, forecasts: Sequence[Forecast], state: Mapping[str, str]
+) -> Iterator[str]:
+    yield tag("h1", text(plan.sweep.name))
+    yield _tiles(plan, bill)
+    speed = f"{bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
+    yield tag("p", text(f"Times are those of simulated runs at {speed}."), class_="note")
+    for warning in plan.warnings:
+        yield tag("p", text(f"Warning: {warning}"), class_="warning")
+    yield tag("h2", "Dependencies")
+    yield tag("div", _legend(), class_="legend")
+    yield tag("div", dependency_chart(plan, state), class_="scroll")
+    for found in forecasts:
+        unit = unit_of(found.hours)
+        yield tag("h2", text(f"On {found.where}: {unit.span(found.hours)}"))
+        facts = (
+            f"{len(found.jobs)} jobs, GPUs busy {found.busy:.0%}; no run takes less than "
+            f"{unit.span(found.bound_hours)}: this one is {found.over_bound:.1%} over"
+        )
+        yield tag("p", text(facts), class_="note")
+        yield tag("div", timeline(found), class_="card")
+
+
+def _tiles(plan: Plan, bill: Bill) -> str:
+    counts = counts_by_kind(plan, {})
+    done = sum(kind["done"] for kind in counts.values())
+    tiles = [
+        *((str(sum(counts[kind].values())), word) for kind, word in KINDS.items()),
+        (str(done), "done already"),
+        (span(bill.gpu_hours), "on one GPU"),
+        (span(bill.longest_chain_hours), "longest chain"),
+        (f"{bill.saved:.0%}", "saved by lockstep"),
+    ]
+    shown = (tag("div", tag("b", text(value)), tag("span", text(word))) for value, word in tiles)
+    return tag("div", *shown, class_="tiles")
+
+
+def _legend() -> str:
+    return "".join(tag("span", tag("i", class_=kind), text(word)) for kind, word in KINDS.items())

@@ -1,0 +1,146 @@
+"""The columns of the store's tables, declared once, with a version.
+
+Columns are only ever added, and a version is never given a second meaning. So a file of an older version is
+read by filling its missing columns with nulls; a newer one is refused, because nobody here knows what its
+columns mean.
+"""
+
+import pyarrow as pa
+
+from trainer.problems import UserError
+
+SCHEMA_VERSION = 2
+VERSION_KEY = b"kdsweep_schema_version"
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    metadata = {VERSION_KEY: str(SCHEMA_VERSION).encode()}
+    return pa.schema(list(columns.items()), metadata=metadata)
+
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+_IDENTITY = {
+    "fingerprint": pa.string(),
+    "kind": pa.string(),
+    "dataset": pa.string(),
+    "teacher": pa.string(),
+    "student": pa.string(),
+    "augmentation": pa.string(),
+    "seed": pa.int64(),
+}
+
+_METRICS = {
+    "train_loss": pa.float64(),
+    "test_loss": pa.float64(),
+    "test_accuracy": pa.float64(),
+    "best_accuracy": pa.float64(),
+    "best_epoch": pa.int64(),
+    "t_stddev": pa.float64(),
+    "t_stddev_stderr": pa.float64(),
+    "num_windows": pa.int64(),
+}
+
+RESULTS = _schema(
+    **_IDENTITY,
+    cell=pa.string(),
+    teacher_fingerprint=pa.string(),
+    student_fingerprint=pa.string(),
+    student_cell=pa.string(),
+    **_METRICS,
+    trial=pa.string(),
+    kdsweep_version=pa.string(),
+    git_commit=pa.string(),
+    git_dirty=pa.bool_(),
+    python_version=pa.string(),
+    torch_version=pa.string(),
+    ray_version=pa.string(),
+    cuda_version=pa.string(),
+    device=pa.string(),
+    num_threads=pa.int64(),
+    host=pa.string(),
+    command=pa.string(),
+    environment=pa.string(),
+    started_at=_TIME,
+    finished_at=_TIME,
+    wall_seconds=pa.float64(),
+    device_seconds=pa.float64(),
+    num_attempts=pa.int64(),
+    group_size=pa.int64(),
+    num_teacher_passes=pa.int64(),
+)
+"""One row per finished trial. Accuracies are shares in 0..1; `trial` is the whole trial as JSON, `environment`
+the environment variables of an allow-list. `wall_seconds` were spent on the trial's group while it was a
+member, `device_seconds` are the trial's share of that, times the GPUs (else CPUs) that the job held."""
+
+IMPORTED = _schema(
+    **_IDENTITY,
+    cell=pa.string(),
+    teacher_fingerprint=pa.string(),
+    **_METRICS,
+    trial=pa.string(),
+    source=pa.string(),
+    origin=pa.string(),
+    run_id=pa.string(),
+    log_sha256=pa.string(),
+    started_at=_TIME,
+)
+"""One row per imported run. `origin` is the log it was read from, `trial` its settings as JSON."""
+
+EPOCHS = _schema(
+    fingerprint=pa.string(),
+    epoch=pa.int64(),
+    train_loss=pa.float64(),
+    test_loss=pa.float64(),
+    test_accuracy=pa.float64(),
+    learning_rate=pa.float64(),
+    t_stddev=pa.float64(),
+    num_windows=pa.int64(),
+    seconds=pa.float64(),
+)
+"""One row per epoch of a finished trial."""
+
+FAILURES = _schema(
+    **_IDENTITY,
+    by_machine=pa.bool_(),
+    cause=pa.string(),
+    error=pa.string(),
+    place=pa.string(),
+    traceback=pa.string(),
+    host=pa.string(),
+    at=_TIME,
+)
+"""One row per failed attempt. `cause` is an `orchestrator.store.failures.Cause`, `place` the line that raised;
+`by_machine`: not the program's fault, so any later run tries again."""
+
+
+def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """A table as this version declares it.
+
+    Raises:
+        UserError: the table is of a newer version, or not one of kdsweep's.
+    """
+    written = (table.schema.metadata or {}).get(VERSION_KEY, b"")
+    version = int(written) if written.isdigit() else 0
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"{where}: written with schema {version}, newer than {SCHEMA_VERSION}, which this "
+            "kdsweep reads; update kdsweep"
+        )
+    if version < 1 or "fingerprint" not in table.schema.names:
+        raise UserError(f"{where}: a Parquet file, but not one of kdsweep's tables")
+    try:
+        columns = [_column(table, field) for field in schema]
+        found = pa.table(columns, schema=schema)
+        found.validate(full=True)
+    except pa.ArrowException as error:
+        raise UserError(f"{where}: damaged: {error}") from error
+    if found["fingerprint"].null_count:
+        raise UserError(f"{where}: damaged: a row without a fingerprint")
+    return found
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    if field.name not in table.schema.names:
+        return pa.nulls(table.num_rows, field.type)
+    return table[field.name].cast(field.type)

@@ -1,0 +1,221 @@
+"""A table made of many small Parquet files, and its compaction.
+
+    table = ParquetTable(folder, RESULTS, key=("fingerprint",), newest_by="finished_at")
+    table.add(fingerprint, [row])      # one small file, named by its writer
+    table.read()                       # the rows of all files, each key once
+    table.compact()                    # many files become one; readers and writers go on
+
+The rule. A row is in one or more files at any moment. A compaction writes a merged file, reads it back,
+then changes `_generation`, and only then removes the files it has merged: killed anywhere, it leaves rows
+twice, never none. Two compactions at once do no harm either: each removes only what its own file holds.
+
+A reader takes the generation, lists the folder, and takes the generation again. A listing is not one
+moment, so it can miss a row in one file because it is removed already, and in the other because it did not
+exist yet; but then the generation has changed in between, and the reader starts over. It also starts over
+where a listed file is gone.
+"""
+
+import io
+import math
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orchestrator.store.columns import conform
+from trainer.files import Folder
+from trainer.problems import UserError
+
+GENERATION = "_generation"
+MERGED = "merged-"
+SUFFIX = ".parquet"
+PARALLEL_READS = 16
+PHANTOM_LOOKS, BETWEEN_LOOKS_S = 20, 0.05
+"""A file that is listed so often without being there, while nobody rewrites, will not come."""
+
+MANY = 64
+"""From so many files on, reading them side by side is worth its threads."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """What a compaction did: how many files held how many rows, before and after."""
+
+    files_before: int
+    files_after: int
+    rows: int
+
+
+class ParquetTable:
+    """Rows of one schema under one folder.
+
+    Args:
+        folder: where the files are.
+        schema: what they hold.
+        key: columns that tell rows apart; rows with equal keys are one row.
+        newest_by: which of them counts: the one where this column is largest.
+    """
+
+    def __init__(
+        self, folder: Folder, schema: pa.Schema, key: Sequence[str], newest_by: str
+    ) -> None:
+        self.folder = folder
+        self.schema = schema
+        self._key = tuple(key)
+        self._newest_by = newest_by
+
+    def add(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows as one file; a file of the same name is replaced. What is not a number becomes null."""
+        defined = [{k: None if _is_nan(v) else v for k, v in row.items()} for row in rows]
+        self._write(name, pa.Table.from_pylist(defined, schema=self.schema))
+
+    def read(self, only: Collection[str] | None = None) -> pa.Table:
+        """All rows, or those of some fingerprints; each key once, sorted by key.
+
+        Raises:
+            UserError: a file is damaged or of a newer schema.
+        """
+        return self._steady(lambda names: self._rows(names, only))
+
+    def fingerprints(self) -> frozenset[str]:
+        """The fingerprints of all rows, where every small file is named by its row's."""
+        return self._steady(self._fingerprints)
+
+    def files(self) -> list[str]:
+        """The names of all files that hold rows."""
+        return [name for name in self.folder.names() if name.endswith(SUFFIX)]
+
+    def examine(self, look: Callable[[list[str]], T]) -> T:
+        """What `look` makes of the names of all files; once more where a compaction came in between."""
+        return self._steady(look)
+
+    def compact(self) -> Rewriting:
+        """Merge all files into one."""
+        return self._rewrite(lambda table: table, at_least=2)
+
+    def drop(self, fingerprints: Collection[str]) -> Rewriting:
+        """Take out all rows of some fingerprints."""
+        dropped = pa.array(sorted(fingerprints), pa.string())
+
+        def kept(table: pa.Table) -> pa.Table:
+            return table.filter(pc.invert(pc.is_in(table["fingerprint"], dropped)))
+
+        return self._rewrite(kept, at_least=1)
+
+    def check(self, name: str) -> pa.Table:
+        """The rows of one file.
+
+        Raises:
+            UserError: it is damaged or of a newer schema.
+            FileNotFoundError: it is gone.
+        """
+        where = f"{self.folder.address}/{name}"
+        content = self.folder.read(name)
+        try:
+            table = pq.read_table(io.BytesIO(content))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise UserError(f"{where}: not a readable Parquet file: {error}") from error
+        return conform(table, self.schema, where)
+
+    def _rewrite(self, change: Callable[[pa.Table], pa.Table], at_least: int) -> Rewriting:
+        while True:
+            before = self._generation()
+            names, rows = self._steady(lambda names: (names, self._rows(names, None)))
+            if len(names) < at_least:
+                return Rewriting(len(names), len(names), rows.num_rows)
+            changed = change(rows)
+            if (found := self._merge(before, names, changed)) is not None:
+                return found
+
+    def _merge(self, before: bytes, names: Sequence[str], changed: pa.Table) -> Rewriting | None:
+        """Put one file in place of others; None where another rewriting came first, as it may have dropped rows."""
+        merged = f"{MERGED}{uuid.uuid4().hex}"
+        if changed.num_rows:
+            self._write(merged, changed)
+            try:
+                written = self.check(merged + SUFFIX)
+            except FileNotFoundError:
+                return None
+            if repr(written.to_pydict()) != repr(changed.to_pydict()):
+                raise OSError(f"{self.folder.address}/{merged}: not what was written")
+        if self._generation() != before:
+            self.folder.remove(merged + SUFFIX)
+            return None
+        self.folder.write(GENERATION, uuid.uuid4().hex.encode())
+        for name in names:
+            self.folder.remove(name)
+        return Rewriting(len(names), 1 if changed.num_rows else 0, changed.num_rows)
+
+    def _steady(self, look: Callable[[list[str]], T]) -> T:
+        """What `look` makes of the files, all of one generation."""
+        phantoms = 0
+        while True:
+            before = self._generation()
+            names = self.files()
+            if self._generation() != before:
+                continue
+            try:
+                return look(names)
+            except FileNotFoundError as error:
+                phantoms = phantoms + 1 if self._generation() == before else 0
+                if phantoms == PHANTOM_LOOKS:
+                    where = error.filename or self.folder.address
+                    raise UserError(f"{where}: listed, but not there: a dead link?") from error
+                time.sleep(BETWEEN_LOOKS_S)
+
+    def _generation(self) -> bytes:
+        try:
+            return self.folder.read(GENERATION)
+        except FileNotFoundError:
+            return b""
+
+    def _rows(self, names: Sequence[str], only: Collection[str] | None) -> pa.Table:
+        if only is not None:
+            names = [n for n in names if n.startswith(MERGED) or n.removesuffix(SUFFIX) in only]
+        tables = self._each(names, self.check)
+        table = pa.concat_tables(tables) if tables else self.schema.empty_table()
+        if only is not None:
+            table = table.filter(pc.is_in(table["fingerprint"], pa.array(only, pa.string())))
+        return self._each_key_once(table)
+
+    def _each(self, names: Sequence[str], read: Callable[[str], T]) -> list[T]:
+        if len(names) < MANY:
+            return [read(name) for name in names]
+        with ThreadPoolExecutor(PARALLEL_READS) as pool:
+            return list(pool.map(read, names))
+
+    def _each_key_once(self, table: pa.Table) -> pa.Table:
+        """Sorted by key; of equal keys the newest. The order of files does not matter."""
+        is_known = pc.is_valid(table[self._newest_by])
+        columns = {**{name: table[name] for name in self._key}, "is_known": is_known}
+        columns[self._newest_by] = table[self._newest_by]
+        order = [(name, "ascending") for name in columns]
+        table = table.take(pc.sort_indices(pa.table(columns), sort_keys=order))
+        keys = zip(*(table[name].to_pylist() for name in self._key), strict=True)
+        last = {key: index for index, key in enumerate(keys)}
+        if len(last) == table.num_rows:
+            return table.combine_chunks()
+        return table.take(pa.array(last.values(), pa.int64())).combine_chunks()
+
+    def _fingerprints(self, names: Sequence[str]) -> frozenset[str]:
+        merged = [name for name in names if name.startswith(MERGED)]
+        alone = {name.removesuffix(SUFFIX) for name in names if name not in merged}
+        tables = [self.check(name) for name in merged]
+        return frozenset(alone.union(*(table["fingerprint"].to_pylist() for table in tables)))
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        self.folder.write(name + SUFFIX, buffer.getvalue())
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,111 @@
+"""The evidence bundle: one zip with all that a claim rests on, and checksums over it.
+
+results.parquet epochs.parquet failures.parquet    the tables, each in one file
+sweeps/NAME.json                                   every sweep as it was resolved
+tables.txt tables.json plots/scatter.png .svg      what the results say
+environment.json                                   versions, commits, devices and commands of all rows
+MANIFEST.json                                      SHA-256 of every file above
+"""
+
+import hashlib
+import importlib.metadata
+import io
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.store.provenance import provenance
+from orchestrator.store.store import Store
+from trainer.files import write_atomically
+from trainer.problems import UserError
+
+RECORDED = (
+    *("kdsweep_version", "git_commit", "git_dirty", "python_version", "torch_version"),
+    *("ray_version", "cuda_version", "device", "num_threads", "host", "command", "environment"),
+)
+EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
+"""A fixed time, so that equal content makes an equal bundle."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def export(store: Store, path: Path) -> list[str]:
+    """Write the bundle; the names in it.
+
+    Raises:
+        UserError: the store has no results.
+    """
+    results = store.results()
+    if not results.num_rows:
+        raise UserError(f"{store.address}: no trial has finished yet; there is nothing to export")
+    files = dict(_files(store, results))
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files["MANIFEST.json"] = _json(sums)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, content in files.items():
+            bundle.writestr(zipfile.ZipInfo(name, EPOCH_OF_ZIP), content, zipfile.ZIP_DEFLATED)
+    write_atomically(path, buffer.getvalue())
+    return list(files)
+
+
+def _files(store: Store, results: pa.Table) -> Iterator[tuple[str, bytes]]:
+    for name, table in store.tables.items():
+        yield f"{name}.parquet", _parquet(table.read())
+    for name, content in store.sweeps().items():
+        if _NAME.fullmatch(name):
+            yield f"sweeps/{name}.json", content
+    yield "environment.json", _json(_environment(results))
+    yield from _reports(store)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def _environment(results: pa.Table) -> dict[str, Any]:
+    """What made the rows, and what is installed where the bundle is made."""
+    recorded = {name: sorted({str(v) for v in results[name].to_pylist()}) for name in RECORDED}
+    installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
+    return {"of_the_rows": recorded, "of_this_export": provenance(), "installed": installed}
+
+
+def _reports(store: Store) -> Iterator[tuple[str, bytes]]:
+    from rich.console import Console
+
+    from analysis.evidence import weigh
+    from analysis.formats import terminal
+    from analysis.plots import draw_scatter
+    from analysis.points import panels
+    from analysis.rows import read_rows
+    from analysis.tables import as_json, table_grids
+    from analysis.teachers import teachers_alone
+
+    rows = read_rows(store)
+    found = panels(rows)
+    findings, teachers = weigh(found), teachers_alone(rows, found)
+    text = io.StringIO()
+    console = Console(file=text, width=240)
+    for part in terminal(table_grids(found, findings, teachers=teachers), console.width):
+        console.print(part)
+    yield "tables.txt", text.getvalue().encode()
+    yield "tables.json", _json(as_json(found, findings, teachers=teachers))
+    if any(panel.complete for panel in found):
+        with tempfile.TemporaryDirectory() as folder:
+            for ending in ("png", "svg"):
+                picture = Path(folder) / f"scatter.{ending}"
+                draw_scatter(findings, picture)
+                yield f"plots/{picture.name}", picture.read_bytes()

@@ -1,0 +1,149 @@
+"""What `kdsweep prune` removes: only what the user names, and first of all only told.
+
+checkpoints       of unfinished trials that nobody works on; they would start over
+student-weights   final weights of students; their results stay
+teacher-weights   final weights of teachers; their results stay, but no new student can learn from them
+failures          of trials that have finished since
+damaged           what `kdsweep verify` found broken; the next run makes it again
+FINGERPRINT       everything of one trial (the first 6 digits or more)
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.store.store import Store
+from orchestrator.upkeep.verification import PRUNED, verify
+from trainer.files import Folder
+from trainer.positions import FINAL
+from trainer.problems import UserError, did_you_mean
+
+WORDS = ("checkpoints", "student-weights", "teacher-weights", "failures", "damaged")
+_FINGERPRINT = re.compile(r"[0-9a-f]{6,64}")
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Something to remove: what it is, how many bytes that frees, and how."""
+
+    what: str
+    num_bytes: int
+    carry_out: Callable[[], None]
+
+
+def removals(store: Store, words: Sequence[str]) -> list[Removal]:
+    """What the words stand for in this store; nothing is removed yet.
+
+    Raises:
+        UserError: a word is unknown or names no trial.
+    """
+    found: list[Removal] = []
+    for word in words:
+        match word:
+            case "checkpoints":
+                found += _checkpoints(store)
+            case "student-weights" | "teacher-weights":
+                found += _weights(store, word.partition("-")[0])
+            case "failures":
+                found += _failures(store)
+            case "damaged":
+                found += _damaged(store)
+            case _ if _FINGERPRINT.fullmatch(word):
+                found += _trial(store, word)
+            case _:
+                known = did_you_mean(word, WORDS)
+                raise UserError(f"{word}: expected a fingerprint or what to remove{known}")
+    return found
+
+
+def _files(folder: Folder, names: Sequence[str], what: str) -> Removal:
+    def carry_out() -> None:
+        for name in names:
+            folder.remove(name)
+        folder.tidy()
+
+    return Removal(what, sum(_size(folder, name) for name in names), carry_out)
+
+
+def _size(folder: Folder, name: str) -> int:
+    """Nothing where a run has replaced the file by now."""
+    try:
+        return folder.size(name)
+    except FileNotFoundError:
+        return 0
+
+
+def _checkpoints(store: Store) -> Iterator[Removal]:
+    """Of a finished trial: what a kill has left beside its final weights. Those are never touched."""
+    working = store.running()
+    folders = store.folder.folder("checkpoints")
+    for fingerprint in folders.folders():
+        folder = folders.folder(fingerprint)
+        names = [name for name in folder.names() if name not in (FINAL, PRUNED)]
+        if names and fingerprint not in working:
+            removal = _files(folder, names, f"checkpoints of {fingerprint}")
+            yield replace(removal, carry_out=_unless_at_work(store, fingerprint, removal))
+
+
+def _unless_at_work(store: Store, fingerprint: str, removal: Removal) -> Callable[[], None]:
+    """Asked again when it is done: between telling and doing a run may have begun."""
+
+    def carry_out() -> None:
+        if fingerprint not in store.running():
+            removal.carry_out()
+
+    return carry_out
+
+
+def _weights(store: Store, kind: str) -> Iterator[Removal]:
+    rows = store.results().select(["fingerprint", "kind"]).to_pylist()
+    for fingerprint in (row["fingerprint"] for row in rows if row["kind"] == kind):
+        folder = store.checkpoint_folder(fingerprint)
+        if FINAL in folder.names():
+            yield _weight(folder, FINAL, f"weights of {kind} {fingerprint}")
+
+
+def _weight(folder: Folder, name: str, what: str) -> Removal:
+    def carry_out() -> None:
+        folder.write(PRUNED, b"by kdsweep prune")
+        folder.remove(name)
+
+    return Removal(what, folder.size(name), carry_out)
+
+
+def _failures(store: Store) -> Iterator[Removal]:
+    failed = {row["fingerprint"] for row in store.failures().to_pylist()}
+    for fingerprint in sorted(failed & store.finished()):
+        table = store.tables["failures"]
+        yield Removal(f"failures of {fingerprint}", 0, _drop(table.drop, fingerprint))
+
+
+def _drop(drop: Callable[[list[str]], object], fingerprint: str) -> Callable[[], None]:
+    def carry_out() -> None:
+        drop([fingerprint])
+
+    return carry_out
+
+
+def _damaged(store: Store) -> Iterator[Removal]:
+    for finding in verify(store):
+        if finding.file is not None:
+            table, name = finding.file
+            folder = store.tables[table].folder
+            yield _files(folder, [name], f"{finding.where}: {finding.problem}")
+        elif finding.fingerprint is not None:
+            what = f"{finding.fingerprint}: {finding.problem}"
+            yield Removal(what, 0, _drop(store.forget, finding.fingerprint))
+
+
+def _trial(store: Store, prefix: str) -> Iterator[Removal]:
+    known = store.finished().union(store.folder.folder("checkpoints").folders())
+    matching = sorted(fp for fp in known if fp.startswith(prefix))
+    if len(matching) != 1:
+        raise UserError(f"{prefix}: {len(matching)} trials have a fingerprint that starts so")
+    (fingerprint,) = matching
+    if fingerprint in store.running():
+        raise UserError(f"{fingerprint}: a run works on it now")
+    folder = store.checkpoint_folder(fingerprint)
+    size = sum(map(folder.size, folder.names()))
+    yield Removal(f"everything of {fingerprint}", size, _drop(store.forget, fingerprint))

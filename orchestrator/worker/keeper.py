@@ -1,0 +1,211 @@
+"""The worker's side of the store: keeps what the trainer hands over, and shows that it is alive."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from orchestrator.store.failures import Failure, of_exception
+from orchestrator.store.provenance import provenance
+from orchestrator.store.records import failure_row, identity_columns, sign_of_life
+from orchestrator.store.store import Store
+from orchestrator.worker.attempts import Attempts, begin_attempt, end_attempts
+from trainer.checkpoint import Checkpoint, CheckpointFolder
+from trainer.keeper import Command, Progress, Result, Row
+from trainer.problems import UserError
+from trainer.trial import Trial
+from trainer.trial_log import TrialLog, repeat_command
+
+SIGN_OF_LIFE_EVERY_S = 1.0
+REMOTE_SIGN_OF_LIFE_EVERY_S = 10.0
+"""An object store is asked less often: every look and every sign is a request that is billed."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs, and what it holds: `share` is its GPUs or, without any, its CPUs."""
+
+    device: str
+    num_threads: int
+    share: float
+    node: str
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """When checkpoints are taken: whichever comes first."""
+
+    seconds: float
+    epochs: int | None
+
+
+class StoreKeeper:
+    """Keeps the trials of one job in a store; now and then a sign of life and a look at the stop flag.
+
+    Args:
+        store: where everything goes.
+        run_id: whose flag is looked at.
+        command: what the user typed, for the record.
+        place: where this job runs.
+        checkpoints: how often they are taken.
+        must_leave: asked after every step; true: save and leave at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        *,
+        command: str,
+        place: Place,
+        checkpoints: Intervals,
+        must_leave: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._place = place
+        self._intervals = checkpoints
+        self._must_leave = must_leave
+        self._attempts: dict[str, Attempts] = {}
+        self.failures: dict[str, tuple[Failure, bool]] = {}
+        """Failures by fingerprint, and whether the store has them."""
+        self._columns: dict[str, Any] = {
+            **provenance(),
+            "cuda_version": torch.version.cuda,
+            "device": place.device,
+            "num_threads": place.num_threads,
+            "command": command,
+        }
+        self._saved_at = time.monotonic()
+        self._seen_at = 0.0
+        self._sign_every_s = (
+            REMOTE_SIGN_OF_LIFE_EVERY_S if store.is_remote else SIGN_OF_LIFE_EVERY_S
+        )
+
+    def _log(self, trial: Trial) -> TrialLog:
+        return TrialLog(self._store.trial_folder(trial.fingerprint))
+
+    def begin(self, trials: Iterable[Trial], data_folder: Path) -> None:
+        """Count an attempt at each trial, and open its log with the command that repeats it."""
+        columns = self._columns
+        circumstances = ", ".join(f"{name} {value}" for name, value in columns.items())
+        weights = self._store.checkpoints
+        for trial in trials:
+            log = self._log(trial)
+            threads = columns["num_threads"]
+            device = "cpu" if self._place.device == "cpu" else "cuda"
+            command = repeat_command(log.trial_file, weights, data_folder, threads, device)
+            with suppress(OSError):
+                log.begin(trial, command, circumstances)
+            folder = self._store.checkpoint_folder(trial.fingerprint)
+            folder.tidy()
+            self._attempts[trial.fingerprint] = begin_attempt(folder)
+
+    def _folder(self, fingerprint: str) -> CheckpointFolder:
+        return CheckpointFolder(self._store.checkpoint_folder(fingerprint), fingerprint)
+
+    def weights(self, fingerprint: str) -> dict[str, Tensor]:
+        return self._folder(fingerprint).weights()
+
+    def checkpoint(self, trial: Trial) -> Checkpoint | None:
+        return self._folder(trial.fingerprint).latest()
+
+    def save(self, trial: Trial, checkpoint: Checkpoint) -> None:
+        self._folder(trial.fingerprint).save(checkpoint)
+        self._saved_at = time.monotonic()
+
+    def finish(self, trial: Trial, result: Result) -> None:
+        """Final weights, then the curve, then the row; only then is the trial finished."""
+        dependencies = trial.model_dump(
+            include={"teacher_fingerprint", "student_fingerprint", "student_cell"}
+        )
+        folder = self._folder(trial.fingerprint)
+        folder.keep(result.weights)
+        attempts = self._attempts[trial.fingerprint]
+        seconds = sum(point["seconds"] for point in result.curve)
+        group_size = len(self._attempts)
+        row: Mapping[str, Any] = {
+            **identity_columns(trial),
+            **dependencies,
+            **result.metrics,
+            **self._columns,
+            "cell": trial.cell,
+            "trial": trial.model_dump_json(),
+            "started_at": attempts.first_started_at,
+            "finished_at": datetime.now(UTC),
+            "num_attempts": attempts.count,
+            "wall_seconds": seconds,
+            "device_seconds": seconds * self._place.share / group_size,
+            "group_size": group_size,
+            "num_teacher_passes": result.num_teacher_passes,
+        }
+        self._store.add_result(row, result.curve)
+        self._log(trial).add("finished")
+        end_attempts(self._store.checkpoint_folder(trial.fingerprint))
+        folder.drop_checkpoints()
+        self._store.clear_running(trial.fingerprint)
+
+    def fail(self, trial: Trial, error: Exception) -> None:
+        failure = of_exception(error)
+        with suppress(OSError, MemoryError, UserError):
+            self._log(trial).add(failure.trace)
+        try:
+            self._store.add_failure(failure_row(trial, failure))
+            recorded = True
+        except (OSError, MemoryError):
+            recorded = False
+        self.failures[trial.fingerprint] = (failure, recorded)
+        self._store.clear_running(trial.fingerprint)
+
+    def after_epoch(self, trial: Trial, row: Row) -> None:
+        self._log(trial).add_row(row)
+
+    def after_step(self, progress: Progress) -> Command:
+        now = time.monotonic()
+        if now - self._seen_at >= self._sign_every_s:
+            self._seen_at = now
+            self._show(progress)
+            if self._stop_is_asked():
+                return Command.STOP
+        if self._must_leave():
+            return Command.STOP
+        due = now - self._saved_at >= self._intervals.seconds or self._epoch_is_due(progress)
+        return Command.SAVE if due else Command.GO_ON
+
+    def _stop_is_asked(self) -> bool:
+        """A store that cannot be read for a moment ends no trial."""
+        try:
+            return self._store.stop_is_asked(self._run_id)
+        except OSError:
+            return False
+
+    def _epoch_is_due(self, progress: Progress) -> bool:
+        every = self._intervals.epochs
+        ended = progress.step == progress.steps_per_epoch
+        return every is not None and ended and progress.epoch % every == 0
+
+    def _show(self, progress: Progress) -> None:
+        """Signs are a courtesy: a full disk that takes none ends no trial."""
+        for trial in progress.trials:
+            entry = sign_of_life(
+                trial,
+                self._run_id,
+                device=self._place.device,
+                epoch=progress.epoch,
+                step=progress.step,
+                loss=progress.loss,
+                node=self._place.node,
+            )
+            with suppress(OSError):
+                self._store.set_running(entry)
+
+    def leave(self, trials: Iterable[Trial]) -> None:
+        """Nobody works on these trials any more."""
+        for trial in trials:
+            self._store.clear_running(trial.fingerprint)

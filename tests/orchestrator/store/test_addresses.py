@@ -1,0 +1,175 @@
+"""One contract for every kind of address: a folder, file://, memory://, and a real S3 server on localhost."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from orchestrator.store.addresses import open_folder
+from orchestrator.store.store import Run, Store
+from orchestrator.worker.attempts import begin_attempt
+from tests.orchestrator.commands import run
+from tests.orchestrator.results import assert_same_results
+from tests.orchestrator.test_store import ONE, OTHER, failure, running
+from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
+from trainer.positions import Position
+from trainer.problems import UserError
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of an empty bucket on a server of this machine."""
+    from moto.server import ThreadedMotoServer
+
+    before = {name: os.environ.get(name) for name in CREDENTIALS}
+    os.environ.update(CREDENTIALS)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+    client.create_bucket(Bucket="bucket")
+    yield f"s3://bucket/STORE?scheme=http&endpoint_override={host}%3A{port}&region=us-east-1"
+    server.stop()
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(params=["folder", "file", "memory", "s3"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    match request.param:
+        case "folder":
+            return str(tmp_path / "store")
+        case "file":
+            return f"file://{tmp_path}/store"
+        case "memory":
+            return f"memory://{uuid.uuid4().hex}/store"
+        case _:
+            s3: str = request.getfixturevalue("s3")
+            return s3.replace("STORE", uuid.uuid4().hex)
+
+
+def test_a_store_keeps_everything(address: str) -> None:
+    store = Store(address)
+    assert store.finished() == frozenset()
+    assert store.results().num_rows == 0
+    assert store.running() == store.runs() == store.sweeps() == {}
+    store.add_result({"fingerprint": ONE, "test_loss": 0.1}, [{"epoch": 1}, {"epoch": 2}])
+    store.add_result({"fingerprint": OTHER, "t_stddev": 0.2}, [{"epoch": 1}])
+    store.add_failure(failure(ONE, 1, by_machine=True))
+    again = Store(store.address)
+    assert again.finished() == {ONE, OTHER}
+    assert again.results([ONE])["test_loss"].to_pylist() == [0.1]
+
+    before = [again.results(), again.epochs(), again.failures()]
+    done = store.compact()
+    assert (done["results"].files_before, done["results"].files_after) == (2, 1)
+    assert [again.results(), again.epochs(), again.failures()] == before
+    assert again.finished() == {ONE, OTHER}
+    store.forget([OTHER])
+    assert again.finished() == {ONE}
+    assert again.epochs().num_rows == 2
+
+
+def test_signs_of_life_and_flags(address: str) -> None:
+    store = Store(address)
+    store.set_running(running(ONE, lives_for=60))
+    store.set_running(running(OTHER, lives_for=-1))
+    assert list(store.running()) == [ONE]
+    assert store.last_sign(OTHER) is not None
+    store.set_run(Run("run", "sweep", "elsewhere", 1, "now", time.time() + 60))
+    assert list(store.runs()) == ["run"]
+    store.ask_to_stop("run")
+    assert store.stop_is_asked("run")
+    assert not store.stop_is_asked("other")
+    store.tidy()
+    assert store.last_sign(OTHER) is None
+    assert list(store.running()) == [ONE]
+    for _ in range(2):
+        store.clear_stop("run")
+        store.clear_run("run")
+        store.clear_running(ONE)
+    assert not store.stop_is_asked("run")
+    assert store.running() == store.runs() == {}
+    store.save_sweep("tiny", {"name": "tiny"})
+    assert store.sweeps() == {"tiny": b'{\n "name": "tiny"\n}'}
+
+
+def test_checkpoints(address: str) -> None:
+    store = Store(address)
+    folder = store.checkpoint_folder(ONE)
+    checkpoints = CheckpointFolder(folder)
+    assert checkpoints.latest() is None
+    with pytest.raises(CheckpointError, match="no final weights"):
+        checkpoints.weights()
+    assert [begin_attempt(folder).count for _ in range(2)] == [1, 2]
+    for step in (1, 2, 3):
+        tensors = {"w": torch.full((1000,), float(step))}
+        checkpoints.save(Checkpoint(Position(1, step), tensors, {"curve": []}))
+    folder.write("step-000001-00000009.safetensors", b"half")
+    latest = checkpoints.latest()
+    assert latest is not None
+    assert latest.position == Position(1, 3)
+    assert torch.equal(latest.tensors["w"], torch.full((1000,), 3.0))
+    assert len(checkpoints.damaged()) == 1
+    checkpoints.keep({"w": torch.ones(3)})
+    checkpoints.drop_checkpoints()
+    folder.remove("attempts.json")
+    assert folder.names() == ["final.safetensors"]
+    assert folder.size("final.safetensors") == len(folder.read("final.safetensors"))
+    assert store.folder.folder("checkpoints").folders() == [ONE]
+    assert torch.equal(checkpoints.weights()["w"], torch.ones(3))
+    for absent in (folder.read, folder.size):
+        with pytest.raises(FileNotFoundError):
+            absent("absent")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("ftp://host/store", "ftp://host/store: unknown kind of address"),
+        ("s3://key:secret@bucket/store", r"s3://\*\*\*@bucket/store: no credentials in an address"),
+        ("s3://", "s3://: expected a bucket"),
+        ("s3://bucket/x?nonsense=1", "nonsense"),
+    ],
+)
+def test_addresses_that_are_refused(address: str, expected: str) -> None:
+    with pytest.raises(UserError, match=expected) as caught:
+        open_folder(address)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_whole_sweep_on_s3(
+    s3: str, home: Path, sweep: Path, undisturbed: Store, tmp_path: Path
+) -> None:
+    address = s3.replace("STORE", "sweep")
+    arguments: list[Any] = ["run", sweep, "--store", address, "--cpus", 2]
+    code, output = run(home, *arguments)
+    assert code == 0, output
+    store = Store(address)
+    assert_same_results(store, undisturbed)
+    assert store.running() == store.runs() == {}
+    code, output = run(home, *arguments)
+    assert "all 7 trials are finished already" in output
+    code, output = run(home, "verify", address)
+    assert code == 0, output
+    code, output = run(home, "export", address, "-o", tmp_path / "bundle.zip")
+    assert code == 0, output

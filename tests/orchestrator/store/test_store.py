@@ -1,0 +1,205 @@
+import json
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestrator.store.store import EPOCHS, FAILURES, RESULTS, Running, Store
+from trainer.problems import UserError
+
+ONE, OTHER = "1" * 64, "2" * 64
+
+
+def running(fingerprint: str, lives_for: float) -> Running:
+    return Running(
+        fingerprint=fingerprint,
+        owner="run",
+        host="host",
+        device="cpu",
+        epoch=2,
+        epochs=4,
+        step=5,
+        steps_per_epoch=10,
+        loss=None,
+        expires_at=time.time() + lives_for,
+    )
+
+
+def failure(fingerprint: str, second: int, by_machine: bool) -> dict[str, Any]:
+    at = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
+    return {"fingerprint": fingerprint, "by_machine": by_machine, "error": f"e{second}", "at": at}
+
+
+def test_an_empty_store_has_nothing_and_makes_no_folder(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    assert store.finished() == frozenset()
+    assert (store.results().schema, store.results().num_rows) == (RESULTS, 0)
+    assert store.failures().num_rows == store.epochs().num_rows == 0
+    assert store.running() == {}
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_result_comes_back(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    row = {"fingerprint": ONE, "kind": "student", "seed": 3, "test_loss": 0.1, "best_epoch": 2}
+    store.add_result(row, [{"epoch": 1, "test_loss": 0.2}, {"epoch": 2, "test_loss": 0.1}])
+    store.add_result({"fingerprint": OTHER, "t_stddev": 0.01}, [])
+    store.add_result(row, [{"epoch": 1, "test_loss": 0.2}, {"epoch": 2, "test_loss": 0.1}])
+    assert store.finished() == {ONE, OTHER}
+    (one,) = [r for r in store.results().to_pylist() if r["fingerprint"] == ONE]
+    assert row.items() <= one.items()
+    assert one["t_stddev"] is None
+    assert store.results([OTHER])["fingerprint"].to_pylist() == [OTHER]
+    assert store.epochs()["epoch"].to_pylist() == [1, 2]
+
+
+def test_an_imported_run_stands_beside_results_and_is_none(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add_result({"fingerprint": ONE}, [])
+    row = {"fingerprint": OTHER, "kind": "student", "source": "imported", "origin": "a/log.txt"}
+    store.add_imported(row, [{"epoch": 1, "test_loss": 0.2}])
+    assert store.finished() == {ONE}
+    assert store.results()["fingerprint"].to_pylist() == [ONE]
+    assert store.epochs().num_rows == 0
+    (imported,) = store.imported().to_pylist()
+    assert row.items() <= imported.items()
+    assert store.imported_epochs()["fingerprint"].to_pylist() == [OTHER]
+    with pytest.raises(UserError, match="64 hexadecimal digits"):
+        store.add_imported({"fingerprint": "../x"}, [])
+
+
+def test_one_glob_reads_it_elsewhere(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add_result({"fingerprint": ONE, "test_loss": 0.1}, [])
+    store.add_result({"fingerprint": OTHER, "test_loss": 0.3}, [])
+    frame = pd.concat(map(pd.read_parquet, tmp_path.glob("results/*.parquet")))
+    assert sorted(frame["test_loss"]) == [0.1, 0.3]
+
+
+def test_the_last_failure_counts_while_the_trial_is_unfinished(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add_failure(failure(ONE, 2, by_machine=False))
+    store.add_failure(failure(ONE, 1, by_machine=True))
+    store.add_failure(failure(OTHER, 1, by_machine=False))
+    store.add_failure(failure(OTHER, 2, by_machine=True))
+    assert store.failures()["error"].to_pylist() == ["e1", "e1", "e2", "e2"]
+    assert store.program_failures() == {ONE: "e2"}
+    store.add_result({"fingerprint": ONE}, [])
+    assert store.program_failures() == {}
+
+
+def test_who_works_on_what(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.set_running(running(ONE, lives_for=60))
+    store.set_running(running(OTHER, lives_for=-1))
+    (tmp_path / "running" / f"{'3' * 64}.json").write_text("{")
+    assert list(store.running()) == [ONE]
+    assert store.running()[ONE].share == pytest.approx(0.375)
+    store.clear_running(ONE)
+    store.clear_running(ONE)
+    assert store.running() == {}
+
+
+def test_the_stop_flag(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert not store.stop_is_asked("run")
+    store.ask_to_stop("run")
+    assert store.stop_is_asked("run")
+    store.clear_stop("run")
+    assert not store.stop_is_asked("run")
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "1" * 63, "G" * 64, f"{ONE}\n"])
+def test_only_fingerprints_become_paths(name: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(UserError, match="64 hexadecimal digits"):
+        store.checkpoint_folder(name)
+    with pytest.raises(UserError, match="64 hexadecimal digits"):
+        store.add_failure({"fingerprint": name})
+    with pytest.raises(UserError, match="64 hexadecimal digits"):
+        store.add_result({"fingerprint": name}, [])
+
+
+def test_a_newer_schema_and_a_broken_file_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add_result({"fingerprint": ONE}, [])
+    path = tmp_path / "results" / f"{ONE}.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({"kdsweep_schema_version": "99"}), path)
+    with pytest.raises(UserError, match="schema 99, newer than 2, which this kdsweep reads"):
+        store.results()
+    pq.write_table(table.replace_schema_metadata({}), path)
+    with pytest.raises(UserError, match="not one of kdsweep's tables"):
+        store.results()
+    path.write_bytes(b"PAR1 nonsense")
+    with pytest.raises(UserError, match="not a readable Parquet file"):
+        store.results()
+
+
+def test_a_store_of_version_1_is_read_and_compacted(tmp_path: Path) -> None:
+    """Its files were written by the code of that time; what they lack is null."""
+    shutil.copytree(Path(__file__).parents[2] / "golden" / "store_v1", tmp_path / "store")
+    store = Store(tmp_path / "store")
+    (row,) = store.results().to_pylist()
+    assert (row["fingerprint"], row["test_loss"], row["host"]) == (ONE, 0.5, "h")
+    assert row["num_attempts"] is row["cuda_version"] is row["git_dirty"] is None
+    assert store.results().schema == RESULTS
+    assert store.epochs().num_rows == 1
+    (failed,) = store.failures().to_pylist()
+    assert (failed["error"], failed["cause"]) == ("ValueError: no", None)
+    assert store.program_failures() == {OTHER: "ValueError: no"}
+    store.add_result({"fingerprint": OTHER, "num_attempts": 3}, [])
+    store.compact()
+    assert store.results()["num_attempts"].to_pylist() == [None, 3]
+    (file,) = (tmp_path / "store" / "results").glob("*.parquet")
+    assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"2"
+
+
+def test_a_store_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="a store is a folder"):
+        Store(tmp_path / "file")
+    assert Store(f"file://{tmp_path}/store").root == tmp_path / "store"
+
+
+def test_files_never_appear_half_written(tmp_path: Path) -> None:
+    """A writer killed in the middle leaves no visible file that is not whole."""
+    script = f"""
+import os, signal
+from orchestrator.store.store import Store
+store = Store({str(tmp_path)!r})
+real = os.fsync
+os.fsync = lambda fd: os.kill(os.getpid(), signal.SIGKILL)
+store.add_result({{"fingerprint": "{ONE}"}}, [])
+"""
+    subprocess.run([sys.executable, "-c", script], check=False)
+    store = Store(tmp_path)
+    assert store.finished() == frozenset()
+    assert store.results().num_rows == store.epochs().num_rows == 0
+    store.add_result({"fingerprint": ONE}, [])
+    assert store.finished() == {ONE}
+
+
+def test_the_schema_is_a_promise() -> None:
+    """Columns may be added under a new version; this freezes version 2."""
+    names = {schema: set(schema.names) for schema in (RESULTS, EPOCHS, FAILURES)}
+    assert {"fingerprint", "cell", "kind", "test_loss", "t_stddev", "trial"} <= names[RESULTS]
+    assert len(names[RESULTS]) == 39
+    assert len(names[EPOCHS]) == 9
+    assert len(names[FAILURES]) == 14
+    assert RESULTS.field("finished_at").type == pa.timestamp("us", tz="UTC")
+
+
+def test_the_store_needs_neither_ray_nor_torch() -> None:
+    script = "import sys, json, orchestrator.store.store; print(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    modules = {name.split(".")[0] for name in json.loads(answer.stdout)}
+    assert not modules & {"ray", "torch", "torchvision", "pandas", "matplotlib"}

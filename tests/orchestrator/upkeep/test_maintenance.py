@@ -1,0 +1,301 @@
+"""verify, prune and export on a store that real trials made: what is broken is found, and mended."""
+
+import hashlib
+import io
+import json
+import pickle
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from orchestrator.language.sweep import Sweep, load_sweep
+from orchestrator.planning.plan import expand
+from orchestrator.store.columns import SCHEMA_VERSION, VERSION_KEY
+from orchestrator.store.store import Store
+from orchestrator.upkeep.bundle import export
+from orchestrator.upkeep.pruning import removals
+from orchestrator.upkeep.verification import as_json, verify
+from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
+from tests.orchestrator.sweeps import write_sweep
+from trainer.datasets.dataset import load_dataset
+from trainer.keeper import Command, Progress
+from trainer.lockstep import run_group
+from trainer.problems import UserError
+from trainer.trial import Trial
+
+CPU = torch.device("cpu")
+DATA = Path("data")
+
+
+class ImpatientKeeper(StoreKeeper):
+    """Stops after a few steps, as SIGTERM would."""
+
+    def after_step(self, progress: Progress) -> Command:
+        super().after_step(progress)
+        return Command.STOP
+
+
+def keeper(store: Store, kind: type[StoreKeeper] = StoreKeeper) -> StoreKeeper:
+    return kind(
+        store,
+        "run",
+        command="kdsweep run",
+        place=Place("cpu", num_threads=1, share=1.0, node=""),
+        checkpoints=Intervals(seconds=60, epochs=None),
+        must_leave=lambda: False,
+    )
+
+
+def work(store: Store, trials: list[Trial], kind: type[StoreKeeper] = StoreKeeper) -> None:
+    """What a worker does, without Ray."""
+    for trial in trials:
+        one = keeper(store, kind)
+        one.begin([trial], DATA)
+        run_group([trial], one, load_dataset(trial.data, DATA), CPU)
+        one.leave([trial])
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    return load_sweep(write_sweep(tmp_path_factory.mktemp("sweep")))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, sweep: Sweep) -> Store:
+    """A store with all trials of a sweep but one, which was cut off."""
+    torch.set_num_threads(1)
+    store = Store(tmp_path_factory.mktemp("made"))
+    *finished, last = expand(sweep)
+    work(store, finished)
+    work(store, [last], ImpatientKeeper)
+    store.save_sweep(sweep.name, sweep.model_dump(mode="json"))
+    store.add_failure({"fingerprint": finished[1].fingerprint, "error": "e"})
+    return store
+
+
+@pytest.fixture(scope="module")
+def complete(made: Store, sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same, and the last trial went on to its end."""
+    folder = tmp_path_factory.mktemp("complete") / "store"
+    shutil.copytree(made.root, folder)
+    work(Store(folder), [expand(sweep)[-1]])
+    return Store(folder)
+
+
+@pytest.fixture
+def store(made: Store, tmp_path: Path) -> Store:
+    """A copy to break."""
+    shutil.copytree(made.root, tmp_path / "store")
+    return Store(tmp_path / "store")
+
+
+def of_kind(store: Store, kind: str, **columns: Any) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = store.results().to_pylist()
+    return next(r for r in rows if r["kind"] == kind and columns.items() <= r.items())
+
+
+def results_file(store: Store, row: dict[str, Any]) -> Path:
+    return store.root / "results" / f"{row['fingerprint']}.parquet"
+
+
+def weights_file(store: Store, row: dict[str, Any]) -> Path:
+    return store.root / "checkpoints" / row["fingerprint"] / "final.safetensors"
+
+
+def tamper(store: Store, row: dict[str, Any], **changes: Any) -> None:
+    path = results_file(store, row)
+    table = pq.read_table(path)
+    pq.write_table(pa.Table.from_pylist([{**row, **changes}], schema=table.schema), path)
+
+
+def test_rows_say_where_they_come_from(made: Store) -> None:
+    for row in made.results().to_pylist():
+        assert row["command"] == "kdsweep run"
+        assert row["num_attempts"] == 1
+        assert row["device"] == "cpu"
+        assert 0 < row["device_seconds"] <= row["wall_seconds"]
+        assert row["started_at"] < row["finished_at"]
+        assert isinstance(row["git_dirty"], bool)
+        assert len(row["git_commit"]) == 40
+        assert set(json.loads(row["environment"])) <= {
+            *("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS"),
+            *("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "SLURM_JOB_ID"),
+        }
+
+
+def test_attempts_are_counted_over_interruptions(store: Store, sweep: Sweep) -> None:
+    last = expand(sweep)[-1]
+    work(store, [last])
+    (row,) = store.results([last.fingerprint]).to_pylist()
+    assert row["num_attempts"] == 2
+
+
+# verify
+
+
+def test_a_sound_store_has_no_findings(store: Store) -> None:
+    assert verify(store) == []
+    store.compact()
+    assert verify(store) == []
+
+
+def newer(store: Store, row: dict[str, Any]) -> None:
+    table = pq.read_table(results_file(store, row))
+    metadata = {VERSION_KEY: str(SCHEMA_VERSION + 1).encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), results_file(store, row))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+BREAKAGES: list[tuple[str, str, Callable[[Store, dict[str, Any]], object]]] = [
+    ("student", "not a readable Parquet file", lambda s, r: results_file(s, r).write_bytes(b"x")),
+    ("student", "newer than", newer),
+    ("student", "row or trial was changed", lambda s, r: tamper(s, r, trial=r["trial"].replace('"seed":0', '"seed":7'))),
+    ("student", "its trial is not one", lambda s, r: tamper(s, r, trial="{}")),
+    ("student", "augmentation is 'mixup'", lambda s, r: tamper(s, r, augmentation="mixup")),
+    ("student", "test_loss is None", lambda s, r: tamper(s, r, test_loss=None)),
+    ("stddev", "t_stddev is inf", lambda s, r: tamper(s, r, t_stddev=float("inf"))),
+    ("student", "holds a row of another fingerprint", lambda s, r: tamper(s, r, fingerprint="0" * 64)),
+    ("student", "0 epochs of 1", lambda s, r: s.tables["epochs"].drop([r["fingerprint"]])),
+    ("teacher", "which has no row", lambda s, r: results_file(s, r).unlink()),
+    ("teacher", "damaged: its content does not match", lambda s, r: flip(weights_file(s, r))),
+    ("student", "not a safetensors file", lambda s, r: weights_file(s, r).write_bytes(pickle.dumps(print))),
+    ("student", "its final weights are missing", lambda s, r: weights_file(s, r).unlink()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "expected", "damage"), BREAKAGES, ids=[b[1] for b in BREAKAGES])
+def test_what_is_broken_is_found_and_mended(
+    kind: str,
+    expected: str,
+    damage: Callable[[Store, dict[str, Any]], object],
+    store: Store,
+    sweep: Sweep,
+    complete: Store,
+) -> None:
+    row = of_kind(store, kind)
+    had = store.finished()
+    damage(store, row)
+    findings = verify(store)
+    assert any(expected in finding.problem for finding in findings)
+    assert json.loads(json.dumps(as_json(findings)))[0].keys() == (
+        {"where", "problem", "mend", "fingerprint"}
+    )
+    if expected == "newer than":
+        assert "update kdsweep" in findings[0].mend
+        assert removals(store, ["damaged"]) == []
+        return
+    while found := removals(store, ["damaged"]):
+        for removal in found:
+            removal.carry_out()
+    for finding in verify(store):
+        assert finding.fingerprint is None
+        if named := re.search(r"kdsweep prune STORE ([0-9a-f]{64})", finding.mend):
+            prune(store, named[1])
+    missing = [t for t in expand(sweep) if t.fingerprint not in store.finished()]
+    assert len(had - store.finished()) == 1, "what is right stays, whatever is lost around it"
+    work(store, missing)
+    assert verify(store) == []
+    metrics = ["fingerprint", "trial", "test_loss", "train_loss", "t_stddev"]
+    assert store.results().select(metrics) == complete.results().select(metrics)
+
+
+def test_a_pickle_in_place_of_a_checkpoint_is_never_run(store: Store, sweep: Sweep) -> None:
+    trap = store.root / "trap"
+
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (trap,))
+
+    (folder,) = [p.parent for p in store.root.glob("checkpoints/*/step-*")]
+    for path in folder.glob("step-*"):
+        path.write_bytes(pickle.dumps(Trap()))
+    buffer = io.BytesIO()
+    torch.save(Trap(), buffer)
+    (folder / "step-000001-00000009.safetensors").write_bytes(buffer.getvalue())
+    assert len(verify(store)) == 2
+    work(store, [expand(sweep)[-1]])
+    assert not trap.exists()
+    assert verify(store) == []
+
+
+# prune
+
+
+def prune(store: Store, *words: str) -> list[str]:
+    found = removals(store, words)
+    for removal in found:
+        removal.carry_out()
+    return [removal.what for removal in found]
+
+
+def test_nothing_is_removed_before_it_is_carried_out(store: Store) -> None:
+    before = sorted(store.root.rglob("*"))
+    words = ("checkpoints", "student-weights", "teacher-weights", "failures", "damaged")
+    assert len(removals(store, words)) == 1 + 3 + 1 + 1
+    assert sorted(store.root.rglob("*")) == before
+
+
+def test_each_word_removes_what_it_says(store: Store, sweep: Sweep) -> None:
+    assert prune(store, "checkpoints") == [f"checkpoints of {expand(sweep)[-1].fingerprint}"]
+    assert not list(store.root.glob("checkpoints/*/step-*"))
+    assert len(prune(store, "failures")) == 1
+    assert store.failures().num_rows == 0
+    assert len(prune(store, "student-weights")) == 3
+    assert len(list(store.root.glob("checkpoints/*/final.safetensors"))) == 1
+    assert verify(store) == []
+    assert prune(store, "student-weights") == []
+    fingerprint = of_kind(store, "stddev")["fingerprint"]
+    assert prune(store, fingerprint[:8]) == [f"everything of {fingerprint}"]
+    assert fingerprint not in store.finished()
+    assert fingerprint not in store.epochs()["fingerprint"].to_pylist()
+
+
+@pytest.mark.parametrize("word", ["weights", "../results", "*", "0" * 64])
+def test_unknown_words_are_refused(word: str, store: Store) -> None:
+    with pytest.raises(UserError):
+        removals(store, [word])
+
+
+# export
+
+
+def test_the_bundle_holds_all_that_a_claim_rests_on(store: Store, tmp_path: Path) -> None:
+    (store.root / "sweeps" / "..evil.json").write_text("{}")
+    names = export(store, tmp_path / "bundle.zip")
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
+        assert bundle.testzip() is None
+        assert bundle.namelist() == names
+        assert set(names) == {
+            *("results.parquet", "epochs.parquet", "failures.parquet", "sweeps/tiny.json"),
+            *("imported.parquet", "imported_epochs.parquet"),
+            *("tables.txt", "tables.json", "plots/scatter.png", "plots/scatter.svg"),
+            *("environment.json", "MANIFEST.json"),
+        }
+        sums = json.loads(bundle.read("MANIFEST.json"))
+        for name, expected in sums.items():
+            assert hashlib.sha256(bundle.read(name)).hexdigest() == expected
+        rows = pq.read_table(io.BytesIO(bundle.read("results.parquet")))
+        assert repr(rows.to_pydict()) == repr(store.results().to_pydict())
+        environment = json.loads(bundle.read("environment.json"))
+        assert environment["of_the_rows"]["command"] == ["kdsweep run"]
+        assert "torch" in environment["installed"]
+        assert Sweep.model_validate_json(bundle.read("sweeps/tiny.json")).name == "tiny"
+
+
+def test_an_empty_store_has_nothing_to_export(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing to export"):
+        export(Store(tmp_path), tmp_path / "bundle.zip")
+    assert not (tmp_path / "bundle.zip").exists()
