@@ -8,7 +8,7 @@ import resource
 import tempfile
 import time
 
-from orchestrator.language.settings import KINDS
+from orchestrator.language.resources import KINDS
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import expand, make_plan
 from orchestrator.planning.scheduling import Capacity

@@ -11,38 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.confirmation import confirm
-from orchestrator.cli.console import (
-    BAD_INPUT,
-    DEFAULT_STORE,
-    DONE,
-    STOPPED,
+from orchestrator.cli.console import BAD_INPUT, DONE, STOPPED, print_json, stderr, stdout
+from orchestrator.cli.opening import DEFAULT_STORE, existing_store
+from orchestrator.cli.options import (
+    DashboardAddress,
     DataOption,
     Deadline,
+    JobId,
     Json,
     StoreOption,
     SweepFile,
     Yes,
-    existing_store,
-    print_json,
-    stderr,
-    stdout,
 )
 
 if TYPE_CHECKING:
     from orchestrator.cluster.jobs import Jobs, SweepJob
     from orchestrator.language.sweep import Sweep
-
-JobsAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--address",
-        envvar="RAY_API_SERVER_ADDRESS",
-        help="The cluster's dashboard: http://HOST:8265.",
-    ),
-]
-JobId = Annotated[
-    str, typer.Argument(metavar="JOB", help="A job's id, as `kdsweep jobs` shows it.")
-]
 
 LOOK_EVERY_S = 0.5
 
@@ -64,7 +48,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def submit(
     sweep: SweepFile,
-    address: JobsAddress = None,
+    address: DashboardAddress = None,
     store: StoreOption = None,
     data: DataOption = None,
     deadline: Deadline = None,
@@ -203,7 +187,7 @@ def _goes_on(cluster: "Jobs", job_id: str) -> None:
     )
 
 
-def jobs(address: JobsAddress = None, as_json: Json = False) -> None:
+def jobs(address: DashboardAddress = None, as_json: Json = False) -> None:
     """List the sweeps that were submitted to a cluster."""
     found = _jobs(address).all()
     if as_json:
@@ -217,7 +201,7 @@ def jobs(address: JobsAddress = None, as_json: Json = False) -> None:
 def _table(found: "list[SweepJob]") -> Any:
     from rich.table import Table
 
-    from orchestrator.driver.view import duration
+    from orchestrator.planning.words import duration
 
     table = Table()
     for heading in ("job", "sweep", "state", "started", "took", "exit code", "store"):
@@ -242,7 +226,7 @@ def logs(
         str, typer.Argument(metavar="TRIAL|JOB", help="A trial's fingerprint, or a job's id.")
     ],
     store: StoreOption = None,
-    address: JobsAddress = None,
+    address: DashboardAddress = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on showing it until it is over.")
     ] = False,
@@ -300,7 +284,7 @@ def _trial_log(fingerprint: str, address: str, *, follow: bool) -> None:
             typer.echo(log.read(), nl=False)
 
 
-def stop(job: JobId, address: JobsAddress = None) -> None:
+def stop(job: JobId, address: DashboardAddress = None) -> None:
     """Ask a submitted sweep to save what runs and leave, and wait until it has."""
     cluster = _jobs(address)
     before = cluster.one(job)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import evidence, jobs, plan, run, status, upkeep
-from orchestrator.cli.console import BAD_INPUT, STOPPED, Json, print_json, stderr, stdout
+from orchestrator.cli import evidence, importing, jobs, plan, rank, run, status, upkeep
+from orchestrator.cli.console import BAD_INPUT, STOPPED, print_json, stderr, stdout
+from orchestrator.cli.options import Json
 from orchestrator.cluster.interruption import end_deaf
 
 app = typer.Typer(
@@ -58,7 +59,7 @@ def main() -> None:
         end_deaf()
 
 
-for commands in (plan, run, status, jobs, evidence):
+for commands in (plan, run, status, jobs, evidence, rank, importing):
     commands.add_commands(app)
 
 
@@ -73,7 +74,7 @@ def schema() -> None:
 @app.command(epilog="Example: `kdsweep models`")
 def models(as_json: Json = False) -> None:
     """List the architectures, with parameters (100 classes) and multiply-adds (a 32x32 image)."""
-    from orchestrator.reports.plan import model_table, models_as_json
+    from orchestrator.reports.models import model_table, models_as_json
 
     if as_json:
         print_json(models_as_json())

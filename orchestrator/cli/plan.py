@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.console import Json, StoreOption, SweepFile, open_sweep, print_json, stdout
+from orchestrator.cli.console import print_json, stdout
+from orchestrator.cli.opening import open_sweep
+from orchestrator.cli.options import Json, StoreOption, SweepFile
 
 if TYPE_CHECKING:
     from orchestrator.planning.bill import Bill, Forecast

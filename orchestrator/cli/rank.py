@@ -1,32 +1,90 @@
-"""The part of a sweep that needs no student: its teachers, and T. stddev of all but the student's pick."""
+"""The command that orders augmentations by T. stddev, from the teacher alone."""
 
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.store.store import Store
-from trainer.trial import Trial
+import typer
+
+from orchestrator.cli.console import stderr
+from orchestrator.cli.opening import data_folder, existing_store, open_sweep
+from orchestrator.cli.options import Filters, Json
+from orchestrator.cli.output import FormatOption, Output, chosen_format, write_records
+
+if TYPE_CHECKING:
+    from orchestrator.planning.plan import Plan
+    from orchestrator.store.store import Store
 
 
-def needs_no_student(trial: Trial) -> bool:
-    return trial.kind == "teacher" or (trial.kind == "stddev" and trial.student is None)
+def add_commands(app: typer.Typer) -> None:
+    """Add it to the command `kdsweep`."""
+    app.command(epilog="Example: `kdsweep rank sweeps/quickstart.yaml`")(rank)
 
 
-def open_teacher_plan(sweep_file: Path, store: str | Path | None) -> tuple[Plan, Store]:
+def rank(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SWEEP|STORE", help="A sweep file, or a store's folder or address."),
+    ],
+    store: Annotated[
+        str | None,
+        typer.Option("--store", envvar="KDSWEEP_STORE", help="Of a sweep: where the results are."),
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="First measure what a sweep lacks; no student is trained."),
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets."),
+    ] = None,
+    filters: Filters = None,
+    format_: FormatOption = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Order augmentations by T. stddev, from the teacher alone, before any student is trained."""
+    from analysis.ranking import rank as rank_rows
+    from analysis.ranking import ranking_grids
+    from analysis.rows import parse_filters, read_rows
+    from trainer.problems import UserError
+
+    chosen = chosen_format(format_, output, as_json)
+    wanted = None
+    if "://" in source or Path(source).is_dir():
+        if measure:
+            raise UserError(f"{source}: a store cannot be measured; --measure takes a sweep file")
+        opened = existing_store(source)
+    else:
+        plan, opened = _open_without_students(Path(source), store)
+        if measure and plan.missing:
+            _run_here(plan, opened, data)
+            plan, opened = _open_without_students(Path(source), store)
+        wanted = {trial.fingerprint for trial in plan.trials}
+        left = [trial for trial in plan.trials if trial.fingerprint not in plan.done]
+        if left:
+            stderr().print(
+                f"partial: {len(left)} of {len(plan.trials)} teacher and T. stddev trials are not finished; "
+                f"kdsweep rank {source} --measure runs them, and trains no student",
+                soft_wrap=True,
+            )
+    rows = read_rows(opened, parse_filters(filters or ()), wanted)
+    grids = ranking_grids(rank_rows(rows))
+    if not grids:
+        stderr().print("no T. stddev is measured yet")
+    write_records(grids, chosen, output)
+
+
+def _open_without_students(sweep_file: Path, store: str | Path | None) -> "tuple[Plan, Store]":
     """A sweep's plan, cut down to what needs no student, against its store."""
-    from orchestrator.cli.console import open_sweep
+    from orchestrator.planning.plan import make_plan
+    from orchestrator.planning.selection import without_students
 
     sweep, opened = open_sweep(sweep_file, store)
-    plan = make_plan(sweep, opened, retry_failed=False)
-    kept = tuple(trial for trial in plan.trials if needs_no_student(trial))
-    wanted = {trial.fingerprint for trial in kept}
-    failed = {fp: error for fp, error in plan.failed.items() if fp in wanted}
-    return replace(plan, trials=kept, done=plan.done & wanted, failed=failed), opened
+    return without_students(make_plan(sweep, opened, retry_failed=False)), opened
 
 
-def run_teacher_plan(plan: Plan, store: Store, data: Path | None) -> None:
-    """Run what is missing of it, here."""
-    from orchestrator.cli.console import data_folder, stderr
+def _run_here(plan: "Plan", store: "Store", data: Path | None) -> None:
+    """Run what is missing of a plan, on this machine."""
     from orchestrator.cluster.connection import LocalCluster
     from orchestrator.driver.run import run_plan
     from orchestrator.driver.view import make_view

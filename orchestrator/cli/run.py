@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from orchestrator.cli.confirmation import confirm
-from orchestrator.cli.console import (
-    DONE,
-    SOME_FAILED,
-    STOPPED,
-    SUBMITTED,
+from orchestrator.cli.console import DONE, SOME_FAILED, STOPPED, stderr, stdout
+from orchestrator.cli.opening import data_folder, open_sweep
+from orchestrator.cli.options import (
+    Cpus,
     DataOption,
     Deadline,
+    Gpus,
+    RayAddress,
     StoreOption,
     SweepFile,
     Yes,
-    data_folder,
-    open_sweep,
-    stderr,
-    stdout,
 )
+from orchestrator.cluster.jobs import SUBMITTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,17 +33,6 @@ if TYPE_CHECKING:
     from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
     from trainer.trial import Trial
-
-Cpus = Annotated[
-    int | None, typer.Option(min=1, help="CPUs that this machine's Ray may use; all by default.")
-]
-Gpus = Annotated[
-    int | None, typer.Option(min=0, help="GPUs that this machine's Ray may use; all by default.")
-]
-Address = Annotated[
-    str | None,
-    typer.Option(help="HOST:PORT of a running Ray cluster, or auto for this machine's."),
-]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -60,7 +47,7 @@ def run(
     data: DataOption = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
-    address: Address = None,
+    address: RayAddress = None,
     deadline: Deadline = None,
     yes: Yes = False,
 ) -> None:
@@ -81,7 +68,7 @@ def resume(
     data: DataOption = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
-    address: Address = None,
+    address: RayAddress = None,
     deadline: Deadline = None,
     only: Annotated[
         list[str] | None,
@@ -203,7 +190,7 @@ def _show_results(made: "Plan", store: "Store", console: "Console") -> None:
     from analysis.rows import read_rows
     from analysis.tables import table_grids
     from analysis.teachers import teachers_alone
-    from orchestrator.reports.plan import teacher_lines
+    from orchestrator.reports.models import teacher_lines
 
     fingerprints = {trial.fingerprint for trial in made.trials}
     for line in teacher_lines(store.results(fingerprints).to_pylist()):

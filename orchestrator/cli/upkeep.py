@@ -6,17 +6,13 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.console import DONE, SOME_FAILED, existing_store, print_json, stdout
-
-StoreAddress = Annotated[
-    str, typer.Argument(metavar="STORE", help="The results: a folder, or an address (s3://...).")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+from orchestrator.cli.console import DONE, SOME_FAILED, print_json, stdout
+from orchestrator.cli.opening import existing_store
+from orchestrator.cli.options import DryRun, Json, StoreAddress
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Register them."""
+    """Add them to the command `kdsweep`."""
     app.command(epilog="Example: `kdsweep verify kdsweep-store`")(verify)
     app.command(epilog="Example: `kdsweep export kdsweep-store -o bundle.zip`")(export)
     app.command(epilog="Example: `kdsweep compact kdsweep-store`")(compact)

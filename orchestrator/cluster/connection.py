@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.interruption import Interruption
-from orchestrator.language.settings import KINDS, AllResources, Resources
+from orchestrator.language.resources import KINDS, AllResources, Resources
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduling import Capacity
 from trainer.problems import UserError

@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from orchestrator.cli.console import SUBMITTED
 from orchestrator.cluster.connection import check_that_something_answers, has_token
 from orchestrator.cluster.packing import pack
 from orchestrator.language.sweep import Sweep
 from trainer.problems import UserError
 
 PREFIX = "kdsweep-"
+SUBMITTED = "KDSWEEP_SUBMITTED"
+"""An environment variable that is set where kdsweep runs as a submitted job."""
+
 PORT = 8265
 """Ray's default for the dashboard, which the Jobs API is part of."""
 

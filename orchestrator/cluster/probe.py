@@ -19,7 +19,7 @@ from typing import Any
 
 from orchestrator.cluster.connection import Node, living_nodes
 from orchestrator.cluster.packing import PACKAGES
-from orchestrator.language.settings import AllResources
+from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
 from orchestrator.store.provenance import TOP
 from orchestrator.store.store import Store

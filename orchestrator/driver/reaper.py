@@ -30,7 +30,7 @@ def kill_worker(ray: Any, sign: Running) -> str:
 
 def _kill(pid: int) -> str:
     """Ask a process of this node for its stack, then end it."""
-    from orchestrator.worker.run import stack_file
+    from orchestrator.worker.stacks import stack_file
 
     stack = ""
     try:

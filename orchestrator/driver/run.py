@@ -5,7 +5,7 @@ experiment is thrown away; what is tried again, when and where, by `orchestrator
 the whole DAG.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from orchestrator.cluster.connection import (
@@ -21,11 +21,12 @@ from orchestrator.driver.deadline import Deadline
 from orchestrator.driver.sweep_run import Summary, SweepRun
 from orchestrator.driver.view import View
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.selection import start_over
 from orchestrator.store.addresses import is_memory
 from orchestrator.store.store import Store
+from orchestrator.worker.job import RunJob
 from orchestrator.worker.preparation import prepare
-from orchestrator.worker.run import RunJob, run_job
+from orchestrator.worker.run import run_job
+from trainer.positions import FINAL
 from trainer.problems import UserError
 from trainer.trial import Trial
 
@@ -71,3 +72,20 @@ def run_plan(
         finally:
             view.end(run.scheduler, store)
     return run.summary()
+
+
+def start_over(trials: Iterable[Trial], store: Store) -> int:
+    """Forget the checkpoints of trials that nobody works on; how many had any.
+
+    Whoever has finished one meanwhile keeps it; and final weights are never touched.
+    """
+    kept = store.in_use()
+    folders = [store.checkpoint_folder(t.fingerprint) for t in trials if t.fingerprint not in kept]
+    num_dropped = 0
+    for folder in folders:
+        names = [name for name in folder.names() if name != FINAL]
+        for name in names:
+            folder.remove(name)
+        folder.tidy()
+        num_dropped += bool(names)
+    return num_dropped

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ray import tune
 from ray.tune.search import Searcher
 
-from orchestrator.worker.run import RunJob
+from orchestrator.worker.job import RunJob
 
 NODE_LABEL = "ray.io/node-id"
 

@@ -23,14 +23,14 @@ from orchestrator.driver.deadline import LONGEST_TO_SAVE_S, Deadline
 from orchestrator.driver.overdue import Overdue, Watch
 from orchestrator.driver.retries import Attempt
 from orchestrator.driver.view import View
-from orchestrator.language.settings import AllResources
+from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduling import Again, Job, Scheduler
 from orchestrator.planning.simulation import best_simulation
 from orchestrator.store.failures import Cause, Failure, of_death
 from orchestrator.store.records import failure_row
 from orchestrator.store.store import Store
-from orchestrator.worker.run import JobConfig, JobReport, RunJob
+from orchestrator.worker.job import JobConfig, JobReport, RunJob
 from trainer.positions import newest_position
 from trainer.problems import UserError
 from trainer.trial import Trial

@@ -1,9 +1,6 @@
 """What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -12,12 +9,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.planning.costs import solo_cost
+from orchestrator.driver.meter import Meter, Snapshot
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.scheduling import Job, Scheduler
+from orchestrator.planning.scheduling import Scheduler
+from orchestrator.planning.words import describe, duration
 from orchestrator.store.store import Running, Store
-from trainer.problems import UserError
-from trainer.trial import Trial
 
 REFRESH_S = 0.5
 REMOTE_REFRESH_S = 10.0
@@ -39,88 +35,6 @@ class View(Protocol):
 
     def end(self, scheduler: Scheduler, store: Store) -> None:
         """The run is over: show where it ended."""
-
-
-def describe(trials: Sequence[Trial]) -> str:
-    """A job in a few words: `9 students resnet20/resnet8 seed 0`."""
-    first = trials[0]
-    same_student = all(trial.student == first.student for trial in trials)
-    models = f"{first.teacher}/{first.student}" if first.student and same_student else first.teacher
-    if len(trials) == 1:
-        what = first.kind + (f" {first.augmentation}" if first.augmentation else "")
-    else:
-        plural = {"student": "students", "stddev": "T. stddev", "teacher": "teachers"}
-        what = f"{len(trials)} {plural[first.kind]}"
-    return f"{what} {models} on {first.dataset}, seed {first.seed}"
-
-
-def duration(seconds: float) -> str:
-    """`1:02:03` or `02:03`."""
-    hours, rest = divmod(int(seconds), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """How far a run is. `share` and `eta_s` count work (multiply-adds), not trials."""
-
-    trials: int
-    finished: int
-    failed: int
-    share: float
-    elapsed_s: float
-    eta_s: float | None
-    jobs: tuple[tuple[Job, Running | None], ...]
-
-
-@dataclass
-class Meter:
-    """Measures a run's progress from the scheduler and the signs of life in the store."""
-
-    started_at: float = field(default_factory=time.monotonic)
-    _costs: dict[str, float] = field(default_factory=dict)
-    _trials: dict[str, Trial] = field(default_factory=dict)
-    _told_failures: set[str] = field(default_factory=set)
-
-    def begin(self, plan: Plan) -> None:
-        self.started_at = time.monotonic()
-        self._trials = {trial.fingerprint: trial for trial in plan.missing}
-        self._costs = {fp: solo_cost(trial) for fp, trial in self._trials.items()}
-
-    def new_failures(self, scheduler: Scheduler, store: Store) -> list[str]:
-        """What failed since this was last asked, each with its reason."""
-        new = scheduler.failed - self._told_failures
-        if not new:
-            return []
-        self._told_failures |= new
-        reasons: dict[str, str] = {}
-        with suppress(OSError, UserError):
-            reasons = {row["fingerprint"]: row["error"] for row in store.failures().to_pylist()}
-        return [
-            f"failed: {describe([self._trials[fp]])}: {reasons.get(fp, '')}" for fp in sorted(new)
-        ]
-
-    def snapshot(self, scheduler: Scheduler, store: Store) -> Snapshot:
-        signs = store.running() if scheduler.running else {}
-        alive = {fp: sign for fp, sign in signs.items() if sign.step is not None}
-        jobs = []
-        done = sum(self._costs[fp] for fp in scheduler.finished)
-        for job in scheduler.running:
-            entries = [alive[t.fingerprint] for t in job.trials if t.fingerprint in alive]
-            jobs.append((job, entries[0] if entries else None))
-            done += sum(self._costs[e.fingerprint] * e.share for e in entries)
-        share = done / (sum(self._costs.values()) or 1.0)
-        elapsed = time.monotonic() - self.started_at
-        return Snapshot(
-            trials=len(self._costs),
-            finished=len(scheduler.finished),
-            failed=len(scheduler.failed),
-            share=share,
-            elapsed_s=elapsed,
-            eta_s=elapsed * (1 - share) / share if share > 0.05 else None,
-            jobs=tuple(jobs),
-        )
 
 
 class LinesView:

@@ -1,23 +1,18 @@
 """The sections of a sweep file: pairs, data, schemes, hyper-parameters, resources."""
 
-import ast
 import os
 import re
 import string
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from orchestrator.language.mistakes import EVERY, distinct, known, mistake
-from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, DATASETS, FORMATS, pick_of
+from orchestrator.language.mistakes import EVERY, known, mistake
+from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS
 from trainer.problems import did_you_mean
 from trainer.trial import Count, Distillation, Frozen, Name, Number, Rate, Seed, Training
-from trainer.yaml_source import MAX_BYTES
-
-Kind = Literal["teacher", "student", "stddev"]
-KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
 
 
 class Pair(Frozen):
@@ -105,76 +100,6 @@ class DatasetChoice(Frozen):
         return self
 
 
-class SchemeFile(Frozen):
-    """A file with schemes of one's own, read when the sweep is; `names` are what it registers."""
-
-    path: str
-    source: str
-    names: tuple[Name, ...]
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
-        return {"type": "string", "description": "A Python file with registered schemes."}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, value: object) -> object:
-        if isinstance(value, SchemeFile):
-            return value
-        path, source = _path_and_source(value)
-        try:
-            names = _registered_names(ast.parse(source))
-        except (SyntaxError, ValueError) as error:
-            raise mistake(f"{path}: not a Python file: {error}") from error
-        if not names:
-            raise mistake(f'{path}: registers no scheme; expected @register("NAME")')
-        distinct(tuple(names))
-        taken = [n for n in names if n in AUGMENTATIONS or pick_of(n)]
-        if taken:
-            raise mistake(f"{path}: {taken[0]!r} is a name of kdsweep's own")
-        return {"path": path, "source": source, "names": names}
-
-
-def _path_and_source(value: object) -> tuple[str, str]:
-    """A file that a sweep names, or one that a saved sweep holds."""
-    match value:
-        case str():
-            try:
-                return value, _text(Path(os.path.expanduser(value)))  # noqa: PTH111
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else error
-                raise mistake(f"{value}: cannot be read: {reason}") from error
-        case {"path": str(path), "source": str(source)}:
-            return path, source
-    raise mistake(f"expected the path of a Python file, not {value!r}")
-
-
-def _text(path: Path) -> str:
-    """A file's text. Raises `OSError`, and `ValueError` where it is too long or no text."""
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"too long: at most {MAX_BYTES:,} bytes")
-    return content.decode()
-
-
-def _registered_names(tree: ast.Module) -> list[str]:
-    """The names in `@register("NAME")`, without running the file."""
-    decorators = [
-        decorator
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef)
-        for decorator in node.decorator_list
-    ]
-    return [
-        argument.value
-        for decorator in decorators
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("register")
-        for argument in decorator.args
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-    ]
-
-
 PLACEHOLDERS = ("teacher", "dataset")
 
 
@@ -218,40 +143,3 @@ class StudentSettings(Distillation):
 
     learning_rate: Rate | None = None
     epoch_factor: Annotated[int, Field(ge=1, le=1000), Number] = 1
-
-
-class Resources(Frozen):
-    """What one job of a kind occupies.
-
-    `cpu` is also its number of CPU threads. `gpu` is a share of one GPU; left out, a job takes a whole
-    GPU where the cluster has any, else none. `accelerator` names a type of GPU as Ray does (`A100`);
-    `custom` are amounts of the cluster's own resources.
-    """
-
-    cpu: Annotated[int, Field(ge=1, le=1024)] = 1
-    gpu: Annotated[float, Field(ge=0, le=1)] | None = None
-    accelerator: Name | None = None
-    custom: dict[Name, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-
-    def on(self, cluster_has_gpus: bool) -> "Resources":
-        """The same with `gpu` decided."""
-        gpu = float(cluster_has_gpus) if self.gpu is None else self.gpu
-        return self.model_copy(update={"gpu": gpu})
-
-    @property
-    def bundle(self) -> dict[str, float]:
-        """As Ray counts it; `gpu` is decided. A type of GPU is asked for by a trifle of its resource."""
-        asked = {"CPU": float(self.cpu), "GPU": self.gpu or 0.0, **self.custom}
-        if self.accelerator is not None:
-            asked[f"accelerator_type:{self.accelerator}"] = 0.001
-        return {name: amount for name, amount in asked.items() if amount}
-
-
-class AllResources(Frozen):
-    teacher: Resources = Resources()
-    student: Resources = Resources()
-    stddev: Resources = Resources()
-
-    def of(self, kind: Kind) -> Resources:
-        resources: Resources = getattr(self, kind)
-        return resources

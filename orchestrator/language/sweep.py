@@ -30,15 +30,9 @@ from orchestrator.language.mistakes import (
     mistake,
     mistake_at,
 )
-from orchestrator.language.settings import (
-    AllResources,
-    DatasetChoice,
-    Pair,
-    Resources,
-    SchemeFile,
-    StudentSettings,
-    TeacherSettings,
-)
+from orchestrator.language.resources import AllResources, Resources
+from orchestrator.language.scheme_file import SchemeFile
+from orchestrator.language.settings import DatasetChoice, Pair, StudentSettings, TeacherSettings
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
 from trainer.catalog import AUGMENTATIONS, BASE_SCHEMES, DATASETS, base_of, pick_of
 from trainer.problems import FileError

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from orchestrator.language.settings import KINDS
+from orchestrator.language.resources import KINDS
 from orchestrator.planning.costs import group_cost, solo_cost
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduling import Capacity

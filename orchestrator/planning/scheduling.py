@@ -27,7 +27,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Literal
 
-from orchestrator.language.settings import KINDS, AllResources, Resources
+from orchestrator.language.resources import KINDS, AllResources, Resources
 from orchestrator.planning.costs import solo_cost
 from orchestrator.planning.ready_groups import Rank, ReadyGroups
 from trainer.trial import Trial, lockstep_key

@@ -1,12 +1,10 @@
-"""A part of a plan, by the words a user names it with: a fingerprint, a pair, an augmentation."""
+"""A part of a plan: what a user's words name (a fingerprint, a pair, an augmentation), or what needs no student."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.planning.plan import Plan
-from orchestrator.store.store import Store
-from trainer.positions import FINAL
 from trainer.problems import UserError, did_you_mean
 from trainer.trial import Trial
 
@@ -48,18 +46,13 @@ def to_start_over(plan: Plan, words: Sequence[str]) -> tuple[Trial, ...]:
     return tuple(t for t in missing if not words or any(_is_named(t, word) for word in words))
 
 
-def start_over(trials: Iterable[Trial], store: Store) -> int:
-    """Forget the checkpoints of trials that nobody works on; how many had any.
+def without_students(plan: Plan) -> Plan:
+    """What needs no student: the teachers, and T. stddev of all but the student's pick."""
+    kept = tuple(trial for trial in plan.trials if _needs_no_student(trial))
+    wanted = {trial.fingerprint for trial in kept}
+    failed = {fp: error for fp, error in plan.failed.items() if fp in wanted}
+    return replace(plan, trials=kept, done=plan.done & wanted, failed=failed)
 
-    Whoever has finished one meanwhile keeps it; and final weights are never touched.
-    """
-    kept = store.in_use()
-    folders = [store.checkpoint_folder(t.fingerprint) for t in trials if t.fingerprint not in kept]
-    num_dropped = 0
-    for folder in folders:
-        names = [name for name in folder.names() if name != FINAL]
-        for name in names:
-            folder.remove(name)
-        folder.tidy()
-        num_dropped += bool(names)
-    return num_dropped
+
+def _needs_no_student(trial: Trial) -> bool:
+    return trial.kind == "teacher" or (trial.kind == "stddev" and trial.student is None)

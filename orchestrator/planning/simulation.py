@@ -17,7 +17,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from orchestrator.language.settings import AllResources
+from orchestrator.language.resources import AllResources
 from orchestrator.planning.costs import group_cost, solo_cost
 from orchestrator.planning.scheduling import Capacity, Job, Order, Scheduler
 from trainer.trial import Trial, lockstep_key

@@ -1,93 +1,19 @@
 """What `plan` shows: counts by kind, and the states of trials."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from math import sqrt
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
-from orchestrator.driver.view import describe
-from orchestrator.language.settings import KINDS
 from orchestrator.planning.bill import Bill, Forecast
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.states import counts_by_kind, states
+from orchestrator.planning.words import describe, rounded, span, unit_of
 from orchestrator.store.records import identity_columns
-from orchestrator.store.store import Running, stored_trial
-from trainer.catalog import MODELS, default_learning_rate, multiply_adds
+from orchestrator.store.store import Running
 from trainer.trial import Trial
 
-CHANCE_DEVIATIONS = 2
-"""A teacher within so many standard deviations of guessing is no better than chance."""
-
 FIRST_JOBS = 10
-
-STATES = ("done", "running", "missing", "failed", "blocked")
-
-
-def states(plan: Plan, running: Mapping[str, Running]) -> dict[str, str]:
-    """The state of every trial, by fingerprint."""
-    blocked = plan.blocked
-    found = {}
-    for trial in plan.trials:
-        fingerprint = trial.fingerprint
-        if fingerprint in plan.done:
-            found[fingerprint] = "done"
-        elif fingerprint in running and running[fingerprint].step is not None:
-            found[fingerprint] = "running"
-        elif fingerprint in plan.failed:
-            found[fingerprint] = "failed"
-        elif fingerprint in blocked:
-            found[fingerprint] = "blocked"
-        else:
-            found[fingerprint] = "missing"
-    return found
-
-
-def models_as_json() -> dict[str, dict[str, int]]:
-    """Parameters (100 classes) and multiply-adds (a 32x32 image) by name."""
-    return {
-        name: {"parameters": facts.parameters, "multiply_adds": multiply_adds(name, 32, 100)}
-        for name, facts in MODELS.items()
-    }
-
-
-def model_table() -> Table:
-    """The architectures with their sizes."""
-    table = Table()
-    table.add_column("model")
-    table.add_column("parameters", justify="right")
-    table.add_column("multiply-adds", justify="right")
-    table.add_column("learning rate", justify="right")
-    for name, facts in MODELS.items():
-        sizes = (f"{facts.parameters:,}", f"{multiply_adds(name, 32, 100):,}")
-        table.add_row(name, *sizes, f"{default_learning_rate(name):g}")
-    return table
-
-
-def teacher_lines(results: Iterable[Mapping[str, Any]]) -> Iterator[Text]:
-    """A line per teacher with its accuracy; one that only guesses is a loud warning."""
-    for row in results:
-        if row["kind"] != "teacher":
-            continue
-        data = stored_trial(row).data
-        accuracy, chance = row["test_accuracy"], 1 / data.num_classes
-        yield Text(f"teacher {row['teacher']} on {row['dataset']}: accuracy {accuracy:.2%}")
-        if accuracy <= chance + CHANCE_DEVIATIONS * sqrt(chance * (1 - chance) / data.test_images):
-            yield Text(
-                f"WARNING: the teacher {row['teacher']} is no better than chance ({chance:.2%} on "
-                f"{row['dataset']}): nothing can be learnt from it, nor from its T. stddev",
-                style="bold red",
-            )
-
-
-def counts_by_kind(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict[str, int]]:
-    """Number of trials by kind and state."""
-    state = states(plan, running)
-    kinds: dict[str, dict[str, int]] = {kind: dict.fromkeys(STATES, 0) for kind in KINDS}
-    for trial in plan.trials:
-        kinds[trial.kind][state[trial.fingerprint]] += 1
-    return kinds
 
 
 def plan_table(plan: Plan, bill: Bill) -> Table:
@@ -111,38 +37,6 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
         caption += f"\nfingerprints of {len(plan.unknown)} trials are unknown without {absent}"
     table.caption = "\n".join([caption, *(f"WARNING: {w}" for w in plan.warnings)])
     return table
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A unit of time in which figures are neither tiny nor huge."""
-
-    name: str
-    per_hour: float
-
-    def number(self, hours: float) -> str:
-        return f"{hours * self.per_hour:,.1f}"
-
-    def span(self, hours: float) -> str:
-        """`5.8 h`."""
-        return f"{self.number(hours)} {self.name}"
-
-
-def unit_of(hours: float) -> Unit:
-    """Hours, minutes or seconds, whichever the longest of some spans is readable in."""
-    if hours >= 1:
-        return Unit("h", 1)
-    return Unit("min", 60) if hours >= 1 / 60 else Unit("s", 3600)
-
-
-def span(hours: float) -> str:
-    """A length of time by itself: `5.8 h`."""
-    return unit_of(hours).span(hours)
-
-
-def rounded(value: float) -> str:
-    """Three digits, or all before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def forecast_table(forecasts: Iterable[Forecast]) -> Table:

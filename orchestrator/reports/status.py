@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.planning.plan import Plan
-from orchestrator.reports.plan import STATES, counts_by_kind, plan_as_json, states
+from orchestrator.planning.states import STATES, counts_by_kind, states
+from orchestrator.reports.plan import plan_as_json
 from orchestrator.store.store import Running
 from trainer.trial import Trial
 

@@ -5,77 +5,19 @@ imported only after the process has been shown exactly those. Everything that is
 the store before the job reports, so a retry of the job, a later run and a resume are one code path.
 """
 
-import faulthandler
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from orchestrator.store.store import Store
-from trainer.files import process_is_alive
+from orchestrator.worker.job import FailedTrial, JobConfig, JobReport
+from orchestrator.worker.stacks import stack_on_request
 from trainer.trial import TRIAL, Trial
-
-
-@dataclass(frozen=True)
-class JobConfig:
-    """A job as it travels to its worker: plain JSON-like values.
-
-    `bundle` is what Ray reserves for it, `avoid` are the nodes, by Ray's names, where the job is not to be placed.
-    """
-
-    run_id: str
-    store: str
-    data_folder: str
-    trials: tuple[dict[str, Any], ...]
-    cpu: int
-    gpu: float
-    bundle: dict[str, float]
-    avoid: tuple[str, ...]
-    checkpoint_every_s: float
-    checkpoint_every_epochs: int | None
-    command: str
-
-    def as_config(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class FailedTrial:
-    """A trial that failed in a job that lives on; the fields are those of `failures.Failure`.
-
-    `recorded`: its row is in the store; the worker itself may not have been able to write it.
-    """
-
-    fingerprint: str
-    cause: str
-    error: str
-    place: str
-    trace: str
-    recorded: bool
-
-
-@dataclass(frozen=True)
-class JobReport:
-    """How a job ended. What is neither finished nor failed was stopped and can go on later."""
-
-    finished: tuple[str, ...]
-    failed: tuple[FailedTrial, ...]
-    node: str = ""
-
-    @classmethod
-    def of(cls, report: dict[str, Any]) -> "JobReport":
-        """The report that came back as plain data."""
-        failed = tuple(FailedTrial(**entry) for entry in report["failed"])
-        return cls(tuple(report["finished"]), failed, report["node"])
-
-
-RunJob = Callable[[dict[str, Any]], dict[str, Any]]
-"""From a `JobConfig` to a `JobReport`, both as plain data."""
 
 
 def run_job(config: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +33,7 @@ def run_job(config: dict[str, Any]) -> dict[str, Any]:
     done = store.finished()
     before = tuple(t.fingerprint for t in trials if t.fingerprint in done)
     todo = [t for t in trials if t.fingerprint not in done]
-    with _sigterm_noted() as must_leave, _stack_on_request():
+    with _sigterm_noted() as must_leave, stack_on_request():
         report = _run(job, store, todo, node, must_leave) if todo else JobReport((), ())
     return asdict(JobReport(before + report.finished, report.failed, node))
 
@@ -123,32 +65,6 @@ def _sigterm_noted() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(noted)
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def stack_file(pid: int) -> Path:
-    """Where a worker that gets SIGUSR1 writes what all its threads are doing."""
-    return Path(tempfile.gettempdir()) / stack_file_name(str(pid))
-
-
-def stack_file_name(pid: str) -> str:
-    return f"kdsweep-stack-{os.getuid()}-{pid}.txt"
-
-
-@contextmanager
-def _stack_on_request() -> Iterator[None]:
-    """Lets the driver ask where this process hangs, however deep in C it is; tidies up after the killed."""
-    path = stack_file(os.getpid())
-    for other in path.parent.glob(stack_file_name("[0-9]*")):
-        with suppress(ValueError, OSError):
-            if other == path or not process_is_alive(int(other.stem.rpartition("-")[2])):
-                other.unlink(missing_ok=True)
-    with path.open("x") as file:
-        faulthandler.register(signal.SIGUSR1, file=file)
-        try:
-            yield
-        finally:
-            faulthandler.unregister(signal.SIGUSR1)
-            path.unlink(missing_ok=True)
 
 
 def _run(

@@ -6,7 +6,8 @@ from importlib import resources
 from analysis.report.markup import tag, text
 from orchestrator.planning.bill import Bill, Forecast
 from orchestrator.planning.plan import Plan
-from orchestrator.reports.plan import counts_by_kind, span, states, unit_of
+from orchestrator.planning.states import counts_by_kind, states
+from orchestrator.planning.words import span, unit_of
 from orchestrator.reports.plan_page.dependencies import dependency_chart
 from orchestrator.reports.plan_page.timeline import timeline
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from analysis.report.markup import tag, text
-from orchestrator.driver.view import describe
 from orchestrator.planning.bill import Forecast
 from orchestrator.planning.simulation import SimulatedJob
-from orchestrator.reports.plan import unit_of
+from orchestrator.planning.words import describe, unit_of
 
 WIDTH = 1000
 LINE, GAP = 16, 3

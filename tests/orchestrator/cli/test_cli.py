@@ -116,7 +116,7 @@ def test_other_bad_input(arguments: tuple[str, ...], expected: str, tmp_path: Pa
 def test_the_store_is_taken_from_the_option_then_the_environment_then_the_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestrator.cli.console import open_sweep
+    from orchestrator.cli.opening import open_sweep
 
     monkeypatch.chdir(tmp_path)
     plain, named = write_sweep(tmp_path), tmp_path / "named.yaml"

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from orchestrator.driver.claims import Claims
-from orchestrator.language.settings import Resources
+from orchestrator.driver.run import start_over
+from orchestrator.language.resources import Resources
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import Plan, expand, make_plan
 from orchestrator.planning.scheduling import Job
-from orchestrator.planning.selection import start_over
 from orchestrator.store.records import sign_of_life
 from orchestrator.store.store import Store
 from orchestrator.upkeep.pruning import removals

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.language.settings import AllResources, Resources
+from orchestrator.language.resources import AllResources, Resources
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import expand
 from orchestrator.planning.ready_groups import ReadyGroups

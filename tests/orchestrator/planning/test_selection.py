@@ -7,11 +7,12 @@ import pytest
 
 from orchestrator.cli.durations import seconds
 from orchestrator.driver.claims import Claims
-from orchestrator.language.settings import Resources
+from orchestrator.driver.run import start_over
+from orchestrator.language.resources import Resources
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.scheduling import Again, Job
-from orchestrator.planning.selection import only, start_over, to_start_over
+from orchestrator.planning.selection import only, to_start_over
 from orchestrator.store.records import sign_of_life
 from orchestrator.store.store import Run, Store
 from tests.orchestrator.test_scheduling import finish, scheduler, start_all, trials

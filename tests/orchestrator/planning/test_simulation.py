@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.language.settings import AllResources, Resources
+from orchestrator.language.resources import AllResources, Resources
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.bill import ASSUMED_TFLOPS, FLOPS, measured_throughput, throughput_of
 from orchestrator.planning.costs import group_cost, solo_cost

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator.driver.run import start_over
 from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand, make_plan
-from orchestrator.planning.selection import start_over
 from orchestrator.store.columns import RESULTS
 from orchestrator.store.store import Store
 from orchestrator.upkeep.pruning import removals

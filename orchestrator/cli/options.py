@@ -1,0 +1,98 @@
+"""The arguments and options that commands have, each declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),
+]
+
+StoreAddress = Annotated[
+    str, typer.Argument(metavar="STORE", help="The results: a folder, or an address (s3://...).")
+]
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets."),
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however large the bill.")]
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+
+Deadline = Annotated[
+    str | None,
+    typer.Option(help="Save everything and leave within this time: 11h, 90m, 45s. Exit code 3."),
+]
+
+Cpus = Annotated[
+    int | None, typer.Option(min=1, help="CPUs that this machine's Ray may use; all by default.")
+]
+
+Gpus = Annotated[
+    int | None, typer.Option(min=0, help="GPUs that this machine's Ray may use; all by default.")
+]
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option(help="HOST:PORT of a running Ray cluster, or auto for this machine's."),
+]
+
+DashboardAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="The cluster's dashboard: http://HOST:8265.",
+    ),
+]
+
+JobId = Annotated[
+    str, typer.Argument(metavar="JOB", help="A job's id, as `kdsweep jobs` shows it.")
+]
+
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="KEY=VALUE",
+        help="Only these rows: KEY=VALUE[,VALUE] or KEY!=VALUE; * and ? match anything. "
+        "Keys: dataset, teacher, student, pair, augmentation, seed, source. Repeat to narrow.",
+    ),
+]
+
+GroupBy = Annotated[
+    str,
+    typer.Option(
+        "--group-by",
+        metavar="KEY[,KEY]",
+        help="One table, and one pooled estimate, per dataset, teacher, student, pair or source; "
+        "plots keep a group's panels together.",
+    ),
+]
+
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        help="s_test_loss, s_accuracy, t_stddev or correlation; repeat for several. All by default.",
+    ),
+]
+
+Samples = Annotated[
+    int,
+    typer.Option(
+        "--bootstrap", min=100, max=1_000_000, help="Samples of each interval or simulation."
+    ),
+]
+
+StatisticsSeed = Annotated[
+    int, typer.Option("--statistics-seed", min=0, help="Of bootstrap and permutation samples.")
+]

@@ -1,0 +1,102 @@
+"""How tables leave a command: in which format, to a file or to the terminal."""
+
+import enum
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.console import print_json, stdout
+
+if TYPE_CHECKING:
+    from analysis.grid import Grid
+
+
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write a file; its ending names the format.")
+]
+
+
+class Format(enum.StrEnum):
+    """How tables are written."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+    HTML = "html"
+    JSON = "json"
+
+
+FormatOption = Annotated[
+    Format | None, typer.Option("--format", help="Of the tables; text by default.")
+]
+
+
+def chosen_format(given: Format | None, output: Path | None, as_json: bool) -> Format:
+    """The format asked for: by --json, by --format, by the ending of the file, else text."""
+    from analysis.formats import ENDINGS
+    from trainer.problems import UserError, did_you_mean
+
+    if as_json:
+        return Format.JSON
+    if given is not None:
+        return given
+    if output is None:
+        return Format.TEXT
+    ending = output.suffix.lstrip(".")
+    if ending == "txt":
+        return Format.TEXT
+    if ending not in ENDINGS:
+        raise UserError(
+            f"{output}: unknown format {ending!r}{did_you_mean(ending, [*ENDINGS, 'txt'])}"
+        )
+    return Format(ENDINGS[ending])
+
+
+def write_records(grids: "Sequence[Grid]", chosen: Format, output: Path | None) -> None:
+    """Tables whose JSON is their records."""
+    if chosen is Format.JSON:
+        write_json([dict(record) for grid in grids for record in grid.records], output)
+    else:
+        write_grids(grids, chosen, output)
+
+
+def write_grids(grids: "Sequence[Grid]", chosen: Format, output: Path | None) -> None:
+    from analysis.formats import WRITERS, terminal
+
+    if chosen is not Format.TEXT:
+        write_text(WRITERS[chosen](grids), output)
+        return
+    console = stdout(wide=True)
+    if output is None:
+        for part in terminal(grids, console.width):
+            console.print(part)
+        return
+    with console.capture() as captured:
+        for part in terminal(grids, console.width):
+            console.print(part)
+    write_text(captured.get(), output)
+
+
+def write_json(value: object, output: Path | None) -> None:
+    if output is None:
+        print_json(value)
+    else:
+        write_text(json.dumps(value, indent=1) + "\n", output)
+
+
+def write_text(text: str, output: Path | None) -> None:
+    from trainer.problems import UserError
+
+    if output is None:
+        typer.echo(text, nl=not text.endswith("\n"))
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {error.strerror}") from error
+    stdout().print(f"{output}", soft_wrap=True)

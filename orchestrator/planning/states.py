@@ -1,0 +1,37 @@
+"""The state of every trial of a plan: done, running, missing, failed, or blocked by one that failed."""
+
+from collections.abc import Mapping
+
+from orchestrator.language.resources import KINDS
+from orchestrator.planning.plan import Plan
+from orchestrator.store.store import Running
+
+STATES = ("done", "running", "missing", "failed", "blocked")
+
+
+def states(plan: Plan, running: Mapping[str, Running]) -> dict[str, str]:
+    """The state of every trial, by fingerprint."""
+    blocked = plan.blocked
+    found = {}
+    for trial in plan.trials:
+        fingerprint = trial.fingerprint
+        if fingerprint in plan.done:
+            found[fingerprint] = "done"
+        elif fingerprint in running and running[fingerprint].step is not None:
+            found[fingerprint] = "running"
+        elif fingerprint in plan.failed:
+            found[fingerprint] = "failed"
+        elif fingerprint in blocked:
+            found[fingerprint] = "blocked"
+        else:
+            found[fingerprint] = "missing"
+    return found
+
+
+def counts_by_kind(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict[str, int]]:
+    """Number of trials by kind and state."""
+    state = states(plan, running)
+    kinds: dict[str, dict[str, int]] = {kind: dict.fromkeys(STATES, 0) for kind in KINDS}
+    for trial in plan.trials:
+        kinds[trial.kind][state[trial.fingerprint]] += 1
+    return kinds
