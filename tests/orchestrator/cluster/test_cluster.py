@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.store.store import Running, Store
 from tests.orchestrator.commands import finish, run, start, wait_until
+from tests.orchestrator.driver.test_faults import causes, students
 from tests.orchestrator.results import assert_same_results, is_clean
-from tests.orchestrator.test_faults import causes, students
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 

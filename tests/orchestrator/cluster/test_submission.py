@@ -17,8 +17,8 @@ from orchestrator.planning.plan import expand
 from orchestrator.store.provenance import git_state
 from orchestrator.worker.preparation import samples
 from tests.orchestrator.commands import KDSWEEP, fresh_environment, run
+from tests.orchestrator.planning.test_scheduling import trials
 from tests.orchestrator.sweeps import write_sweep
-from tests.orchestrator.test_scheduling import trials
 from trainer.trial import PublishedCheckpoint, TeacherTrial
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"

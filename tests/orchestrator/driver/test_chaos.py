@@ -1,6 +1,6 @@
 """Chaos: a whole small sweep under random kills ends with exactly the rows of an undisturbed run.
 
-CI runs one round; `CHAOS_ROUNDS=10 CHAOS_KILLS=8 pytest tests/orchestrator/test_chaos.py` runs more.
+CI runs one round; `CHAOS_ROUNDS=10 CHAOS_KILLS=8 pytest tests/orchestrator/driver/test_chaos.py` runs more.
 """
 
 import logging

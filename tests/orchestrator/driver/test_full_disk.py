@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.store.store import Store
 from tests.orchestrator.commands import finish, start, trial_workers, wait_until
+from tests.orchestrator.driver.test_faults import students
 from tests.orchestrator.results import assert_same_results, is_clean
-from tests.orchestrator.test_faults import students
 from tests.trainer.test_disk import MIB, mounted
 from trainer.checkpoint import CheckpointFolder
 from trainer.files import process_is_alive

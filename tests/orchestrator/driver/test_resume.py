@@ -12,9 +12,9 @@ from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
 from tests.orchestrator.commands import descendants, finish, run, start, trial_workers, wait_until
 from tests.orchestrator.conftest import SETTINGS
+from tests.orchestrator.driver.test_faults import students
 from tests.orchestrator.results import assert_same_results, is_clean
 from tests.orchestrator.sweeps import write_sweep
-from tests.orchestrator.test_faults import students
 from trainer.files import process_is_alive
 
 

@@ -14,7 +14,7 @@ from orchestrator.language.sweep import Resources
 from orchestrator.planning.scheduling import Job
 from orchestrator.store.failures import Cause, of_death, of_exception
 from orchestrator.store.store import Running
-from tests.orchestrator.test_scheduling import trials
+from tests.orchestrator.planning.test_scheduling import trials
 from trainer.datasets.errors import DataError
 from trainer.files import LocalFolder
 from trainer.learners import DivergedError

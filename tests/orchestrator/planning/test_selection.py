@@ -15,7 +15,7 @@ from orchestrator.planning.scheduling import Again, Job
 from orchestrator.planning.selection import only, to_start_over
 from orchestrator.store.records import sign_of_life
 from orchestrator.store.store import Run, Store
-from tests.orchestrator.test_scheduling import finish, scheduler, start_all, trials
+from tests.orchestrator.planning.test_scheduling import finish, scheduler, start_all, trials
 from trainer.problems import UserError
 
 PAIRS = ["resnet20/resnet8", "vgg13/vgg8"]

@@ -17,8 +17,8 @@ from orchestrator.planning.simulation import best_simulation, longest_chain, sha
 from orchestrator.store.records import identity_columns
 from orchestrator.store.store import Store
 from tests.orchestrator.commands import run
+from tests.orchestrator.planning.test_scheduling import trials
 from tests.orchestrator.sweeps import write_sweep
-from tests.orchestrator.test_scheduling import trials
 from trainer.trial import Trial, lockstep_key
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"

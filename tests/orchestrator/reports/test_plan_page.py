@@ -18,8 +18,8 @@ from orchestrator.reports.plan_page.dependencies import boxes, depths
 from orchestrator.reports.plan_page.timeline import lanes
 from orchestrator.store.store import Store
 from tests.orchestrator.commands import run
+from tests.orchestrator.planning.test_scheduling import trials
 from tests.orchestrator.sweeps import write_sweep
-from tests.orchestrator.test_scheduling import trials
 
 PAPER = Path(__file__).parents[3] / "sweeps" / "paper_cifar100.yaml"
 

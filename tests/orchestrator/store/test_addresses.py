@@ -15,7 +15,7 @@ from orchestrator.store.store import Run, Store
 from orchestrator.worker.attempts import begin_attempt
 from tests.orchestrator.commands import run
 from tests.orchestrator.results import assert_same_results
-from tests.orchestrator.test_store import ONE, OTHER, failure, running
+from tests.orchestrator.store.test_store import ONE, OTHER, failure, running
 from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
 from trainer.positions import Position
 from trainer.problems import UserError

@@ -19,7 +19,7 @@ from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
 from orchestrator.upkeep.verification import verify
 from tests.orchestrator.sweeps import write_sweep
-from tests.orchestrator.test_maintenance import work
+from tests.orchestrator.upkeep.test_maintenance import work
 
 UNDEFINED = ("t_stddev_stderr", "t_stddev")
 

@@ -21,8 +21,8 @@ from orchestrator.upkeep.pruning import removals
 from orchestrator.upkeep.verification import verify
 from tests.analysis.stores import add
 from tests.orchestrator.commands import run
+from tests.orchestrator.store.test_store import ONE, OTHER, running
 from tests.orchestrator.sweeps import write_sweep
-from tests.orchestrator.test_store import ONE, OTHER, running
 from trainer.problems import FileError, UserError
 
 

@@ -11,7 +11,7 @@ from orchestrator.store.store import Store
 from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
 from tests.orchestrator.results import assert_same_results, is_clean
 from tests.orchestrator.sweeps import write_sweep
-from tests.orchestrator.test_maintenance import CPU, DATA
+from tests.orchestrator.upkeep.test_maintenance import CPU, DATA
 from trainer.checkpoint import Checkpoint
 from trainer.datasets.dataset import load_dataset
 from trainer.keeper import Command, Progress

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.orchestrator.test_cluster import TOKEN
+from tests.orchestrator.cluster.test_cluster import TOKEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
