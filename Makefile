@@ -1,6 +1,6 @@
 # make quickstart   set up, run the embedded sweep, print its correlations
 # make test         set up, lint and run all tests (what CI runs)
-# make lint         ruff and the type checker
+# make lint         ruff, the type checker, and who may import whom
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -37,10 +37,11 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) kdsweep-store build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) kdsweep-store build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

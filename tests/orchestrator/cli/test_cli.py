@@ -48,14 +48,6 @@ def test_planning_and_reading_import_neither_ray_nor_torch(module: str) -> None:
         assert not modules & {"pandas", "pyarrow", "pydantic", "scipy", "matplotlib"}
 
 
-@pytest.mark.parametrize("module", ["trainer.lockstep", "trainer.keeper"])
-def test_the_trainer_knows_nothing_of_ray_or_the_orchestrator(module: str) -> None:
-    script = f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))"
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    modules = {name.split(".")[0] for name in json.loads(answer.stdout)}
-    assert not modules & {"ray", "orchestrator", "analysis", "pyarrow", "pandas"}
-
-
 def test_models_are_listed_with_their_sizes(tmp_path: Path) -> None:
     code, output = run(tmp_path, "models")
     assert code == 0
