@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.connection import LocalCluster
+from orchestrator.driver.meter import RunState
 from orchestrator.driver.run import run_plan
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.planning.scheduling import Scheduler
 from orchestrator.store.records import identity_columns
 from orchestrator.store.store import Store
+from orchestrator.worker.job import JobConfig, JobReport
 from trainer.trial import TRIAL, Trial
 
 
@@ -31,13 +32,13 @@ def row(trial: Trial) -> dict[str, Any]:
     return identity_columns(trial) | finished
 
 
-def stand_in(config: dict[str, Any]) -> dict[str, Any]:
+def stand_in(job: JobConfig) -> JobReport:
     """Finishes every trial of its job at once."""
-    store = Store(config["store"])
-    trials = [TRIAL.validate_python(trial) for trial in config["trials"]]
+    store = Store(job.store)
+    trials = [TRIAL.validate_json(trial) for trial in job.trials]
     for trial in trials:
         store.add_result(row(trial), [])
-    return {"finished": [trial.fingerprint for trial in trials], "failed": [], "node": ""}
+    return JobReport(tuple(trial.fingerprint for trial in trials))
 
 
 @dataclass
@@ -55,14 +56,14 @@ class Stopwatch:
     def note(self, text: str) -> None:
         pass
 
-    def tick(self, scheduler: Scheduler, store: Store) -> None:
-        if len(scheduler.finished) > self.trials_ended:
-            self.trials_ended = len(scheduler.finished)
+    def tick(self, state: RunState) -> None:
+        if len(state.scheduler.finished) > self.trials_ended:
+            self.trials_ended = len(state.scheduler.finished)
             self.cpu.append(time.process_time())
             if len(self.cpu) == self.jobs:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    def end(self, scheduler: Scheduler, store: Store) -> None:
+    def end(self, state: RunState) -> None:
         pass
 
 

@@ -27,8 +27,10 @@ from orchestrator.cli.options import (
 if TYPE_CHECKING:
     from orchestrator.cluster.jobs import Jobs, SweepJob
     from orchestrator.language.sweep import Sweep
+    from orchestrator.store.store import Store
 
 LOOK_EVERY_S = 0.5
+LEFT_ALONE_AFTER_S = 30.0
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -62,6 +64,7 @@ def submit(
     from orchestrator.cli.durations import seconds
     from orchestrator.cluster.jobs import Handover
     from orchestrator.language.sweep import load_sweep
+    from orchestrator.store.store import Store
 
     loaded = load_sweep(sweep)
     handover = Handover(
@@ -77,7 +80,7 @@ def submit(
     job_id = cluster.submit(loaded, handover)
     tell = partial(typer.echo, err=as_json)
     tell(f"submitted: {job_id}")
-    code = _until_begun(cluster, job_id, tell)
+    code = _until_begun(cluster, job_id, Store(handover.store), tell)
     if as_json:
         print_json({"job_id": job_id, "address": cluster.url, "store": handover.store})
     elif code != BAD_INPUT:
@@ -138,7 +141,7 @@ def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool)
 
     store = Store(address)
     try:
-        others = store.runs()
+        others = store.signs.runs()
         store.finished()
     except (OSError, UserError):
         stderr().print(f"{address}: cannot be seen from here; the cluster's nodes are asked")
@@ -152,12 +155,17 @@ def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool)
         confirm(make_plan(sweep, store, retry_failed=retry_failed), store, yes=yes)
 
 
-def _until_begun(cluster: "Jobs", job_id: str, tell: Callable[[str], None]) -> int:
-    """Tell what the cluster finds out before anything is trained; exit code of a job that is over."""
-    from orchestrator.cluster.probe import PASSED
+def _until_begun(cluster: "Jobs", job_id: str, store: "Store", tell: Callable[[str], None]) -> int:
+    """Tell what the cluster finds out before anything is trained; exit code of a job that is over.
+
+    That it has begun is a mark in its store. Where this machine does not see that store, or sees it late,
+    the job is left to itself after a while.
+    """
+    from orchestrator.cluster.submission import has_begun
     from trainer.problems import UserError
 
     shown = ""
+    running_since: float | None = None
     try:
         while True:
             job = cluster.one(job_id)
@@ -168,8 +176,16 @@ def _until_begun(cluster: "Jobs", job_id: str, tell: Callable[[str], None]) -> i
             if job.is_over:
                 could_not_start = job.status == "FAILED" and job.exit_code is None
                 return BAD_INPUT if could_not_start else _exit_code(job)
-            if PASSED in text:
+            if has_begun(store, job_id):
                 return DONE
+            if job.status == "RUNNING":
+                running_since = running_since or time.monotonic()
+                if time.monotonic() - running_since > LEFT_ALONE_AFTER_S:
+                    tell(
+                        f"it runs; whether it has begun to train cannot be seen in {store.address} "
+                        "from here: kdsweep logs -f tells"
+                    )
+                    return DONE
             time.sleep(LOOK_EVERY_S)
     except KeyboardInterrupt:
         _goes_on(cluster, job_id)
@@ -279,7 +295,7 @@ def _trial_log(fingerprint: str, address: str, *, follow: bool) -> None:
         raise UserError(f"{number} with {fingerprint!r} in {opened.address}")
     with found[0].open() as log:
         typer.echo(log.read(), nl=False)
-        while follow and found[0].parent.name in opened.running():
+        while follow and found[0].parent.name in opened.signs.running():
             time.sleep(LOOK_EVERY_S)
             typer.echo(log.read(), nl=False)
 

@@ -98,13 +98,8 @@ def plan(
 
 def _seen_on(address: str | None, made: "Plan") -> tuple[int, list[str]]:
     """How many GPUs a cluster has, and what no node of it (or this machine, without one) can meet."""
-    from orchestrator.cluster.connection import (
-        ExistingCluster,
-        connected,
-        living_nodes,
-        this_machine,
-        unmet_requests,
-    )
+    from orchestrator.cluster.connection import ExistingCluster, connected
+    from orchestrator.cluster.nodes import this_machine, unmet_requests
 
     if address is None:
         here, asked = this_machine(), made.sweep.resources
@@ -113,8 +108,8 @@ def _seen_on(address: str | None, made: "Plan") -> tuple[int, list[str]]:
             f"resources.{k}: {asked.of(k).cpu} CPU; this machine has {here.cpu:g}" for k in kinds
         ]
         return 0, few
-    with connected(ExistingCluster(address)) as ray:
-        nodes = living_nodes(ray)
+    with connected(ExistingCluster(address)) as cluster:
+        nodes = cluster.nodes()
     return int(sum(node.gpu for node in nodes)), unmet_requests(made, nodes)
 
 

@@ -1,6 +1,5 @@
 """The commands that run a sweep, and show what came of it."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +21,13 @@ from orchestrator.cli.options import (
     SweepFile,
     Yes,
 )
-from orchestrator.cluster.jobs import SUBMITTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
-    from orchestrator.cluster.connection import Cluster
+    from orchestrator.cluster.connection import Place
     from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
     from trainer.trial import Trial
@@ -104,7 +102,7 @@ def _leaving_at_once() -> Iterator[None]:
         sys.exit(STOPPED)
 
 
-def _cluster(cpus: int | None, gpus: int | None, address: str | None) -> "Cluster":
+def _cluster(cpus: int | None, gpus: int | None, address: str | None) -> "Place":
     from orchestrator.cluster.connection import ExistingCluster, LocalCluster
     from trainer.problems import UserError
 
@@ -126,17 +124,19 @@ def _run(
     made: "Plan",
     store: "Store",
     data: Path | None,
-    cluster: "Cluster",
+    place: "Place",
     deadline_s: float | None,
     afresh: "Sequence[Trial]" = (),
 ) -> NoReturn:
+    from orchestrator.cluster.submission import own_job_id
+
     console = stdout()
     code = DONE
     for warning in made.warnings:
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if made.missing:
         data_path = data_folder(made.sweep, data)
-        code = _run_missing(made, store, data_path, cluster, deadline_s, afresh, console)
+        code = _run_missing(made, store, data_path, place, deadline_s, afresh, console)
     elif made.failed:
         code = SOME_FAILED
     else:
@@ -145,7 +145,7 @@ def _run(
         console.print(f"{len(made.failed)} trials failed before: kdsweep resume {sweep_file}")
     _show_results(made, store, console)
     here = f"{sweep_file} --store {store.address}"
-    if code == STOPPED and os.environ.get(SUBMITTED):
+    if code == STOPPED and own_job_id():
         console.print("\nto go on: submit it again")
     elif code == STOPPED:
         console.print(f"\nto go on: kdsweep run {here}", soft_wrap=True)
@@ -158,7 +158,7 @@ def _run_missing(
     made: "Plan",
     store: "Store",
     data: Path,
-    cluster: "Cluster",
+    place: "Place",
     deadline_s: float | None,
     afresh: "Sequence[Trial]",
     console: "Console",
@@ -166,7 +166,7 @@ def _run_missing(
     from orchestrator.driver.run import run_plan
     from orchestrator.driver.view import make_view
 
-    summary = run_plan(made, store, data, cluster, make_view(console), deadline_s, afresh)
+    summary = run_plan(made, store, data, place, make_view(console), deadline_s, afresh)
     counts = [f"{summary.finished} finished"]
     for number, word in (
         (summary.failed, "failed"),

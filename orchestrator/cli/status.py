@@ -35,7 +35,7 @@ def status(
     loaded, opened = open_sweep(sweep, store)
     if as_json:
         made = make_plan(loaded, opened, retry_failed=False)
-        print_json(status_as_json(made, opened.running(), _correlations(made, opened)))
+        print_json(status_as_json(made, opened.signs.running(), _correlations(made, opened)))
     elif watch:
         _watch(loaded, opened)
     else:
@@ -50,7 +50,9 @@ def _status(sweep: "Sweep", store: "Store") -> "Group":
 
     made = make_plan(sweep, store, retry_failed=False)
     log_command = f"kdsweep logs --store {store.address}"
-    return Group(*status_report(made, store.running(), _correlations(made, store), log_command))
+    return Group(
+        *status_report(made, store.signs.running(), _correlations(made, store), log_command)
+    )
 
 
 def _watch(sweep: "Sweep", store: "Store") -> None:

@@ -26,13 +26,12 @@ from urllib.parse import urlsplit
 
 from orchestrator.cluster.connection import check_that_something_answers, has_token
 from orchestrator.cluster.packing import pack
+from orchestrator.cluster.submission import SUBMITTED
 from orchestrator.language.sweep import Sweep
+from orchestrator.worker.foreign import first_line, is_unknown_job, takes_no_jobs_yet
 from trainer.problems import UserError
 
 PREFIX = "kdsweep-"
-SUBMITTED = "KDSWEEP_SUBMITTED"
-"""An environment variable that is set where kdsweep runs as a submitted job."""
-
 PORT = 8265
 """Ray's default for the dashboard, which the Jobs API is part of."""
 
@@ -48,7 +47,6 @@ TIME_TO_SAVE_S = 600
 
 SETTINGS = {
     "COLUMNS": "160",
-    SUBMITTED: "1",
     "PYTHONUNBUFFERED": "1",
     "RAY_JOB_STOP_WAIT_TIME_S": str(TIME_TO_SAVE_S),
 }
@@ -111,7 +109,7 @@ def connect(address: str) -> "Jobs":
     url = _url(address)
     if has_token(os.environ):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    with _told(url):
+    with _told_in_one_line(url):
         from ray.job_submission import JobSubmissionClient
 
         for name in TALKATIVE:
@@ -137,7 +135,7 @@ def _url(address: str) -> str:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _told_in_one_line(url: str) -> Iterator[None]:
     """What Ray's client raises is told in one line."""
     import aiohttp
     from ray.exceptions import AuthenticationError, RayError
@@ -149,7 +147,7 @@ def _told(url: str) -> Iterator[None]:
             f"{url}: the cluster asks for a token, and RAY_AUTH_TOKEN (or ~/.ray/auth_token) is not it"
         ) from error
     except (OSError, RuntimeError, ValueError, RayError, aiohttp.ClientError) as error:
-        raise UserError(f"{url}: {str(error).strip().partition(chr(10))[0]}") from error
+        raise UserError(f"{url}: {first_line(error)}") from error
 
 
 class Jobs:
@@ -166,12 +164,15 @@ class Jobs:
             UserError: the cluster does not take it.
         """
         job_id = f"{PREFIX}{sweep.name}-{uuid.uuid4().hex[:8]}"
-        with tempfile.TemporaryDirectory(prefix="kdsweep-submit-") as folder, _told(self.url):
+        with (
+            tempfile.TemporaryDirectory(prefix="kdsweep-submit-") as folder,
+            _told_in_one_line(self.url),
+        ):
             sweep_file = pack(sweep, Path(folder))
             self._submit(
                 entrypoint=handover.entrypoint(sweep_file),
                 submission_id=job_id,
-                runtime_env={"working_dir": folder, "env_vars": SETTINGS},
+                runtime_env={"working_dir": folder, "env_vars": {**SETTINGS, SUBMITTED: job_id}},
                 metadata={"sweep": sweep.name, "store": handover.store},
             )
         return job_id
@@ -183,7 +184,7 @@ class Jobs:
             try:
                 self._client.submit_job(**job)
             except RuntimeError as error:
-                if "No available agent" not in str(error):
+                if not takes_no_jobs_yet(str(error)):
                     raise
                 if time.monotonic() > until:
                     raise UserError(f"{self.url}: {NO_AGENT}") from error
@@ -193,19 +194,19 @@ class Jobs:
 
     def all(self) -> list[SweepJob]:
         """The sweeps that were submitted to this cluster, the newest last."""
-        with _told(self.url):
+        with _told_in_one_line(self.url):
             found = map(_sweep_job, self._client.list_jobs())
         jobs = (job for job in found if job.job_id.startswith(PREFIX))
         return sorted(jobs, key=lambda job: job.started_at or time.time())
 
     def one(self, job_id: str) -> SweepJob:
         """A submitted sweep; raises UserError where there is none of this id."""
-        with _told(self.url):
+        with _told_in_one_line(self.url):
             return _sweep_job(self._asked(self._client.get_job_info, job_id))
 
     def log(self, job_id: str) -> str:
         """All that a job has printed so far."""
-        with _told(self.url):
+        with _told_in_one_line(self.url):
             return str(self._asked(self._client.get_job_logs, job_id))
 
     def _asked(self, ask: Callable[[str], Any], job_id: str) -> Any:
@@ -216,21 +217,21 @@ class Jobs:
         try:
             return ask(job_id)
         except RuntimeError as error:
-            if "404" in str(error):
+            if is_unknown_job(str(error)):
                 raise UserError(unknown) from error
             raise
 
     def follow(self, job_id: str) -> Iterator[str]:
         """What a job prints, from its beginning, until it is over."""
         self.one(job_id)
-        with _told(self.url), asyncio.Runner() as runner:
+        with _told_in_one_line(self.url), asyncio.Runner() as runner:
             chunks: AsyncIterator[str] = self._client.tail_job_logs(job_id)
             while (text := runner.run(_next(chunks))) is not None:
                 yield text
 
     def stop(self, job_id: str) -> None:
         """Ask a job to save and leave; returns when the cluster has heard it."""
-        with _told(self.url):
+        with _told_in_one_line(self.url):
             self._client.stop_job(job_id)
 
     def wait(self, job_id: str) -> SweepJob:

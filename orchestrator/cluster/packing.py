@@ -11,9 +11,7 @@ from pathlib import Path
 
 from orchestrator.language.settings import DatasetChoice
 from orchestrator.language.sweep import Sweep
-from orchestrator.store.provenance import COMMIT_FILE, TOP, git_state
-
-PACKAGES = ("analysis", "orchestrator", "trainer")
+from orchestrator.store.provenance import COMMIT_FILE, PACKAGES, TOP, git_state
 
 
 def pack(sweep: Sweep, folder: Path) -> str:

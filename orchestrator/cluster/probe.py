@@ -17,18 +17,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster.connection import Node, living_nodes
-from orchestrator.cluster.packing import PACKAGES
+from orchestrator.cluster.cluster import Cluster, Task, TaskFailedError
+from orchestrator.cluster.nodes import Node
 from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
-from orchestrator.store.provenance import TOP
+from orchestrator.store.provenance import PACKAGES, TOP
 from orchestrator.store.store import Store
 from orchestrator.worker.preparation import prepare, samples
 from trainer.problems import UserError
 from trainer.trial import TRIAL
-
-PASSED = "every node has what it needs"
-"""What a driver says when the probe is over; who submitted a sweep waits for it."""
 
 STILL_WAITING_EVERY_S = 30.0
 LOOKS, BETWEEN_LOOKS_S = 5, 1.0
@@ -84,8 +81,8 @@ def _store_problem(question: Question) -> str | None:
     try:
         store = Store(question.store)
         for _ in range(LOOKS):
-            if store.has_mark(question.drivers_mark):
-                store.set_mark(question.nodes_mark)
+            if store.probes.is_listed(question.drivers_mark):
+                store.probes.set(question.nodes_mark)
                 return None
             time.sleep(BETWEEN_LOOKS_S)
     except (OSError, UserError) as error:
@@ -106,7 +103,7 @@ def _data_problem(question: Question) -> str | None:
 
 
 def probe(
-    ray: Any,
+    cluster: Cluster,
     plan: Plan,
     resources: AllResources,
     store: Store,
@@ -119,7 +116,7 @@ def probe(
         UserError: something is missing, with a line for each node and problem.
     """
     kinds = {trial.kind for trial in plan.missing}
-    asked = [n for n in living_nodes(ray) if any(n.holds(resources.of(kind)) for kind in kinds)]
+    asked = [n for n in cluster.nodes() if any(n.holds(resources.of(kind)) for kind in kinds)]
     note(f"asking {_nodes(asked)} for the store, the data and the same software")
     marks = [uuid.uuid4().hex for _ in asked]
     drivers_mark = uuid.uuid4().hex
@@ -130,21 +127,22 @@ def probe(
         questions = [
             Question(store.address, drivers_mark, mark, here, data, trials) for mark in marks
         ]
-        problems = _ask(ray, asked, questions, note)
-        problems += [
-            f"{node}: store {store.address}: what it wrote there is not seen by the driver on "
-            f"{socket.gethostname()}; give a place that all nodes share, such as NFS or s3://"
-            for node, mark in zip(asked, marks, strict=True)
-            if not any(text.startswith(f"{node}: ") for text in problems)
-            and not _appears(store, mark)
-        ]
+        problems = _ask(cluster, asked, questions, note)
+        for node, mark in zip(asked, marks, strict=True):
+            if not problems[node.name] and not _appears(store, mark):
+                problems[node.name] = [
+                    f"store {store.address}: what it wrote there is not seen by the driver on "
+                    f"{socket.gethostname()}; give a place that all nodes share, such as NFS or s3://"
+                ]
     finally:
         with suppress(OSError):
             for mark in (drivers_mark, *marks):
-                store.clear_mark(mark)
-    if problems:
-        raise UserError("\n".join(problems))
-    note(f"{PASSED} ({_nodes(asked)})")
+                store.probes.clear(mark)
+            store.probes.tidy()
+    lines = [f"{node}: {problem}" for node in asked for problem in problems[node.name]]
+    if lines:
+        raise UserError("\n".join(lines))
+    note(f"every node has what it needs ({_nodes(asked)})")
 
 
 def _nodes(nodes: Sequence[Node]) -> str:
@@ -153,7 +151,7 @@ def _nodes(nodes: Sequence[Node]) -> str:
 
 def _leave(store: Store, mark: str) -> None:
     try:
-        store.set_mark(mark)
+        store.probes.set(mark)
     except OSError as error:
         raise UserError(
             f"driver on {socket.gethostname()}: the store {store.address} cannot be written: {error}; "
@@ -163,43 +161,39 @@ def _leave(store: Store, mark: str) -> None:
 
 def _appears(store: Store, mark: str) -> bool:
     for _ in range(LOOKS):
-        if store.has_mark(mark):
+        if store.probes.is_listed(mark):
             return True
         time.sleep(BETWEEN_LOOKS_S)
     return False
 
 
 def _ask(
-    ray: Any, nodes: Sequence[Node], questions: Sequence[Question], note: Callable[[str], None]
-) -> list[str]:
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    task = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(answer)
+    cluster: Cluster,
+    nodes: Sequence[Node],
+    questions: Sequence[Question],
+    note: Callable[[str], None],
+) -> dict[str, list[str]]:
+    """What is wrong, by node."""
     waiting = {
-        task.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node.name, soft=False)
-        ).remote(question): node
+        cluster.start_on(node.name, answer, question): node
         for node, question in zip(nodes, questions, strict=True)
     }
-    problems = []
+    problems: dict[str, list[str]] = {}
     while waiting:
-        ready, _ = ray.wait(list(waiting), num_returns=1, timeout=STILL_WAITING_EVERY_S)
-        if not ready:
+        task = cluster.first_over(waiting, STILL_WAITING_EVERY_S)
+        if task is None:
             note(f"still waiting for {', '.join(map(str, waiting.values()))}")
-        for reference in ready:
-            node = waiting.pop(reference)
-            problems += [f"{node}: {text}" for text in _answer_of(ray, reference)]
+        else:
+            problems[waiting.pop(task).name] = _answer_of(cluster, task)
     return problems
 
 
-def _answer_of(ray: Any, reference: Any) -> list[str]:
+def _answer_of(cluster: Cluster, task: Task[list[str]]) -> list[str]:
     try:
-        found: list[str] = ray.get(reference)
-    except ray.exceptions.RayError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        missing = [line for line in lines if "No module named" in line]
-        if missing:
-            module = missing[-1].partition("No module named")[2].strip(" .")
-            return [f"{module} is not installed there (kdsweep submit brings kdsweep itself)"]
-        return [lines[-1].strip() if lines else type(error).__name__]
-    return found
+        return cluster.answer(task)
+    except TaskFailedError as error:
+        if error.missing:
+            return [
+                f"{error.missing} is not installed there (kdsweep submit brings kdsweep itself)"
+            ]
+        return [str(error)]

@@ -14,8 +14,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from orchestrator.planning.scheduling import Job
-from orchestrator.store.records import sign_of_life
-from orchestrator.store.store import Run, Running, Store, is_alive
+from orchestrator.store.signs import Run, Running, is_alive, sign_of_life
+from orchestrator.store.store import Store
 
 RUN_LIVES_FOR_S = 60.0
 CLAIM_LIVES_FOR_S = 120.0
@@ -38,7 +38,7 @@ class Claims:
 
     def other_runs(self) -> list[Run]:
         """The other drivers that work on this store now."""
-        return [run for run in self._store.runs().values() if run.run_id != self.run_id]
+        return [run for run in self._store.signs.runs().values() if run.run_id != self.run_id]
 
     def show(self) -> None:
         """Give a sign that this driver is alive."""
@@ -51,27 +51,28 @@ class Claims:
             expires_at=time.time() + RUN_LIVES_FOR_S,
         )
         with suppress(OSError):
-            self._store.set_run(run)
+            self._store.signs.set_run(run)
 
     def claim(self, job: Job) -> None:
         """Say that a job's trials are about to be worked on."""
         with suppress(OSError):
             for trial in job.trials:
                 sign = sign_of_life(trial, self.run_id, lives_for_s=CLAIM_LIVES_FOR_S)
-                self._store.set_running(sign)
+                self._store.signs.set_running(sign)
 
     def taken(self, job: Job) -> frozenset[str]:
         """Those of a job's trials that another run has claimed since the last look."""
-        signs = (self._store.last_sign(trial.fingerprint) for trial in job.trials)
+        signs = (self._store.signs.last(trial.fingerprint) for trial in job.trials)
         others = (sign for sign in signs if sign is not None and sign.owner != self.run_id)
         return frozenset(sign.fingerprint for sign in others if is_alive(sign))
 
     def release(self, job: Job) -> None:
         """Nobody of this run works on a job's trials any more."""
         for trial in job.trials:
-            sign = self._store.last_sign(trial.fingerprint)
+            sign = self._store.signs.last(trial.fingerprint)
             if sign is not None and sign.owner == self.run_id:
-                self._store.clear_running(trial.fingerprint)
+                with suppress(OSError):
+                    self._store.signs.clear_running(trial.fingerprint)
 
     def own(self, signs: Mapping[str, Running]) -> dict[str, Running]:
         """The signs of this run's workers, by fingerprint."""
@@ -87,5 +88,6 @@ class Claims:
 
     def end(self) -> None:
         """This driver leaves."""
-        self._store.clear_stop(self.run_id)
-        self._store.clear_run(self.run_id)
+        with suppress(OSError):
+            self._store.stops.clear(self.run_id)
+            self._store.signs.clear_run(self.run_id)

@@ -1,16 +1,25 @@
 """How far a run is: measured from the scheduler and the signs of life in the store."""
 
 import time
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.planning.costs import solo_cost
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduling import Job, Scheduler
 from orchestrator.planning.words import describe
-from orchestrator.store.store import Running, Store
-from trainer.problems import UserError
+from orchestrator.store.failures import Failure
+from orchestrator.store.signs import Running
 from trainer.trial import Trial
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a run knows of itself: its scheduler, the living signs of its store, what failed for good and why."""
+
+    scheduler: Scheduler
+    signs: Mapping[str, Running]
+    failed: Mapping[str, Failure]
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Snapshot:
 
 @dataclass
 class Meter:
-    """Measures a run's progress from the scheduler and the signs of life in the store."""
+    """Measures a run's progress."""
 
     started_at: float = field(default_factory=time.monotonic)
     _costs: dict[str, float] = field(default_factory=dict)
@@ -40,28 +49,21 @@ class Meter:
         self._trials = {trial.fingerprint: trial for trial in plan.missing}
         self._costs = {fp: solo_cost(trial) for fp, trial in self._trials.items()}
 
-    def new_failures(self, scheduler: Scheduler, store: Store) -> list[str]:
+    def new_failures(self, state: RunState) -> list[str]:
         """What failed since this was last asked, each with its reason."""
-        new = scheduler.failed - self._told_failures
-        if not new:
-            return []
-        self._told_failures |= new
-        reasons: dict[str, str] = {}
-        with suppress(OSError, UserError):
-            reasons = {row["fingerprint"]: row["error"] for row in store.failures().to_pylist()}
-        return [
-            f"failed: {describe([self._trials[fp]])}: {reasons.get(fp, '')}" for fp in sorted(new)
-        ]
+        new = sorted(state.failed.keys() - self._told_failures)
+        self._told_failures.update(new)
+        return [f"failed: {describe([self._trials[fp]])}: {state.failed[fp]}" for fp in new]
 
-    def snapshot(self, scheduler: Scheduler, store: Store) -> Snapshot:
-        signs = store.running() if scheduler.running else {}
-        alive = {fp: sign for fp, sign in signs.items() if sign.step is not None}
+    def snapshot(self, state: RunState) -> Snapshot:
+        scheduler = state.scheduler
+        working = {fp: sign for fp, sign in state.signs.items() if sign.has_started}
         jobs = []
         done = sum(self._costs[fp] for fp in scheduler.finished)
         for job in scheduler.running:
-            entries = [alive[t.fingerprint] for t in job.trials if t.fingerprint in alive]
-            jobs.append((job, entries[0] if entries else None))
-            done += sum(self._costs[e.fingerprint] * e.share for e in entries)
+            signs = [working[t.fingerprint] for t in job.trials if t.fingerprint in working]
+            jobs.append((job, signs[0] if signs else None))
+            done += sum(self._costs[sign.fingerprint] * sign.share for sign in signs)
         share = done / (sum(self._costs.values()) or 1.0)
         elapsed = time.monotonic() - self.started_at
         return Snapshot(

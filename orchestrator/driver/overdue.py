@@ -1,7 +1,7 @@
 """Notices jobs that hang: without a sign of life, or over their time. Plain bookkeeping, without Ray.
 
     watch = Watch(silence_s=600, limit_s=None)
-    watch.overdue(running_jobs, store.running(), time.monotonic())   -> {job number: (why, sign)}
+    watch.overdue(running_jobs, store.signs.running(), time.monotonic())   -> {job number: (why, sign)}
 
 Time is this process's own, counted from when a sign was seen to change: clocks of other machines do not
 enter. A job that has given no sign yet is still waiting for its place or starting, and is left alone.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestrator.planning.scheduling import Job
 from orchestrator.store.failures import Cause, Failure
-from orchestrator.store.store import Running
+from orchestrator.store.signs import Running
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Whether a trial is tried again after a failed attempt, when, and where not.
 
-    policy.after(attempts)    -> Retry(delay_s=4.0, avoid={"node"}) or None
+    retries.after(attempts, now)    -> Again(ready_at=now + 4.0, avoid={"node"}, alone=True) or None
 
 What the machine did is tried again with a growing delay, up to `MACHINE_ATTEMPTS` times without progress: a
 trial that got further between two deaths starts counting anew, so random kills wear no trial out. From the
@@ -11,9 +11,10 @@ certain, and is final the first time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from orchestrator.store.failures import Cause
+from orchestrator.planning.scheduling import Again
+from orchestrator.store.failures import Cause, Failure
 
 MACHINE_ATTEMPTS = 4
 """Attempts without progress that end with a machine's failure."""
@@ -23,48 +24,39 @@ PROGRAM_ATTEMPTS = 3
 
 FIRST_DELAY_S = 1.0
 DELAY_FACTOR = 4.0
-LONGEST_DELAY_S = 60.0
+"""So waits are 1, 4 and 16 seconds: after the fourth attempt there is none."""
 
 
 @dataclass(frozen=True)
 class Attempt:
     """A failed attempt: `position` is where its last checkpoint stood, `node` where it ran."""
 
-    cause: Cause
-    place: str
+    failure: Failure
     position: object
     node: str
 
-
-@dataclass(frozen=True)
-class Retry:
-    """Try again after `delay_s` seconds, on a node that is none of `avoid` where there is one.
-
-    `alone`: outside of any group, because the trial itself may be what failed.
-    """
-
-    delay_s: float
-    avoid: frozenset[str] = field(default_factory=frozenset)
-    alone: bool = True
+    @property
+    def cause(self) -> Cause:
+        return self.failure.cause
 
 
-def after(attempts: Sequence[Attempt]) -> Retry | None:
+def after(attempts: Sequence[Attempt], now: float) -> Again | None:
     """What follows after a trial's failed attempts, the last one last; None: it has failed for good."""
     last = attempts[-1]
     if last.cause is Cause.DIVERGED:
         return None
     if last.cause in (Cause.PROGRAM, Cause.OVER_TIME):
         errors = [attempt for attempt in attempts if attempt.cause is last.cause]
-        at_same_place = [error for error in errors if error.place == last.place]
+        at_same_place = [e for e in errors if e.failure.place == last.failure.place]
         if len(at_same_place) > 1 or len(errors) >= PROGRAM_ATTEMPTS:
             return None
-        return Retry(FIRST_DELAY_S, _nodes(errors))
+        return Again(now + FIRST_DELAY_S, _nodes(errors), alone=True)
     stuck = [a for a in attempts if a.cause.by_machine and a.position == last.position]
     if len(stuck) >= MACHINE_ATTEMPTS:
         return None
     delay = FIRST_DELAY_S * DELAY_FACTOR ** (len(stuck) - 1)
     alone = len(stuck) > 1 or last.cause is Cause.OUT_OF_MEMORY
-    return Retry(min(delay, LONGEST_DELAY_S), _nodes(stuck), alone)
+    return Again(now + delay, _nodes(stuck), alone)
 
 
 def _nodes(attempts: Sequence[Attempt]) -> frozenset[str]:

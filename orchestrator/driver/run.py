@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from orchestrator.cluster.connection import (
-    Cluster,
     ExistingCluster,
     LocalCluster,
+    Place,
     connected,
-    decided_resources,
-    log_folder,
 )
+from orchestrator.cluster.nodes import decided_resources
 from orchestrator.cluster.probe import probe
+from orchestrator.cluster.submission import tell_that_it_begins, tell_that_it_ended
 from orchestrator.driver.deadline import Deadline
 from orchestrator.driver.sweep_run import Summary, SweepRun
 from orchestrator.driver.view import View
@@ -35,7 +35,7 @@ def run_plan(
     plan: Plan,
     store: Store,
     data_folder: Path,
-    cluster: Cluster,
+    place: Place,
     view: View,
     deadline_s: float | None = None,
     afresh: Sequence[Trial] = (),
@@ -55,22 +55,24 @@ def run_plan(
     if is_memory(store.address):
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
     deadline = Deadline.after(deadline_s)
-    if isinstance(cluster, LocalCluster):
+    if isinstance(place, LocalCluster):
         prepare(plan.missing, data_folder)
-    with connected(cluster) as ray:
-        resources = decided_resources(plan, ray)
-        if isinstance(cluster, ExistingCluster):
-            probe(ray, plan, resources, store, data_folder, view.note)
+    with connected(place) as cluster:
+        resources = decided_resources(plan, cluster.nodes())
+        if isinstance(place, ExistingCluster):
+            probe(cluster, plan, resources, store, data_folder, view.note)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
+        tell_that_it_begins(store)
         num_afresh = start_over(afresh, store)
-        run = SweepRun(plan, store, data_folder, resources, ray, view, deadline, run_job)
-        view.begin(plan, logs=log_folder(ray))
+        run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
+        view.begin(plan, logs=cluster.log_folder)
         if afresh:
             view.note(f"{num_afresh} trials start over, without their checkpoints")
         try:
             run.fit()
         finally:
-            view.end(run.scheduler, store)
+            view.end(run.state)
+            tell_that_it_ended(store)
     return run.summary()
 
 

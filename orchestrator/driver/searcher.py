@@ -11,9 +11,11 @@ from typing import Any, Protocol
 from ray import tune
 from ray.tune.search import Searcher
 
-from orchestrator.worker.job import RunJob
+from orchestrator.worker.job import JobConfig, JobReport, RunJob
 
 NODE_LABEL = "ray.io/node-id"
+REPORT = "report"
+"""Under this key a job's last result holds its `JobReport`."""
 
 
 class Director(Protocol):
@@ -28,10 +30,10 @@ class Director(Protocol):
 
     def on_start(self, trial_id: str) -> None: ...
 
-    def on_report(self, trial_id: str, report: dict[str, Any]) -> None: ...
+    def on_report(self, trial_id: str, report: JobReport) -> None: ...
 
-    def on_death(self, trial_id: str, text: str) -> None:
-        """The job ended without a report; `text` is Ray's account of it."""
+    def on_death(self, trial_id: str, account: str) -> None:
+        """The job ended without a report; `account` is Ray's of it."""
 
     def tick(self) -> None:
         """Called at every turn of Tune's loop."""
@@ -46,10 +48,10 @@ def job_trainable(run: RunJob) -> type[tune.Trainable]:
 
     class JobTrainable(tune.Trainable):
         def setup(self, config: dict[str, Any]) -> None:
-            self._config = config
+            self._job = JobConfig(**config)
 
         def step(self) -> dict[str, Any]:
-            return {**run(self._config), "done": True}
+            return {REPORT: run(self._job), "done": True}
 
     return JobTrainable
 
@@ -85,7 +87,7 @@ class DagSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         if not error and result is not None:
-            self._director.on_report(trial_id, result)
+            self._director.on_report(trial_id, result[REPORT])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: what is done and where to go on is decided by the store."""
@@ -113,10 +115,10 @@ class Reports(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         try:
-            text = Path(trial.error_file).read_text()
+            account = Path(trial.error_file).read_text()
         except (OSError, TypeError):
-            text = ""
-        self._director.on_death(trial.trial_id, text)
+            account = ""
+        self._director.on_death(trial.trial_id, account)
 
 
 class Leaving(tune.Stopper):

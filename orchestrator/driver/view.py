@@ -9,31 +9,21 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.driver.meter import Meter, Snapshot
+from orchestrator.driver.meter import Meter, RunState, Snapshot
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.scheduling import Scheduler
 from orchestrator.planning.words import describe, duration
-from orchestrator.store.store import Running, Store
-
-REFRESH_S = 0.5
-REMOTE_REFRESH_S = 10.0
-"""An object store is asked less often: every look is billed."""
-
-
-def refresh_s(store: Store) -> float:
-    """So often a view looks into a store."""
-    return REMOTE_REFRESH_S if store.is_remote else REFRESH_S
+from orchestrator.store.signs import Running
 
 
 class View(Protocol):
     def begin(self, plan: Plan, logs: str) -> None: ...
 
-    def tick(self, scheduler: Scheduler, store: Store) -> None:
-        """Called many times a second."""
+    def tick(self, state: RunState) -> None:
+        """Called whenever the signs of life were read."""
 
     def note(self, text: str) -> None: ...
 
-    def end(self, scheduler: Scheduler, store: Store) -> None:
+    def end(self, state: RunState) -> None:
         """The run is over: show where it ended."""
 
 
@@ -45,7 +35,6 @@ class LinesView:
         self._meter = Meter()
         self._told: dict[int, tuple[str, int]] = {}
         """By number of a running job: its description and the last epoch that was told."""
-        self._looked_at = 0.0
 
     def begin(self, plan: Plan, logs: str) -> None:
         self._meter.begin(plan)
@@ -55,15 +44,9 @@ class LinesView:
         line = f"{time.strftime('%H:%M:%S')} {text}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def tick(self, scheduler: Scheduler, store: Store) -> None:
-        if time.monotonic() - self._looked_at < refresh_s(store):
-            return
-        self._looked_at = time.monotonic()
-        self._tell(scheduler, store)
-
-    def _tell(self, scheduler: Scheduler, store: Store) -> None:
-        snapshot = self._meter.snapshot(scheduler, store)
-        for failure in self._meter.new_failures(scheduler, store):
+    def tick(self, state: RunState) -> None:
+        snapshot = self._meter.snapshot(state)
+        for failure in self._meter.new_failures(state):
             self.note(failure)
         running = {job.number for job, _ in snapshot.jobs}
         for number in [n for n in self._told if n not in running]:
@@ -76,8 +59,8 @@ class LinesView:
                 self._told[job.number] = (description, epoch)
                 self.note(f"{description}: {_progress(entry)}")
 
-    def end(self, scheduler: Scheduler, store: Store) -> None:
-        self._tell(scheduler, store)
+    def end(self, state: RunState) -> None:
+        self.tick(state)
 
 
 class LiveView:
@@ -87,7 +70,6 @@ class LiveView:
         self._console = console
         self._meter = Meter()
         self._live = Live(console=console, auto_refresh=False)
-        self._looked_at = 0.0
 
     def begin(self, plan: Plan, logs: str) -> None:
         self._meter.begin(plan)
@@ -97,19 +79,13 @@ class LiveView:
     def note(self, text: str) -> None:
         self._console.print(text, markup=False)
 
-    def tick(self, scheduler: Scheduler, store: Store) -> None:
-        if time.monotonic() - self._looked_at < refresh_s(store):
-            return
-        self._looked_at = time.monotonic()
-        self._draw(scheduler, store)
-
-    def _draw(self, scheduler: Scheduler, store: Store) -> None:
-        for failure in self._meter.new_failures(scheduler, store):
+    def tick(self, state: RunState) -> None:
+        for failure in self._meter.new_failures(state):
             self.note(failure)
-        self._live.update(_render(self._meter.snapshot(scheduler, store)), refresh=True)
+        self._live.update(_render(self._meter.snapshot(state)), refresh=True)
 
-    def end(self, scheduler: Scheduler, store: Store) -> None:
-        self._draw(scheduler, store)
+    def end(self, state: RunState) -> None:
+        self.tick(state)
         self._live.stop()
 
 

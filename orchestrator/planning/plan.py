@@ -8,7 +8,6 @@ teacher share its T. stddev, and only cutmixpick_s, which needs a student's entr
 """
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from orchestrator.language.settings import TeacherSettings
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
 from orchestrator.planning.data import identified
+from orchestrator.store.failures import Failure
 from orchestrator.store.store import Store
 from trainer.catalog import default_learning_rate, pick_of
 from trainer.problems import UserError
@@ -127,7 +127,7 @@ class _Expansion:
             "epochs": settings.epochs * settings.epoch_factor,
             "milestones": tuple(m * settings.epoch_factor for m in settings.milestones),
         }
-        with self._told():
+        with self._as_the_sweep_s_mistake():
             return StudentTrial(
                 data=self._data,
                 teacher=point.pair.teacher,
@@ -149,7 +149,7 @@ class _Expansion:
         student: StudentTrial | None,
     ) -> StddevTrial:
         settings = hyper.stddev
-        with self._told():
+        with self._as_the_sweep_s_mistake():
             return StddevTrial(
                 data=self._data,
                 teacher=point.pair.teacher,
@@ -165,7 +165,7 @@ class _Expansion:
             )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_the_sweep_s_mistake(self) -> Iterator[None]:
         """What no trial can be is the sweep's mistake."""
         try:
             yield
@@ -180,16 +180,16 @@ class _Expansion:
 class Plan:
     """A sweep's trials and which of them need not run.
 
-    `done` are the fingerprints that have a result, `failed` map a fingerprint to the last error of the
-    program that made it fail. `blocked` follow from those: what depends on a failed trial. What
+    `done` are the fingerprints that have a result, `failed` map the fingerprint of what failed by an error
+    of the program to its last failure. `blocked` follow from those: what depends on a failed trial. What
     `failed_by_machine` any run tries again, so it is missing.
     """
 
     sweep: Sweep
     trials: tuple[Trial, ...]
     done: frozenset[str]
-    failed: Mapping[str, str]
-    failed_by_machine: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, Failure]
+    failed_by_machine: Mapping[str, Failure] = field(default_factory=dict)
 
     @property
     def blocked(self) -> frozenset[str]:
@@ -238,31 +238,23 @@ class Plan:
         stuck = self.blocked.union(self.failed, self.done)
         return tuple(t for t in self.trials if t.fingerprint not in stuck)
 
-    def counts(self) -> dict[str, Counter[str]]:
-        """Number of trials by kind, and by state: done, failed, blocked, missing."""
-        blocked = self.blocked
-        table: dict[str, Counter[str]] = {}
-        for trial in self.trials:
-            state = "missing"
-            if trial.fingerprint in self.done:
-                state = "done"
-            elif trial.fingerprint in self.failed:
-                state = "failed"
-            elif trial.fingerprint in blocked:
-                state = "blocked"
-            table.setdefault(trial.kind, Counter())[state] += 1
-        return table
-
 
 def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool) -> Plan:
     """A sweep against what the store has; `retry_failed` counts failed trials as missing."""
     trials = tuple(expand(sweep))
     wanted = {trial.fingerprint for trial in trials}
-    failed = {} if retry_failed else store.program_failures()
+    # In this order: what finishes in between is done, and no failure.
+    last = store.rows.last_failures()
+    done = store.finished() & wanted
+    left = {fp: failure for fp, failure in last.items() if fp in wanted - done}
     return Plan(
         sweep=sweep,
         trials=trials,
-        done=store.finished() & wanted,
-        failed={fp: error for fp, error in failed.items() if fp in wanted},
-        failed_by_machine=store.machine_failures(),
+        done=done,
+        failed={
+            fp: failure
+            for fp, failure in left.items()
+            if not (failure.cause.by_machine or retry_failed)
+        },
+        failed_by_machine={fp: failure for fp, failure in left.items() if failure.cause.by_machine},
     )

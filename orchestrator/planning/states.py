@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from orchestrator.language.resources import KINDS
 from orchestrator.planning.plan import Plan
-from orchestrator.store.store import Running
+from orchestrator.store.signs import Running
 
 STATES = ("done", "running", "missing", "failed", "blocked")
 

@@ -10,7 +10,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.planning.states import counts_by_kind, states
 from orchestrator.planning.words import describe, rounded, span, unit_of
 from orchestrator.store.records import identity_columns
-from orchestrator.store.store import Running
+from orchestrator.store.signs import Running
 from trainer.trial import Trial
 
 FIRST_JOBS = 10
@@ -108,10 +108,13 @@ def plan_as_json(plan: Plan, running: Mapping[str, Running] | None = None) -> di
 
 
 def _trial_as_json(trial: Trial, state: str, plan: Plan) -> dict[str, Any]:
+    fingerprint = trial.fingerprint
+    failure = plan.failed.get(fingerprint) or plan.failed_by_machine.get(fingerprint)
     return {
         **identity_columns(trial),
         "depends_on": list(trial.depends_on),
         "state": state,
-        "error": plan.failed.get(trial.fingerprint)
-        or plan.failed_by_machine.get(trial.fingerprint),
+        "error": failure and failure.error,
+        "cause": failure and failure.cause.value,
+        "place": failure and failure.place,
     }

@@ -14,7 +14,7 @@ from rich.text import Text
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.states import STATES, counts_by_kind, states
 from orchestrator.reports.plan import plan_as_json
-from orchestrator.store.store import Running
+from orchestrator.store.signs import Running
 from trainer.trial import Trial
 
 GLYPHS = {
@@ -83,7 +83,7 @@ def status_report(
         fingerprint = trial.fingerprint
         match state[fingerprint]:
             case "failed":
-                error = plan.failed[fingerprint]
+                error = str(plan.failed[fingerprint])
             case "missing" if fingerprint in plan.failed_by_machine:
                 error = f"{plan.failed_by_machine[fingerprint]} (any run tries it again)"
             case _:

@@ -1,23 +1,13 @@
-"""Why attempts fail: what an exception or a worker's death tells, in a few words.
+"""A failed attempt as one value: the same from the worker that caught it to the line that tells of it.
 
-The cause decides whether the trial is tried again (`orchestrator.driver.retries`), and who is to blame: what the
-machine did is tried again by any later run, an error of the program only by `resume`.
+The cause decides whether the trial is tried again (`orchestrator.driver.retries`), and who is to blame: what
+the machine did is tried again by any later run, an error of the program only by `resume`.
 """
 
-import errno
-import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-
-from trainer.datasets.errors import DataError
-
-OUR_CODE = Path(__file__).resolve().parents[2]
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-OF_THE_PROGRAM = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
-"""What comes back for certain; other errors of a file system or an object store come and go."""
-
-NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory", "std::bad_alloc")
+from typing import Any
 
 
 class Cause(StrEnum):
@@ -38,6 +28,9 @@ class Cause(StrEnum):
         return self not in (Cause.PROGRAM, Cause.DIVERGED)
 
 
+_CAUSES = {cause.value: cause for cause in Cause}
+
+
 @dataclass(frozen=True)
 class Failure:
     """One failed attempt. `place` is where the program raised; empty where the worker died."""
@@ -47,49 +40,17 @@ class Failure:
     place: str = ""
     trace: str = ""
 
+    def __str__(self) -> str:
+        """The error; behind it its cause, where the error does not say it, and its place.
 
-def of_exception(error: BaseException) -> Failure:
-    """The failure that an exception in a worker is."""
-    message = f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_exception(error))
-    return Failure(_cause(error), message, _place(error), trace)
-
-
-def of_death(text: str) -> Failure:
-    """The failure that Ray's account of a dead worker is."""
-    lowered = text.lower()
-    if "memoryerror" in lowered or "low on memory" in lowered or "out_of_memory" in lowered:
-        return Failure(Cause.OUT_OF_MEMORY, "the worker was out of memory", trace=text)
-    if "node" in lowered and ("has died" in lowered or "was terminated" in lowered):
-        return Failure(Cause.NODE_DIED, "the worker's node died", trace=text)
-    return Failure(Cause.WORKER_DIED, "the worker died", trace=text)
+        `DivergedError: the loss is nan (diverged, trainer/learners.py:120 in step)`
+        """
+        is_told = self.cause is Cause.PROGRAM or self.cause.value in self.error.lower()
+        behind = [*([] if is_told else [self.cause.value]), *([self.place] if self.place else [])]
+        return f"{self.error} ({', '.join(behind)})" if behind else self.error
 
 
-def _cause(error: BaseException) -> Cause:
-    if type(error).__name__ == "DivergedError":
-        return Cause.DIVERGED
-    if isinstance(error, DataError):
-        return Cause.NO_DATA
-    if isinstance(error, OSError):
-        return _cause_of_io(error)
-    is_runtime = isinstance(error, RuntimeError) and any(t in str(error) for t in NO_MEMORY)
-    return Cause.OUT_OF_MEMORY if isinstance(error, MemoryError) or is_runtime else Cause.PROGRAM
-
-
-def _cause_of_io(error: OSError) -> Cause:
-    if error.errno in NO_SPACE:
-        return Cause.NO_SPACE
-    if error.errno == errno.ENOMEM:
-        return Cause.OUT_OF_MEMORY
-    return Cause.PROGRAM if isinstance(error, OF_THE_PROGRAM) else Cause.IO
-
-
-def _place(error: BaseException) -> str:
-    """`trainer/lockstep.py:150 in _each`: the innermost line of ours, else the innermost of all."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return ""
-    ours = [f for f in frames if Path(f.filename).resolve().is_relative_to(OUR_CODE)]
-    ours = [f for f in ours if "site-packages" not in f.filename] or list(frames)
-    path = Path(ours[-1].filename)
-    return f"{path.parent.name}/{path.name}:{ours[-1].lineno} in {ours[-1].name}"
+def failure_of(row: Mapping[str, Any]) -> Failure:
+    """The failure of a row of `failures`; rows of the first schema have neither cause nor place."""
+    cause = _CAUSES.get(row["cause"], Cause.WORKER_DIED if row["by_machine"] else Cause.PROGRAM)
+    return Failure(cause, row["error"] or "", row["place"] or "", row["traceback"] or "")

@@ -15,6 +15,9 @@ from typing import Any
 TOP = Path(__file__).resolve().parents[2]
 """Where kdsweep's packages are."""
 
+PACKAGES = ("analysis", "orchestrator", "trainer")
+"""All of kdsweep's code."""
+
 COMMIT_FILE = "kdsweep-commit.json"
 """Beside packages that were submitted to a cluster: the state of the checkout that they come from."""
 

@@ -75,7 +75,7 @@ def _size(folder: Folder, name: str) -> int:
 
 def _checkpoints(store: Store) -> Iterator[Removal]:
     """Of a finished trial: what a kill has left beside its final weights. Those are never touched."""
-    working = store.running()
+    working = store.signs.running()
     folders = store.folder.folder("checkpoints")
     for fingerprint in folders.folders():
         folder = folders.folder(fingerprint)
@@ -89,7 +89,7 @@ def _unless_at_work(store: Store, fingerprint: str, removal: Removal) -> Callabl
     """Asked again when it is done: between telling and doing a run may have begun."""
 
     def carry_out() -> None:
-        if fingerprint not in store.running():
+        if fingerprint not in store.signs.running():
             removal.carry_out()
 
     return carry_out
@@ -142,7 +142,7 @@ def _trial(store: Store, prefix: str) -> Iterator[Removal]:
     if len(matching) != 1:
         raise UserError(f"{prefix}: {len(matching)} trials have a fingerprint that starts so")
     (fingerprint,) = matching
-    if fingerprint in store.running():
+    if fingerprint in store.signs.running():
         raise UserError(f"{fingerprint}: a run works on it now")
     folder = store.checkpoint_folder(fingerprint)
     size = sum(map(folder.size, folder.names()))

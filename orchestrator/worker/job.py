@@ -1,21 +1,24 @@
-"""A job on its way to a worker, and what comes back: plain JSON-like values both."""
+"""A job on its way to a worker, and what comes back."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from orchestrator.store.failures import Failure
 
 
 @dataclass(frozen=True)
 class JobConfig:
-    """A job as it travels to its worker: plain JSON-like values.
+    """A job as it travels to its worker, in plain values, with all that its rows need.
 
-    `bundle` is what Ray reserves for it, `avoid` are the nodes, by Ray's names, where the job is not to be placed.
+    `trials` are written as they will stand in their rows. `bundle` is what Ray reserves for the job, `avoid`
+    are the nodes, by Ray's names, where it is not to be placed.
     """
 
     run_id: str
     store: str
     data_folder: str
-    trials: tuple[dict[str, Any], ...]
+    trials: tuple[str, ...]
     cpu: int
     gpu: float
     bundle: dict[str, float]
@@ -25,38 +28,32 @@ class JobConfig:
     command: str
 
     def as_config(self) -> dict[str, Any]:
-        return asdict(self)
+        """As Tune wants it; `JobConfig(**config)` is the way back."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)
 class FailedTrial:
-    """A trial that failed in a job that lives on; the fields are those of `failures.Failure`.
+    """A trial that failed in a job that lives on.
 
-    `recorded`: its row is in the store; the worker itself may not have been able to write it.
+    `is_recorded`: its row is in the store; the worker itself may not have been able to write it.
     """
 
-    fingerprint: str
-    cause: str
-    error: str
-    place: str
-    trace: str
-    recorded: bool
+    failure: Failure
+    is_recorded: bool
 
 
 @dataclass(frozen=True)
 class JobReport:
-    """How a job ended. What is neither finished nor failed was stopped and can go on later."""
+    """How a job ended, by fingerprint. What is neither finished nor failed was stopped and can go on later.
 
-    finished: tuple[str, ...]
-    failed: tuple[FailedTrial, ...]
+    `node` is Ray's name of where it ran.
+    """
+
+    finished: tuple[str, ...] = ()
+    failed: Mapping[str, FailedTrial] = field(default_factory=dict)
     node: str = ""
 
-    @classmethod
-    def of(cls, report: dict[str, Any]) -> "JobReport":
-        """The report that came back as plain data."""
-        failed = tuple(FailedTrial(**entry) for entry in report["failed"])
-        return cls(tuple(report["finished"]), failed, report["node"])
 
-
-RunJob = Callable[[dict[str, Any]], dict[str, Any]]
-"""From a `JobConfig` to a `JobReport`, both as plain data."""
+RunJob = Callable[[JobConfig], JobReport]
+"""What a worker does with a job."""

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from orchestrator.store.failures import Failure, of_exception
 from orchestrator.store.provenance import provenance
-from orchestrator.store.records import failure_row, identity_columns, sign_of_life
+from orchestrator.store.records import failure_row, identity_columns
+from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
 from orchestrator.worker.attempts import Attempts, begin_attempt, end_attempts
+from orchestrator.worker.causes import of_exception
+from orchestrator.worker.job import FailedTrial
 from trainer.checkpoint import Checkpoint, CheckpointFolder
 from trainer.keeper import Command, Progress, Result, Row
 from trainer.problems import UserError
@@ -72,9 +74,11 @@ class StoreKeeper:
         self._place = place
         self._intervals = checkpoints
         self._must_leave = must_leave
+        self._written: dict[str, str] = {}
+        """By fingerprint, each trial as its row will hold it."""
         self._attempts: dict[str, Attempts] = {}
-        self.failures: dict[str, tuple[Failure, bool]] = {}
-        """Failures by fingerprint, and whether the store has them."""
+        self.failed: dict[str, FailedTrial] = {}
+        """By fingerprint."""
         self._columns: dict[str, Any] = {
             **provenance(),
             "cuda_version": torch.version.cuda,
@@ -91,12 +95,16 @@ class StoreKeeper:
     def _log(self, trial: Trial) -> TrialLog:
         return TrialLog(self._store.trial_folder(trial.fingerprint))
 
-    def begin(self, trials: Iterable[Trial], data_folder: Path) -> None:
-        """Count an attempt at each trial, and open its log with the command that repeats it."""
+    def begin(self, trials: Mapping[str, Trial], data_folder: Path) -> None:
+        """Count an attempt at each trial, and open its log with the command that repeats it.
+
+        `trials` are found by the JSON in which they came, and in which their rows will hold them.
+        """
         columns = self._columns
         circumstances = ", ".join(f"{name} {value}" for name, value in columns.items())
         weights = self._store.checkpoints
-        for trial in trials:
+        for written, trial in trials.items():
+            self._written[trial.fingerprint] = written
             log = self._log(trial)
             threads = columns["num_threads"]
             device = "cpu" if self._place.device == "cpu" else "cuda"
@@ -136,7 +144,7 @@ class StoreKeeper:
             **result.metrics,
             **self._columns,
             "cell": trial.cell,
-            "trial": trial.model_dump_json(),
+            "trial": self._written[trial.fingerprint],
             "started_at": attempts.first_started_at,
             "finished_at": datetime.now(UTC),
             "num_attempts": attempts.count,
@@ -149,7 +157,7 @@ class StoreKeeper:
         self._log(trial).add("finished")
         end_attempts(self._store.checkpoint_folder(trial.fingerprint))
         folder.drop_checkpoints()
-        self._store.clear_running(trial.fingerprint)
+        self._store.signs.clear_running(trial.fingerprint)
 
     def fail(self, trial: Trial, error: Exception) -> None:
         failure = of_exception(error)
@@ -157,11 +165,11 @@ class StoreKeeper:
             self._log(trial).add(failure.trace)
         try:
             self._store.add_failure(failure_row(trial, failure))
-            recorded = True
+            is_recorded = True
         except (OSError, MemoryError):
-            recorded = False
-        self.failures[trial.fingerprint] = (failure, recorded)
-        self._store.clear_running(trial.fingerprint)
+            is_recorded = False
+        self.failed[trial.fingerprint] = FailedTrial(failure, is_recorded)
+        self._store.signs.clear_running(trial.fingerprint)
 
     def after_epoch(self, trial: Trial, row: Row) -> None:
         self._log(trial).add_row(row)
@@ -181,7 +189,7 @@ class StoreKeeper:
     def _stop_is_asked(self) -> bool:
         """A store that cannot be read for a moment ends no trial."""
         try:
-            return self._store.stop_is_asked(self._run_id)
+            return self._store.stops.is_set(self._run_id)
         except OSError:
             return False
 
@@ -203,9 +211,9 @@ class StoreKeeper:
                 node=self._place.node,
             )
             with suppress(OSError):
-                self._store.set_running(entry)
+                self._store.signs.set_running(entry)
 
     def leave(self, trials: Iterable[Trial]) -> None:
         """Nobody works on these trials any more."""
         for trial in trials:
-            self._store.clear_running(trial.fingerprint)
+            self._store.signs.clear_running(trial.fingerprint)

@@ -1,4 +1,4 @@
-"""What runs on a worker: one job, from its trials as JSON to rows in the store.
+"""One job on its worker, from its trials as JSON to rows in the store.
 
 This is the only place where the orchestrator calls the trainer. Ray gives the process its GPUs; torch is
 imported only after the process has been shown exactly those. Everything that is finished or failed is in
@@ -7,35 +7,31 @@ the store before the job reports, so a retry of the job, a later run and a resum
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
+from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
-from orchestrator.worker.job import FailedTrial, JobConfig, JobReport
+from orchestrator.worker.job import JobConfig, JobReport
 from orchestrator.worker.stacks import stack_on_request
 from trainer.trial import TRIAL, Trial
 
 
-def run_job(config: dict[str, Any]) -> dict[str, Any]:
-    """Run one job, in the main thread of a worker process.
-
-    Returns:
-        A `JobReport` as a dictionary, which Tune takes as the job's last report.
-    """
-    job = JobConfig(**config)
+def run_job(job: JobConfig) -> JobReport:
+    """Run one job, in the main thread of a worker process."""
     node = see_only_given_gpus()
     store = Store(job.store)
-    trials = [TRIAL.validate_python(trial) for trial in job.trials]
+    written = {
+        (trial := TRIAL.validate_json(text)).fingerprint: (trial, text) for text in job.trials
+    }
     done = store.finished()
-    before = tuple(t.fingerprint for t in trials if t.fingerprint in done)
-    todo = [t for t in trials if t.fingerprint not in done]
+    before = tuple(fp for fp in written if fp in done)
+    todo = {fp: entry for fp, entry in written.items() if fp not in done}
     with _sigterm_noted() as must_leave, stack_on_request():
-        report = _run(job, store, todo, node, must_leave) if todo else JobReport((), ())
-    return asdict(JobReport(before + report.finished, report.failed, node))
+        report = _run(job, store, todo, node, must_leave) if todo else JobReport()
+    return JobReport(before + report.finished, report.failed, node)
 
 
 def see_only_given_gpus() -> str:
@@ -70,20 +66,20 @@ def _sigterm_noted() -> Iterator[Callable[[], bool]]:
 def _run(
     job: JobConfig,
     store: Store,
-    trials: list[Trial],
+    written: Mapping[str, tuple[Trial, str]],
     node: str,
     must_leave: Callable[[], bool],
 ) -> JobReport:
-    from orchestrator.store.records import sign_of_life
     from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
     from trainer.datasets.dataset import load_dataset
     from trainer.device import device_name, prepare_device
     from trainer.lockstep import run_group
 
+    trials = [trial for trial, _ in written.values()]
     data_folder = Path(job.data_folder)
     with suppress(OSError):
         for trial in trials:
-            store.set_running(sign_of_life(trial, job.run_id, step=0, node=node))
+            store.signs.set_running(sign_of_life(trial, job.run_id, step=0, node=node))
     device = prepare_device(job.cpu, use_gpu=job.gpu > 0)
     keeper = StoreKeeper(
         store,
@@ -92,21 +88,17 @@ def _run(
         place=Place(device_name(device), job.cpu, job.gpu or job.cpu, node),
         checkpoints=Intervals(job.checkpoint_every_s, job.checkpoint_every_epochs),
         must_leave=must_leave,
+        written={fingerprint: text for fingerprint, (_, text) in written.items()},
     )
     try:
         keeper.begin(trials, data_folder)
         run_group(trials, keeper, load_dataset(trials[0].data, data_folder), device)
     except Exception as error:  # noqa: BLE001
-        done = store.finished().union(keeper.failures)
+        ended = store.finished().union(keeper.failed)
         for trial in trials:
-            if trial.fingerprint not in done:
+            if trial.fingerprint not in ended:
                 keeper.fail(trial, error)
     finally:
         keeper.leave(trials)
     done = store.finished()
-    finished = tuple(t.fingerprint for t in trials if t.fingerprint in done)
-    failed = tuple(
-        FailedTrial(fp, f.cause.value, f.error, f.place, f.trace, recorded)
-        for fp, (f, recorded) in keeper.failures.items()
-    )
-    return JobReport(finished, failed)
+    return JobReport(tuple(fp for fp in written if fp in done), keeper.failed)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store.store import Running, Store
+from orchestrator.store.signs import Running
+from orchestrator.store.store import Store
 from tests.orchestrator.commands import finish, run, start, wait_until
 from tests.orchestrator.driver.test_faults import causes, students
 from tests.orchestrator.results import assert_same_results, is_clean

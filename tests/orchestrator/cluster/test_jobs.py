@@ -87,11 +87,13 @@ def test_a_sweep_begun_on_a_laptop_is_finished_by_a_cluster(
     here = write_sweep(tmp_path, **content)
     store = Store(tmp_path / "store")
     first = submit(home, cluster, here, store)
-    wait_until(lambda: any(sign.epochs == 8 and sign.step for sign in store.running().values()))
+    wait_until(
+        lambda: any(sign.epochs == 8 and sign.step for sign in store.signs.running().values())
+    )
     code, output = run(home, "stop", first, "--address", cluster.dashboard, environment=WITH_TOKEN)
     assert code == 0, output
     assert f"{first}: stopped; submitted again, it goes on" in output
-    assert not store.running()
+    assert not store.signs.running()
     assert 0 < len(store.finished()) < 7
     assert store.failures().num_rows == 0
 

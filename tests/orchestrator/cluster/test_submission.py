@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cluster.jobs import Handover
-from orchestrator.cluster.packing import PACKAGES, for_elsewhere, pack
+from orchestrator.cluster.packing import for_elsewhere, pack
 from orchestrator.cluster.probe import software
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import expand
-from orchestrator.store.provenance import git_state
+from orchestrator.store.provenance import PACKAGES, git_state
 from orchestrator.worker.preparation import samples
 from tests.orchestrator.commands import KDSWEEP, fresh_environment, run
 from tests.orchestrator.planning.test_scheduling import trials

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store.store import Running, Store
+from orchestrator.store.signs import Running
+from orchestrator.store.store import Store
 from tests.orchestrator.commands import finish, run, start, trial_workers, wait_until
 from tests.orchestrator.conftest import SETTINGS
 from tests.orchestrator.results import assert_same_results, is_clean
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 def students(store: Store, from_epoch: int = 3) -> list[Running]:
     """The students that are at work, from an epoch on."""
-    signs = store.running().values()
+    signs = store.signs.running().values()
     return [s for s in signs if s.epochs == 8 and s.step and s.epoch >= from_epoch]
 
 
@@ -165,4 +166,4 @@ def test_a_deadline_saves_and_leaves_in_time(home: Path, tmp_path: Path) -> None
     assert time.monotonic() - begun < 120
     (folder,) = store.root.glob("checkpoints/*")
     assert CheckpointFolder(folder).latest() is not None
-    assert not store.running()
+    assert not store.signs.running()

@@ -79,4 +79,4 @@ def test_only_what_misbehaves_fails(home: Path, tmp_path: Path, undisturbed: Sto
         if row["augmentation"] == "endlesspick_s":
             assert "took longer than its 15 s (time_limit_minutes)" in row["error"]
             assert f'{path}", line 21 in endless' in row["traceback"]
-    assert not store.running()
+    assert not store.signs.running()

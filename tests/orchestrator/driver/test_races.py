@@ -11,7 +11,7 @@ from orchestrator.language.resources import Resources
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import Plan, expand, make_plan
 from orchestrator.planning.scheduling import Job
-from orchestrator.store.records import sign_of_life
+from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
 from orchestrator.upkeep.pruning import removals
 from tests.orchestrator.sweeps import write_sweep
@@ -38,7 +38,7 @@ class Meanwhile(Store):
             folder.write(FINAL, b"weights")
             self.add_result({"fingerprint": ending.fingerprint}, [])
             folder.remove(STEP)
-            self.clear_running(ending.fingerprint)
+            self.signs.clear_running(ending.fingerprint)
         return found
 
 
@@ -49,7 +49,7 @@ def plan(tmp_path: Path) -> Plan:
     store = Store(tmp_path / "store")
     first = expand(sweep)[0]
     store.checkpoint_folder(first.fingerprint).write(STEP, b"x")
-    store.set_running(sign_of_life(first, "run", step=0))
+    store.signs.set_running(sign_of_life(first, "run", step=0))
     return make_plan(sweep, store, retry_failed=True)
 
 
@@ -80,7 +80,7 @@ def test_a_file_that_is_gone_before_it_is_counted_does_not_matter(
 ) -> None:
     trial = plan.trials[0]
     store = Store(tmp_path / "store")
-    store.clear_running(trial.fingerprint)
+    store.signs.clear_running(trial.fingerprint)
     kind = type(store.folder)
     size = kind.size
 
@@ -140,7 +140,7 @@ def test_a_dead_link_in_a_table_is_named_and_loops_nobody(tmp_path: Path) -> Non
 def test_a_sign_that_cannot_be_read_is_none(tmp_path: Path, plan: Plan) -> None:
     store = Store(tmp_path / "store")
     (tmp_path / "store" / "running" / f"{'3' * 64}.json").mkdir(parents=True)
-    assert set(store.running()) == {plan.trials[0].fingerprint}
+    assert set(store.signs.running()) == {plan.trials[0].fingerprint}
 
 
 @pytest.mark.parametrize("ahead_s", [5 * 3600.0, float("inf"), float("nan")])
@@ -148,8 +148,8 @@ def test_a_sign_from_a_clock_that_is_hours_ahead_holds_nobody_up(
     ahead_s: float, tmp_path: Path, plan: Plan
 ) -> None:
     store = Store(tmp_path / "store")
-    store.set_running(sign_of_life(plan.trials[1], "run", lives_for_s=ahead_s))
-    assert set(store.running()) == {plan.trials[0].fingerprint}
+    store.signs.set_running(sign_of_life(plan.trials[1], "run", lives_for_s=ahead_s))
+    assert set(store.signs.running()) == {plan.trials[0].fingerprint}
 
 
 # What is of another trial

@@ -48,7 +48,7 @@ def test_left_at_once_then_started_over_in_part_then_run(
     assert "Traceback" not in output
     assert workers
     wait_until(lambda: not any(map(process_is_alive, {*workers, *services})))
-    assert not store.running()
+    assert not store.signs.running()
 
     trials = expand(load_sweep(sweep))
     of = {(t.kind, t.augmentation): store.root / "checkpoints" / t.fingerprint for t in trials}

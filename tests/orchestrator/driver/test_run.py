@@ -91,7 +91,7 @@ def test_the_same_trials_without_ray_give_the_same_bits(
 
 def students_are_at_work(store: Store) -> bool:
     """Half-way through the students, with a checkpoint behind them."""
-    return any(entry.epochs == 8 and entry.epoch > 2 for entry in store.running().values())
+    return any(entry.epochs == 8 and entry.epoch > 2 for entry in store.signs.running().values())
 
 
 def test_a_worker_killed_in_the_middle(home: Path, sweep: Path, undisturbed: Store) -> None:
@@ -133,7 +133,7 @@ def test_stopped_by_a_signal_and_run_again(
     assert f"to go on: kdsweep run {sweep}" in output
     assert "Traceback" not in output
     assert list(store.root.glob("checkpoints/*/step-*"))
-    assert not store.running()
+    assert not store.signs.running()
     code, output = run(home, "run", sweep, "--store", store.root, "--cpus", 2)
     assert code == 0, output
     assert_same_results(store, undisturbed)

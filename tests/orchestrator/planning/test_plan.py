@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand, make_plan
+from orchestrator.planning.states import counts_by_kind
+from orchestrator.store.failures import Cause, Failure
 from orchestrator.store.store import Store
 from tests.trainer.data_files import write_image_folder
 from trainer.catalog import AUGMENTATIONS
@@ -160,10 +162,10 @@ def test_a_plan_against_a_store(tmp_path: Path) -> None:
     store.add_failure(row)
     plan = make_plan(wanted, store, retry_failed=False)
     assert plan.done == {teacher.fingerprint}
-    assert plan.failed == {picking.fingerprint: "ValueError: no"}
+    assert plan.failed == {picking.fingerprint: Failure(Cause.PROGRAM, "ValueError: no")}
     assert len(plan.blocked) == 1
     assert len(plan.missing) == 16
-    assert sum(plan.counts()["student"].values()) == 9
+    assert sum(counts_by_kind(plan, {})["student"].values()) == 9
     assert len(make_plan(wanted, store, retry_failed=True).missing) == 18
 
 

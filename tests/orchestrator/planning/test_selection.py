@@ -13,8 +13,8 @@ from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.scheduling import Again, Job
 from orchestrator.planning.selection import only, to_start_over
-from orchestrator.store.records import sign_of_life
-from orchestrator.store.store import Run, Store
+from orchestrator.store.signs import Run, sign_of_life
+from orchestrator.store.store import Store
 from tests.orchestrator.planning.test_scheduling import finish, scheduler, start_all, trials
 from trainer.problems import UserError
 
@@ -78,7 +78,7 @@ def test_starting_over_forgets_what_is_missing_and_nobody_works_on(
     for trial in (finished, cut_off, at_work):
         store.checkpoint_folder(trial.fingerprint).write("step-000001-00000001.safetensors", b"x")
     store.add_result({"fingerprint": finished.fingerprint}, [])
-    store.set_running(sign_of_life(at_work, "another run"))
+    store.signs.set_running(sign_of_life(at_work, "another run"))
     fresh = make_plan(plan.sweep, store, retry_failed=True)
     assert start_over(fresh.missing, store) == 1
     assert not store.checkpoint_folder(cut_off.fingerprint).names()
@@ -123,17 +123,17 @@ def test_what_another_run_claims_is_held_until_it_is_finished_or_let_go(store: S
     assert [run.run_id for run in other.other_runs()] == [one.run_id]
     assert one.other_runs() == []
     one.claim(job)
-    assert other.others(store.running()) == (
+    assert other.others(store.signs.running()) == (
         frozenset({first.fingerprint, second.fingerprint}),
         frozenset(),
     )
-    assert one.others(store.running()) == (frozenset(), frozenset())
-    assert set(one.own(store.running())) == {first.fingerprint, second.fingerprint}
+    assert one.others(store.signs.running()) == (frozenset(), frozenset())
+    assert set(one.own(store.signs.running())) == {first.fingerprint, second.fingerprint}
     store.add_result({"fingerprint": first.fingerprint}, [])
     other.release(job)
-    assert len(store.running()) == 2
+    assert len(store.signs.running()) == 2
     one.release(job)
-    assert other.others(store.running()) == (frozenset(), frozenset({first.fingerprint}))
+    assert other.others(store.signs.running()) == (frozenset(), frozenset({first.fingerprint}))
     one.end()
     assert other.other_runs() == []
 
@@ -141,14 +141,14 @@ def test_what_another_run_claims_is_held_until_it_is_finished_or_let_go(store: S
 def test_a_run_whose_process_is_dead_is_no_run(store: Store) -> None:
     claims = Claims(store, "sweep")
     claims.show()
-    (run,) = store.runs().values()
+    (run,) = store.signs.runs().values()
     dead = {**vars(run), "run_id": "dead", "pid": 2**22 + 1}
-    store.set_run(Run(**dead))
+    store.signs.set_run(Run(**dead))
     elsewhere = {**vars(run), "run_id": "elsewhere", "pid": 2**22 + 1, "host": "elsewhere"}
-    store.set_run(Run(**elsewhere))
+    store.signs.set_run(Run(**elsewhere))
     expired = {**elsewhere, "run_id": "expired", "expires_at": time.time() - 1}
-    store.set_run(Run(**expired))
-    assert set(store.runs()) == {claims.run_id, "elsewhere"}
+    store.signs.set_run(Run(**expired))
+    assert set(store.signs.runs()) == {claims.run_id, "elsewhere"}
 
 
 # The scheduler's part

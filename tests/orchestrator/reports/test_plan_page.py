@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cluster.connection import Node, unmet_requests
+from orchestrator.cluster.nodes import Node, unmet_requests
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.simulation import SimulatedJob

@@ -8,7 +8,8 @@ from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import expand
 from orchestrator.store.failures import Cause, Failure
 from orchestrator.store.records import failure_row
-from orchestrator.store.store import Running, Store
+from orchestrator.store.signs import Running
+from orchestrator.store.store import Store
 from tests.analysis.test_points import add
 from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
@@ -29,7 +30,7 @@ def partly_done(folder: Path) -> tuple[Path, Store, list[Trial]]:
     picking = next(t for t in students if t.augmentation == "cutmixpick_s")
     store.add_failure(failure_row(picking, Failure(Cause.PROGRAM, "ValueError: no")))
     alive = next(t for t in students if t.augmentation == "flip")
-    store.set_running(
+    store.signs.set_running(
         Running(
             fingerprint=alive.fingerprint,
             owner="someone",
@@ -58,7 +59,7 @@ def test_the_matrix_fits_80_columns_and_shows_every_state(tmp_path: Path) -> Non
     assert below.rstrip("│").endswith("●○    ")
     assert "● 9 done" in output
     assert "cutmixpick_s seed 1: ValueError: no" in output
-    failed = next(t for t in trials if t.fingerprint in store.program_failures())
+    failed = next(t for t in trials if t.fingerprint in store.rows.last_failures())
     command = f"kdsweep logs --store {store.root} {failed.fingerprint[:12]}"
     assert command.split() == output.split()[-5:]
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from orchestrator.store.addresses import open_folder
-from orchestrator.store.store import Run, Store
+from orchestrator.store.signs import Run
+from orchestrator.store.store import Store
 from orchestrator.worker.attempts import begin_attempt
 from tests.orchestrator.commands import run
 from tests.orchestrator.results import assert_same_results
@@ -70,7 +71,7 @@ def test_a_store_keeps_everything(address: str) -> None:
     store = Store(address)
     assert store.finished() == frozenset()
     assert store.results().num_rows == 0
-    assert store.running() == store.runs() == store.sweeps() == {}
+    assert store.signs.running() == store.signs.runs() == store.sweeps() == {}
     store.add_result({"fingerprint": ONE, "test_loss": 0.1}, [{"epoch": 1}, {"epoch": 2}])
     store.add_result({"fingerprint": OTHER, "t_stddev": 0.2}, [{"epoch": 1}])
     store.add_failure(failure(ONE, 1, by_machine=True))
@@ -90,24 +91,24 @@ def test_a_store_keeps_everything(address: str) -> None:
 
 def test_signs_of_life_and_flags(address: str) -> None:
     store = Store(address)
-    store.set_running(running(ONE, lives_for=60))
-    store.set_running(running(OTHER, lives_for=-1))
-    assert list(store.running()) == [ONE]
-    assert store.last_sign(OTHER) is not None
-    store.set_run(Run("run", "sweep", "elsewhere", 1, "now", time.time() + 60))
-    assert list(store.runs()) == ["run"]
-    store.ask_to_stop("run")
-    assert store.stop_is_asked("run")
-    assert not store.stop_is_asked("other")
+    store.signs.set_running(running(ONE, lives_for=60))
+    store.signs.set_running(running(OTHER, lives_for=-1))
+    assert list(store.signs.running()) == [ONE]
+    assert store.signs.last(OTHER) is not None
+    store.signs.set_run(Run("run", "sweep", "elsewhere", 1, "now", time.time() + 60))
+    assert list(store.signs.runs()) == ["run"]
+    store.stops.set("run")
+    assert store.stops.is_set("run")
+    assert not store.stops.is_set("other")
     store.tidy()
-    assert store.last_sign(OTHER) is None
-    assert list(store.running()) == [ONE]
+    assert store.signs.last(OTHER) is None
+    assert list(store.signs.running()) == [ONE]
     for _ in range(2):
-        store.clear_stop("run")
-        store.clear_run("run")
-        store.clear_running(ONE)
-    assert not store.stop_is_asked("run")
-    assert store.running() == store.runs() == {}
+        store.stops.clear("run")
+        store.signs.clear_run("run")
+        store.signs.clear_running(ONE)
+    assert not store.stops.is_set("run")
+    assert store.signs.running() == store.signs.runs() == {}
     store.save_sweep("tiny", {"name": "tiny"})
     assert store.sweeps() == {"tiny": b'{\n "name": "tiny"\n}'}
 
@@ -166,7 +167,7 @@ def test_a_whole_sweep_on_s3(
     assert code == 0, output
     store = Store(address)
     assert_same_results(store, undisturbed)
-    assert store.running() == store.runs() == {}
+    assert store.signs.running() == store.signs.runs() == {}
     code, output = run(home, *arguments)
     assert "all 7 trials are finished already" in output
     code, output = run(home, "verify", address)

@@ -12,7 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.store.store import EPOCHS, FAILURES, RESULTS, Running, Store
+from orchestrator.store.columns import EPOCHS, FAILURES, RESULTS
+from orchestrator.store.failures import Cause
+from orchestrator.store.signs import Running
+from orchestrator.store.store import Store
 from trainer.problems import UserError
 
 ONE, OTHER = "1" * 64, "2" * 64
@@ -43,7 +46,7 @@ def test_an_empty_store_has_nothing_and_makes_no_folder(tmp_path: Path) -> None:
     assert store.finished() == frozenset()
     assert (store.results().schema, store.results().num_rows) == (RESULTS, 0)
     assert store.failures().num_rows == store.epochs().num_rows == 0
-    assert store.running() == {}
+    assert store.signs.running() == {}
     assert not (tmp_path / "store").exists()
 
 
@@ -84,37 +87,36 @@ def test_one_glob_reads_it_elsewhere(tmp_path: Path) -> None:
     assert sorted(frame["test_loss"]) == [0.1, 0.3]
 
 
-def test_the_last_failure_counts_while_the_trial_is_unfinished(tmp_path: Path) -> None:
+def test_the_last_failure_of_each_trial_counts(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.add_failure(failure(ONE, 2, by_machine=False))
     store.add_failure(failure(ONE, 1, by_machine=True))
     store.add_failure(failure(OTHER, 1, by_machine=False))
     store.add_failure(failure(OTHER, 2, by_machine=True))
     assert store.failures()["error"].to_pylist() == ["e1", "e1", "e2", "e2"]
-    assert store.program_failures() == {ONE: "e2"}
-    store.add_result({"fingerprint": ONE}, [])
-    assert store.program_failures() == {}
+    last = {fp: (f.error, f.cause.by_machine) for fp, f in store.rows.last_failures().items()}
+    assert last == {ONE: ("e2", False), OTHER: ("e2", True)}
 
 
 def test_who_works_on_what(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.set_running(running(ONE, lives_for=60))
-    store.set_running(running(OTHER, lives_for=-1))
+    store.signs.set_running(running(ONE, lives_for=60))
+    store.signs.set_running(running(OTHER, lives_for=-1))
     (tmp_path / "running" / f"{'3' * 64}.json").write_text("{")
-    assert list(store.running()) == [ONE]
-    assert store.running()[ONE].share == pytest.approx(0.375)
-    store.clear_running(ONE)
-    store.clear_running(ONE)
-    assert store.running() == {}
+    assert list(store.signs.running()) == [ONE]
+    assert store.signs.running()[ONE].share == pytest.approx(0.375)
+    store.signs.clear_running(ONE)
+    store.signs.clear_running(ONE)
+    assert store.signs.running() == {}
 
 
 def test_the_stop_flag(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert not store.stop_is_asked("run")
-    store.ask_to_stop("run")
-    assert store.stop_is_asked("run")
-    store.clear_stop("run")
-    assert not store.stop_is_asked("run")
+    assert not store.stops.is_set("run")
+    store.stops.set("run")
+    assert store.stops.is_set("run")
+    store.stops.clear("run")
+    assert not store.stops.is_set("run")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "1" * 63, "G" * 64, f"{ONE}\n"])
@@ -155,7 +157,8 @@ def test_a_store_of_version_1_is_read_and_compacted(tmp_path: Path) -> None:
     assert store.epochs().num_rows == 1
     (failed,) = store.failures().to_pylist()
     assert (failed["error"], failed["cause"]) == ("ValueError: no", None)
-    assert store.program_failures() == {OTHER: "ValueError: no"}
+    (failure,) = store.rows.last_failures().values()
+    assert (failure.error, failure.cause, failure.place) == ("ValueError: no", Cause.PROGRAM, "")
     store.add_result({"fingerprint": OTHER, "num_attempts": 3}, [])
     store.compact()
     assert store.results()["num_attempts"].to_pylist() == [None, 3]

@@ -174,11 +174,11 @@ def test_a_trial_that_is_none_is_told_in_one_line(
 def test_a_sign_that_is_none_is_passed_over(
     changes: dict[str, Any], store: Store, sweep: Path
 ) -> None:
-    store.set_running(running(OTHER, lives_for=60))
+    store.signs.set_running(running(OTHER, lives_for=60))
     content = vars(running(ONE, lives_for=60)) | changes
     (store.root / "running" / f"{ONE}.json").write_text(json.dumps(content))
-    assert list(store.running()) == [OTHER]
-    assert store.last_sign(ONE) is None
+    assert list(store.signs.running()) == [OTHER]
+    assert store.signs.last(ONE) is None
     store.tidy()
     assert not (store.root / "running" / f"{ONE}.json").exists()
 

@@ -58,7 +58,7 @@ def work(store: Store, trials: list[Trial], kind: type[StoreKeeper] = StoreKeepe
     """What a worker does, without Ray."""
     for trial in trials:
         one = keeper(store, kind)
-        one.begin([trial], DATA)
+        one.begin({trial.model_dump_json(): trial}, DATA)
         run_group([trial], one, load_dataset(trial.data, DATA), CPU)
         one.leave([trial])
 

@@ -55,7 +55,7 @@ class CountingKeeper(StoreKeeper):
 
 def work(keeper: CountingKeeper, trials: Sequence[Trial]) -> list[Position]:
     """What a worker does, without Ray: where it saved, also where it was killed."""
-    keeper.begin(trials, DATA)
+    keeper.begin({trial.model_dump_json(): trial for trial in trials}, DATA)
     try:
         run_group(trials, keeper, load_dataset(trials[0].data, DATA), CPU)
     except Killed:

@@ -1,0 +1,71 @@
+"""The machines of a cluster, and whether what a plan asks for fits on any of them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.language.resources import KINDS, AllResources, Resources
+from orchestrator.planning.plan import Plan
+from trainer.problems import UserError
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster: Ray's name of it, what it has in all, and its address."""
+
+    name: str
+    resources: Mapping[str, float]
+    address: str = ""
+
+    def __str__(self) -> str:
+        return f"node {self.address} ({self.name[:8]})"
+
+    @property
+    def cpu(self) -> float:
+        return self.resources.get("CPU", 0.0)
+
+    @property
+    def gpu(self) -> float:
+        return self.resources.get("GPU", 0.0)
+
+    def holds(self, resources: Resources) -> bool:
+        """Whether a job of this size ever fits."""
+        asked = resources.bundle.items()
+        return all(self.resources.get(name, 0.0) >= amount for name, amount in asked)
+
+
+def this_machine() -> Node:
+    """What is known of this machine without starting Ray: its CPUs."""
+    return Node("this machine", {"CPU": float(os.cpu_count() or 1)})
+
+
+def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
+    """A line for each kind of missing trials whose resources none of the nodes has."""
+    has_gpus = any(node.gpu for node in nodes)
+    kinds = {trial.kind for trial in plan.missing}
+    unmet = []
+    for kind in (kind for kind in KINDS if kind in kinds):
+        wanted = plan.sweep.resources.of(kind).on(has_gpus)
+        if not any(node.holds(wanted) for node in nodes):
+            sizes = "; ".join(f"{n.cpu:g} CPU, {n.gpu:g} GPU" for n in nodes)
+            extra = [f"{v:g} {k}" for k, v in wanted.custom.items()]
+            if wanted.accelerator:
+                extra.append(f"a GPU of type {wanted.accelerator}")
+            unmet.append(
+                f"resources.{kind}: no node has {wanted.cpu} CPU and {wanted.gpu:g} GPU"
+                f"{''.join(f' and {e}' for e in extra)}; the cluster's nodes have: {sizes}; "
+                "gpu left out takes a GPU where there are any"
+            )
+    return unmet
+
+
+def decided_resources(plan: Plan, nodes: Sequence[Node]) -> AllResources:
+    """The resources of each kind, checked: a request that no node can meet would hang for ever.
+
+    Raises:
+        UserError: there is one.
+    """
+    if unmet := unmet_requests(plan, nodes):
+        raise UserError("\n".join(unmet))
+    has_gpus = any(node.gpu for node in nodes)
+    return AllResources(**{kind: plan.sweep.resources.of(kind).on(has_gpus) for kind in KINDS})

@@ -1,0 +1,71 @@
+"""Nothing of ours may be raised into Tune's loop: the one place where that is seen to.
+
+    guard = Guard(stop, note)
+    with guard:
+        ...                    # whatever is raised here goes no further
+    guard.raise_kept()         # once Tune's loop has ended
+
+A store or a file system that cannot be used for a while ends no run: such an error is told once and borne, as
+long as it does not go on for `UNUSABLE_S`. Any other error is kept, the run stopped in order, and then it is
+raised.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+UNUSABLE_S = 600.0
+"""So long a store may refuse before the run is stopped."""
+
+
+class Guard:
+    """Bears what passes, keeps what does not.
+
+    Args:
+        stop: stops the run in order.
+        note: tells a person.
+    """
+
+    def __init__(self, stop: Callable[[], None], note: Callable[[str], None]) -> None:
+        self._stop = stop
+        self._note = note
+        self._kept: Exception | None = None
+        self._unusable_since: float | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, OSError):
+            self._bear(error)
+        elif isinstance(error, Exception):
+            self._keep(error)
+        return isinstance(error, Exception)
+
+    def relieve(self) -> None:
+        """The store could be used: what was borne is over."""
+        self._unusable_since = None
+
+    def raise_kept(self) -> None:
+        """Raise the first error that was kept, if any."""
+        if self._kept is not None:
+            raise self._kept
+
+    def _bear(self, error: OSError) -> None:
+        now = time.monotonic()
+        if self._unusable_since is None:
+            self._unusable_since = now
+            with suppress(OSError):
+                self._note(f"the store cannot be used: {error}; trying again")
+        elif now - self._unusable_since > UNUSABLE_S:
+            self._keep(error)
+
+    def _keep(self, error: Exception) -> None:
+        self._kept = self._kept or error
+        self._stop()

@@ -1,0 +1,39 @@
+"""The jobs that Tune has, by its own ids: those that wait for a place, and those at work."""
+
+from orchestrator.planning.scheduling import Job
+
+
+class HandedOut:
+    """What was handed out and has not ended."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._waiting: set[str] = set()
+
+    def add(self, trial_id: str, job: Job) -> None:
+        self._jobs[trial_id] = job
+        self._waiting.add(trial_id)
+
+    def started(self, trial_id: str) -> None:
+        """A job has found its place."""
+        self._waiting.discard(trial_id)
+
+    def take(self, trial_id: str) -> Job | None:
+        """A job that ended; None where it is none of these."""
+        self._waiting.discard(trial_id)
+        return self._jobs.pop(trial_id, None)
+
+    def take_all(self) -> list[Job]:
+        """Those that Tune has let go of."""
+        jobs = list(self._jobs.values())
+        self._jobs.clear()
+        self._waiting.clear()
+        return jobs
+
+    def waiting(self) -> list[Job]:
+        """Those that wait for a place."""
+        return [job for trial_id, job in self._jobs.items() if trial_id in self._waiting]
+
+    @property
+    def nothing_works(self) -> bool:
+        return len(self._waiting) == len(self._jobs)

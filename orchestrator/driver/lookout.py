@@ -1,0 +1,76 @@
+"""Looks at the store and at the nodes while a run goes on: other drivers, jobs that hang, places that come and go."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from orchestrator.cluster.cluster import Cluster
+from orchestrator.driver.claims import Claims
+from orchestrator.driver.handed_out import HandedOut
+from orchestrator.driver.outcomes import Outcomes
+from orchestrator.driver.overdue import Overdue, Watch
+from orchestrator.driver.reaper import kill_worker
+from orchestrator.planning.scheduling import Job, Scheduler
+from orchestrator.store.failures import Failure
+from orchestrator.store.signs import Running
+
+CLAIM_AGAIN_EVERY_S = 40.0
+"""Claims of jobs that wait for their place are renewed, long before they expire."""
+
+
+class Lookout:
+    """What is seen is told to the scheduler; what hangs is ended.
+
+    Args:
+        cluster: whose nodes are looked at.
+        scheduler: is told of other drivers and of the cluster's capacity.
+        claims: what this run and others have in hand.
+        outcomes: is told why a job was ended.
+        watch: notices jobs that hang.
+        note: tells a person.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        scheduler: Scheduler,
+        claims: Claims,
+        outcomes: Outcomes,
+        watch: Watch,
+        note: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._scheduler = scheduler
+        self._claims = claims
+        self._outcomes = outcomes
+        self._watch = watch
+        self._note = note
+        self._claimed_at = time.monotonic()
+
+    def look(self, signs: Mapping[str, Running], handed_out: HandedOut) -> None:
+        """Look once; `signs` are all living ones of the store."""
+        now = time.monotonic()
+        self._claims.show()
+        self._scheduler.held, done = self._claims.others(signs)
+        self._scheduler.finish_elsewhere(done)
+        for overdue in self._watch.overdue(self._scheduler.running, self._claims.own(signs), now):
+            self._end(overdue)
+        self._scheduler.capacity = self._cluster.capacity()
+        if now - self._claimed_at >= CLAIM_AGAIN_EVERY_S:
+            self._claimed_at = now
+            for job in handed_out.waiting():
+                self._claims.claim(job)
+
+    def has_place(self, job: Job) -> bool:
+        """Whether any node that the job does not avoid is large enough for it."""
+        nodes = self._cluster.nodes()
+        return any(node.name not in job.avoid and node.holds(job.resources) for node in nodes)
+
+    def is_homeless(self, handed_out: HandedOut) -> bool:
+        """Whether a job waits for a place that is gone: all that it does not avoid were lost."""
+        return any(job.avoid and not self.has_place(job) for job in handed_out.waiting())
+
+    def _end(self, overdue: Overdue) -> None:
+        self._note(f"{overdue.job.trials[0].fingerprint[:12]}: {overdue.failure.error}")
+        stack = kill_worker(self._cluster, overdue.sign)
+        why = overdue.failure
+        self._outcomes.killed(overdue.job, Failure(why.cause, why.error, trace=stack))

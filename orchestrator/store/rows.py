@@ -1,0 +1,103 @@
+"""The rows of a store: results with their curves, imported ones, failed attempts. Five tables, one rule.
+
+A result row exists if and only if its trial finished: its curve is written first, the row last. Writing a
+fingerprint twice is harmless.
+"""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orchestrator.store.columns import EPOCHS, FAILURES, IMPORTED, RESULTS
+from orchestrator.store.failures import Failure, failure_of
+from orchestrator.store.names import checked_fingerprint, is_fingerprint
+from orchestrator.store.table import ParquetTable, Rewriting
+from trainer.files import Folder
+
+Row = Mapping[str, Any]
+
+
+class Rows:
+    """The tables under a store's folder."""
+
+    def __init__(self, root: Folder) -> None:
+        row, curve = ("fingerprint",), ("fingerprint", "epoch")
+        attempt = ("fingerprint", "error", "host", "at")
+
+        def table(name: str, schema: pa.Schema, key: Sequence[str], newest_by: str) -> ParquetTable:
+            return ParquetTable(root.folder(name), schema, key, newest_by)
+
+        self._results = table("results", RESULTS, row, "finished_at")
+        self._epochs = table("epochs", EPOCHS, curve, "seconds")
+        self._imported = table("imported", IMPORTED, row, "started_at")
+        self._imported_epochs = table("imported_epochs", EPOCHS, curve, "seconds")
+        self._failures = table("failures", FAILURES, attempt, "at")
+
+    @property
+    def tables(self) -> Mapping[str, ParquetTable]:
+        """The tables by name."""
+        return {
+            "results": self._results,
+            "epochs": self._epochs,
+            "imported": self._imported,
+            "imported_epochs": self._imported_epochs,
+            "failures": self._failures,
+        }
+
+    def finished(self) -> frozenset[str]:
+        """Fingerprints of all finished trials."""
+        return frozenset(filter(is_fingerprint, self._results.fingerprints()))
+
+    def add_result(self, row: Row, curve: Sequence[Row]) -> None:
+        """Record a finished trial: first its curve, then the row that says it is finished."""
+        _add(self._results, self._epochs, row, curve)
+
+    def results(self, fingerprints: Collection[str] | None = None) -> pa.Table:
+        """Result rows, one per finished trial: all, or those of some trials."""
+        return self._results.read(fingerprints)
+
+    def epochs(self) -> pa.Table:
+        """The learning curves of all finished trials."""
+        return self._epochs.read()
+
+    def add_imported(self, row: Row, curve: Sequence[Row]) -> None:
+        """Record a run that was not a trial of ours; `finished` does not know of it."""
+        _add(self._imported, self._imported_epochs, row, curve)
+
+    def imported(self) -> pa.Table:
+        """One row per imported run."""
+        return self._imported.read()
+
+    def imported_epochs(self) -> pa.Table:
+        """The learning curves of imported runs."""
+        return self._imported_epochs.read()
+
+    def add_failure(self, row: Row) -> None:
+        """Record a failed attempt."""
+        name = f"{checked_fingerprint(row['fingerprint'])}-{uuid.uuid4().hex}"
+        self._failures.add(name, [row])
+
+    def failures(self) -> pa.Table:
+        """All failed attempts, the oldest first."""
+        return self._failures.read().sort_by("at")
+
+    def last_failures(self) -> dict[str, Failure]:
+        """The last failed attempt of each trial that ever failed, also of those that have finished since."""
+        return {row["fingerprint"]: failure_of(row) for row in self.failures().to_pylist()}
+
+    def compact(self) -> dict[str, Rewriting]:
+        """Merge the many small files of each table; readers and writers may go on meanwhile."""
+        return {name: table.compact() for name, table in self.tables.items()}
+
+    def drop(self, fingerprints: Collection[str]) -> None:
+        """Take out all rows of some trials; the result first, so that none is left without its curve."""
+        for table in (self._results, self._epochs, self._failures):
+            table.drop(fingerprints)
+
+
+def _add(rows: ParquetTable, curves: ParquetTable, row: Row, curve: Sequence[Row]) -> None:
+    fingerprint = checked_fingerprint(row["fingerprint"])
+    curves.add(fingerprint, [{**point, "fingerprint": fingerprint} for point in curve])
+    rows.add(fingerprint, [row])
