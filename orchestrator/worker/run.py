@@ -23,12 +23,10 @@ def run_job(job: JobConfig) -> JobReport:
     """Run one job, in the main thread of a worker process."""
     node = see_only_given_gpus()
     store = Store(job.store)
-    written = {
-        (trial := TRIAL.validate_json(text)).fingerprint: (trial, text) for text in job.trials
-    }
+    trials = {written: TRIAL.validate_json(written) for written in job.trials}
     done = store.finished()
-    before = tuple(fp for fp in written if fp in done)
-    todo = {fp: entry for fp, entry in written.items() if fp not in done}
+    before = tuple(t.fingerprint for t in trials.values() if t.fingerprint in done)
+    todo = {written: t for written, t in trials.items() if t.fingerprint not in done}
     with _sigterm_noted() as must_leave, stack_on_request():
         report = _run(job, store, todo, node, must_leave) if todo else JobReport()
     return JobReport(before + report.finished, report.failed, node)
@@ -66,7 +64,7 @@ def _sigterm_noted() -> Iterator[Callable[[], bool]]:
 def _run(
     job: JobConfig,
     store: Store,
-    written: Mapping[str, tuple[Trial, str]],
+    written: Mapping[str, Trial],
     node: str,
     must_leave: Callable[[], bool],
 ) -> JobReport:
@@ -75,7 +73,7 @@ def _run(
     from trainer.device import device_name, prepare_device
     from trainer.lockstep import run_group
 
-    trials = [trial for trial, _ in written.values()]
+    trials = list(written.values())
     data_folder = Path(job.data_folder)
     with suppress(OSError):
         for trial in trials:
@@ -88,10 +86,9 @@ def _run(
         place=Place(device_name(device), job.cpu, job.gpu or job.cpu, node),
         checkpoints=Intervals(job.checkpoint_every_s, job.checkpoint_every_epochs),
         must_leave=must_leave,
-        written={fingerprint: text for fingerprint, (_, text) in written.items()},
     )
     try:
-        keeper.begin(trials, data_folder)
+        keeper.begin(written, data_folder)
         run_group(trials, keeper, load_dataset(trials[0].data, data_folder), device)
     except Exception as error:  # noqa: BLE001
         ended = store.finished().union(keeper.failed)
@@ -101,4 +98,5 @@ def _run(
     finally:
         keeper.leave(trials)
     done = store.finished()
-    return JobReport(tuple(fp for fp in written if fp in done), keeper.failed)
+    finished = tuple(t.fingerprint for t in trials if t.fingerprint in done)
+    return JobReport(finished, keeper.failed)
