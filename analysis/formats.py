@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.grid import DASH, Entry, Grid, Row
+from analysis.markup import page
 
 BORDERS = 3
 """What a column takes beyond its text."""
@@ -256,22 +257,18 @@ def _html(grid: Grid) -> str:
     )
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>kdsweep tables</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color-scheme: light dark }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-th, td {{ padding: .25rem .75rem; text-align: right; white-space: nowrap }}
-th:first-child {{ text-align: left }} thead {{ border-bottom: 1px solid }} .section {{ border-top: 1px solid }}
-figcaption {{ font-weight: 600 }} .scroll {{ overflow-x: auto }} .missing {{ font-style: italic; opacity: .7 }}
-</style></head><body>
-{tables}
-</body></html>
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color-scheme: light dark }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .25rem .75rem; text-align: right; white-space: nowrap }
+th:first-child { text-align: left } thead { border-bottom: 1px solid } .section { border-top: 1px solid }
+figcaption { font-weight: 600 } .scroll { overflow-x: auto } .missing { font-style: italic; opacity: .7 }
 """
 
 
 def html_page(grids: Sequence[Grid]) -> str:
     """A page of its own."""
-    return _PAGE.format(tables=html_tables(grids))
+    return page("kdsweep tables", _STYLE, html_tables(grids))
 
 
 def csv_lines(grids: Sequence[Grid]) -> str:

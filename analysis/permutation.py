@@ -35,7 +35,6 @@ class PermutationTest:
     """Two-sided p-values [3] of the coefficients, nan where undefined."""
 
     p: Array
-    num_orders: int
     is_exact: bool
 
 
@@ -65,7 +64,7 @@ def permutation_test(
     is_exact = n <= EXHAUSTIVE_UP_TO
     orders = all_orders(n) if is_exact else _random_orders(n, seed, num_samples)
     if n < 2:
-        return PermutationTest(np.full(len(NAMES), np.nan), len(orders), is_exact)
+        return PermutationTest(np.full(len(NAMES), np.nan), is_exact)
     scored = [(scores(x), scores(y), w) for x, y, w in zip(*_columns(samples), shares, strict=True)]
     by_value = sum(w * np.outer(x.values, y.values) for x, y, w in scored)
     by_rank = sum(w * np.outer(x.ranks, y.ranks) for x, y, w in scored)
@@ -81,7 +80,7 @@ def permutation_test(
         threshold = abs(ordered(products, seen)[0]) - _TOLERANCE
         extreme = int((np.abs(ordered(products, orders)) >= threshold).sum())
         p.append(extreme / len(orders) if is_exact else (extreme + 1) / (len(orders) + 1))
-    return PermutationTest(np.array(p), len(orders), is_exact)
+    return PermutationTest(np.array(p), is_exact)
 
 
 def _columns(samples: Sequence[tuple[Array, Array]]) -> tuple[list[Array], list[Array]]:

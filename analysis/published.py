@@ -23,16 +23,20 @@ from importlib import resources
 
 import numpy as np
 
-from analysis.coefficients import NAMES, Array, coefficients
+from analysis.coefficients import NAMES, coefficients
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
+from analysis.metrics import CORRELATION, S_TEST_LOSS, T_STDDEV, Metric
 from analysis.points import Mean, Panel
-from analysis.result_tables import CORRELATION, entry
+from analysis.result_tables import entry
 from trainer.problems import UserError
 
 PUBLISHED_SEEDS = 3
 ALPHA = 0.05
 SIMULATIONS = 10_000
-_HALF_DIGIT = {"t_stddev": 0.5e-6, "s_test_loss": 0.5e-4}
+COMPARED = (T_STDDEV, S_TEST_LOSS)
+"""What was published point by point: no accuracy was."""
+
+COMPARED_NAMES = (*(metric.name for metric in COMPARED), CORRELATION)
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,6 @@ class PublishedPanel:
     pair: str
     t_stddev: dict[str, float]
     s_test_loss: dict[str, float]
-
-    def coefficients(self) -> Array:
-        """[3] over all its points."""
-        return coefficients(list(self.t_stddev.values()), list(self.s_test_loss.values()))
 
 
 @functools.cache
@@ -136,35 +136,36 @@ def seed_noise(cells: Sequence[Mean]) -> tuple[float, int]:
 
 def _compare(panel: Panel, published: PublishedPanel, seed: int, num_samples: int) -> Comparison:
     ours = {
-        "t_stddev": {p.augmentation: p.t_stddev for p in panel.points},
-        "s_test_loss": {p.augmentation: p.test_loss for p in panel.points},
+        metric.name: {p.augmentation: metric.of(p) for p in panel.points} for metric in COMPARED
     }
     noise = {
         metric: seed_noise([cell for cell in cells.values() if cell])
         for metric, cells in ours.items()
     }
     cells = {
-        metric: {
-            name: CellVerdict(
-                value, mean := ours[metric].get(name), _reach(metric, mean, noise[metric])
+        metric.name: {
+            augmentation: CellVerdict(
+                value,
+                mean := ours[metric.name].get(augmentation),
+                _reach(metric, mean, noise[metric.name]),
             )
-            for name, value in getattr(published, metric).items()
+            for augmentation, value in getattr(published, metric.name).items()
         }
-        for metric in ours
+        for metric in COMPARED
     }
     shared = [a for a, _, _ in panel.cells() if a in published.t_stddev]
     verdicts = _coefficient_verdicts(panel, published, shared, noise, seed, num_samples)
     return Comparison(panel, cells, verdicts, len(shared))
 
 
-def _reach(metric: str, mean: Mean | None, noise: tuple[float, int]) -> float:
+def _reach(metric: Metric, mean: Mean | None, noise: tuple[float, int]) -> float:
     from scipy.special import stdtrit
 
     std, freedom = noise
     if mean is None or not mean.n or freedom == 0:
         return math.nan
     spread = std * math.sqrt(1 / mean.n + 1 / PUBLISHED_SEEDS)
-    return float(stdtrit(freedom, 1 - ALPHA / 2)) * spread + _HALF_DIGIT[metric]
+    return float(stdtrit(freedom, 1 - ALPHA / 2)) * spread + 0.5 * 10.0**-metric.digits
 
 
 def _coefficient_verdicts(
@@ -180,7 +181,7 @@ def _coefficient_verdicts(
     ours = {a: (x, y) for a, x, y in panel.cells()}
     generator = np.random.default_rng([seed, len(shared)])
     drawn_ours, drawn_theirs, seen_ours, seen_theirs = [], [], [], []
-    for k, metric in enumerate(("t_stddev", "s_test_loss")):
+    for k, metric in enumerate(metric.name for metric in COMPARED):
         means = np.array([ours[a][k].mean for a in shared])
         sizes = np.array([ours[a][k].n for a in shared])
         theirs = np.array([getattr(published, metric)[a] for a in shared])
@@ -207,27 +208,21 @@ def _coefficient_verdicts(
     }
 
 
-_DIGITS = {"t_stddev": 6, "s_test_loss": 4}
-_TITLES = {"t_stddev": "T. stddev", "s_test_loss": "S. test loss"}
 _HEADINGS = ("published", "ours", "difference", "verdict")
-
-
-METRICS = (*_TITLES, CORRELATION)
-"""What can be compared: no accuracy was published point by point."""
 
 
 def check_comparable(metrics: Sequence[str]) -> None:
     """Raises UserError if a metric was not published."""
     for name in metrics:
-        if name not in METRICS:
+        if name not in COMPARED_NAMES:
             raise UserError(
                 f"--metric {name}: the published points have none; with --compare-paper it is one of "
-                f"{', '.join(METRICS)}"
+                f"{', '.join(COMPARED_NAMES)}"
             )
 
 
 def comparison_grids(
-    comparisons: Sequence[Comparison], metrics: Sequence[str] = METRICS
+    comparisons: Sequence[Comparison], metrics: Sequence[str] = COMPARED_NAMES
 ) -> list[Grid]:
     """Per panel its cells and coefficients of the chosen metrics beside the published ones."""
     return [_comparison_grid(comparison, metrics) for comparison in comparisons]
@@ -235,13 +230,13 @@ def comparison_grids(
 
 def _comparison_grid(comparison: Comparison, metrics: Sequence[str]) -> Grid:
     rows, records = [], []
-    shown = {metric: cells for metric, cells in comparison.cells.items() if metric in metrics}
+    shown = {metric: comparison.cells[metric.name] for metric in COMPARED if metric.name in metrics}
     coefficients = comparison.coefficients if CORRELATION in metrics else {}
     for metric, cells in shown.items():
         for i, (name, verdict) in enumerate(cells.items()):
             rows.append(
                 Row(
-                    f"{_TITLES[metric]}: {name}",
+                    f"{metric.title}: {name}",
                     _cell_entries(metric, verdict),
                     begins_section=i == 0,
                 )
@@ -249,7 +244,7 @@ def _comparison_grid(comparison: Comparison, metrics: Sequence[str]) -> Grid:
             records.append(
                 _record(
                     comparison.panel,
-                    f"{metric}:{name}",
+                    f"{metric.name}:{name}",
                     verdict.published,
                     verdict.ours.mean if verdict.ours else math.nan,
                     verdict.is_inside,
@@ -282,17 +277,16 @@ def _comparison_grid(comparison: Comparison, metrics: Sequence[str]) -> Grid:
     return Grid(title, "cell", _HEADINGS, tuple(rows), tuple(notes), tuple(records))
 
 
-def _cell_entries(metric: str, verdict: CellVerdict) -> tuple[Entry, ...]:
-    digits = _DIGITS[metric]
-    published = Entry(f"{verdict.published:.{digits}f}")
+def _cell_entries(metric: Metric, verdict: CellVerdict) -> tuple[Entry, ...]:
+    published = Entry(metric.number(verdict.published))
     if verdict.ours is None or not verdict.ours.n:
-        return (published, entry(verdict.ours, digits), Entry(DASH), Entry(DASH))
+        return (published, entry(verdict.ours, metric), Entry(DASH), Entry(DASH))
     difference = verdict.ours.mean - verdict.published
     return (
         published,
-        Entry(f"{verdict.ours.mean:.{digits}f} ({_made_of(verdict.ours)})"),
-        Entry(f"{difference:+.{digits}f}"),
-        _verdict(verdict.is_inside, f"±{verdict.reach:.{digits}f}"),
+        Entry(f"{metric.number(verdict.ours.mean)} ({_made_of(verdict.ours)})"),
+        Entry(f"{difference:+.{metric.digits}f}"),
+        _verdict(verdict.is_inside, f"±{metric.number(verdict.reach)}"),
     )
 
 

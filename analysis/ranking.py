@@ -29,6 +29,7 @@ import pandas as pd
 
 from analysis.coefficients import Array
 from analysis.grid import DASH, Entry, Grid, Row
+from analysis.metrics import T_STDDEV
 from analysis.points import Mean, in_order, mean_of
 from analysis.result_tables import entry
 from analysis.teachers import Measured, measured_teachers
@@ -215,14 +216,14 @@ def _grid(ranking: Ranking) -> Grid:
     rows = [
         Row(
             str(place),
-            (Entry(r.augmentation), entry(r.t_stddev, 6, 1.0, usual), Entry(r.groups or "?")),
+            (Entry(r.augmentation), entry(r.t_stddev, T_STDDEV, usual), Entry(r.groups or "?")),
         )
         for place, r in enumerate(ranking.ranked, start=1)
     ]
     rows += [
         Row(
             DASH,
-            (Entry(name), entry(mean, 6, 1.0, usual), Entry("aside" if mean.n else DASH)),
+            (Entry(name), entry(mean, T_STDDEV, usual), Entry("aside" if mean.n else DASH)),
             begins_section=i == 0,
         )
         for i, (name, mean) in enumerate((*ranking.undefined, *ranking.picked_by_student))

@@ -3,50 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from analysis.evidence import grouped
 from analysis.grid import MISSING, Entry, Grid, Row, emphasised
+from analysis.metrics import METRICS, T_STDDEV, Metric
 from analysis.points import Mean, Panel, Point, in_order
 from analysis.teachers import Measured
-from trainer.problems import UserError, did_you_mean
 
-
-@dataclass(frozen=True)
-class Metric:
-    """What a cell shows of a point."""
-
-    name: str
-    title: str
-    attribute: str
-    digits: int
-    scale: float
-    lower_is_better: bool
-
-    def of(self, point: Point | None) -> Mean | None:
-        mean: Mean | None = getattr(point, self.attribute) if point else None
-        return mean
-
-
-T_STDDEV = Metric("t_stddev", "T. stddev", "t_stddev", 6, 1.0, lower_is_better=True)
-METRICS = (
-    Metric("s_test_loss", "S. test loss", "test_loss", 4, 1.0, lower_is_better=True),
-    Metric("s_accuracy", "S. accuracy %", "test_accuracy", 2, 100.0, lower_is_better=False),
-    T_STDDEV,
-)
-CORRELATION = "correlation"
-METRIC_NAMES = (*(metric.name for metric in METRICS), CORRELATION)
 TEACHER_KEYS = ("dataset", "teacher", "source")
 """By which tables of teachers alone are grouped: they have no student."""
 
 Record = Mapping[str, str | float | int | None]
-
-
-def check_metrics(names: Sequence[str]) -> None:
-    """Raises UserError if a name is no metric."""
-    for name in names:
-        if name not in METRIC_NAMES:
-            raise UserError(f"--metric {name}: unknown metric{did_you_mean(name, METRIC_NAMES)}")
 
 
 def result_grids(
@@ -120,7 +87,7 @@ def _grid_of(
     most = max(counts, default=0)
     written = [
         emphasised(
-            [entry(mean, metric.digits, metric.scale, most) for mean in column],
+            [entry(mean, metric, most) for mean in column],
             [mean.mean if mean else None for mean in column],
             lower_is_better=metric.lower_is_better,
         )
@@ -135,16 +102,14 @@ def _point(panel: Panel, augmentation: str) -> Point | None:
     return next((p for p in panel.points if p.augmentation == augmentation), None)
 
 
-def entry(mean: Mean | None, digits: int, scale: float = 1.0, usual_n: int = 0) -> Entry:
+def entry(mean: Mean | None, metric: Metric, usual_n: int = 0) -> Entry:
     """`1.2345 ± 0.0012`; with its n where that is not the table's usual one; `missing (n=0)`; `3 not finite`."""
     if mean is None:
         return Entry(f"{MISSING} (n=0)", is_missing=True)
     undefined = f"{mean.num_undefined} not finite" if mean.num_undefined else ""
     if not mean.n:
         return Entry(undefined, is_missing=True)
-    text = f"{scale * mean.mean:.{digits}f}"
-    if not math.isnan(mean.std):
-        text += f" ± {scale * mean.std:.{digits}f}"
+    text = metric.cell(mean)
     remarks = [f"n={mean.n}"] if mean.n != usual_n or undefined else []
     remarks += [undefined] if undefined else []
     return Entry(text + (f" ({', '.join(remarks)})" if remarks else ""))

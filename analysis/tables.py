@@ -10,15 +10,9 @@ from analysis.correlation_tables import correlation_grids, p_value
 from analysis.correlations import Correlation
 from analysis.evidence import Evidence, Findings
 from analysis.grid import Grid
+from analysis.metrics import CORRELATION, METRIC_NAMES, METRICS, T_STDDEV
 from analysis.points import Panel
-from analysis.result_tables import (
-    CORRELATION,
-    METRIC_NAMES,
-    METRICS,
-    T_STDDEV,
-    result_grids,
-    teacher_grids,
-)
+from analysis.result_tables import result_grids, teacher_grids
 from analysis.teachers import Measured
 
 
@@ -79,7 +73,7 @@ def _panel_as_json(panel: Panel, metrics: Sequence[str]) -> dict[str, Any]:
     for point in written["points"]:
         for metric in METRICS:
             if metric.name not in metrics:
-                del point[metric.attribute]
+                del point[metric.column]
     return written
 
 

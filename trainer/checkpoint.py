@@ -19,7 +19,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from trainer.files import Folder, LocalFolder
-from trainer.positions import FINAL, Position, checkpoints_in, name_of, newest_position
+from trainer.positions import FINAL, Position, checkpoints_in, name_of
+from trainer.problems import PlacedError
 
 NUM_KEPT = 2
 """Checkpoints of an unfinished trial: the last, and the one before."""
@@ -37,7 +38,7 @@ class Checkpoint:
     record: Mapping[str, Any]
 
 
-class CheckpointError(Exception):
+class CheckpointError(PlacedError):
     """A file that is not, or is no longer, what was written."""
 
 
@@ -74,15 +75,15 @@ def _read(folder: Folder, name: str, owner: str) -> tuple[dict[str, Tensor], dic
     try:
         tensors = dict(sorted(load(content).items()))
     except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{where}: not a safetensors file: {error}") from error
+        raise CheckpointError(where, f"not a safetensors file: {error}") from error
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     text = metadata.get("record", "")
     if metadata.get("sha256") != _checksum(tensors, text):
-        raise CheckpointError(f"{where}: damaged: its content does not match its checksum")
+        raise CheckpointError(where, "damaged: its content does not match its checksum")
     others = metadata.get("owner", "")
     if owner and others and others != owner:
-        raise CheckpointError(f"{where}: it is of another trial, {others[:12]}")
+        raise CheckpointError(where, f"it is of another trial, {others[:12]}")
     return tensors, json.loads(text or "{}")
 
 
@@ -133,18 +134,14 @@ class CheckpointFolder:
             return Checkpoint(position, tensors, record)
         return None
 
-    def position(self) -> Position | None:
-        """Where the newest checkpoint claims to stand, from its name alone."""
-        return newest_position(self._folder)
-
-    def damaged(self) -> list[str]:
+    def damaged(self) -> list[CheckpointError]:
         """What is wrong with each file that is not what was written."""
-        wrong = []
+        wrong: list[CheckpointError] = []
         for name in [*self._checkpoints(), *({FINAL} & set(self._folder.names()))]:
             try:
                 _read(self._folder, name, self._owner)
             except CheckpointError as error:
-                wrong.append(str(error))
+                wrong.append(error)
             except FileNotFoundError:
                 continue
         return wrong
@@ -173,4 +170,4 @@ class CheckpointFolder:
             return _read(self._folder, FINAL, self._owner)[0]
         except FileNotFoundError as error:
             where = f"{self._folder.address}/{FINAL}"
-            raise CheckpointError(f"{where}: no final weights there") from error
+            raise CheckpointError(where, "no final weights there") from error

@@ -43,7 +43,6 @@ class Progress:
 
     trials: Sequence[Trial]
     epoch: int
-    epochs: int
     step: int
     steps_per_epoch: int
     loss: float | None

@@ -13,7 +13,6 @@ share batches: each such part of the group runs after the other.
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -49,19 +48,10 @@ from trainer.trial import (
 from trainer.views import FrozenTeacher, StepViews
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a group: fingerprints of finished and failed trials; the rest was stopped."""
-
-    finished: tuple[str, ...]
-    failed: tuple[str, ...]
-    stopped: bool
-
-
 def run_group(
     trials: Sequence[Trial], keeper: Keeper, dataset: Dataset, device: torch.device
-) -> Outcome:
-    """Run trials to their ends, each from its last checkpoint.
+) -> None:
+    """Run trials to their ends, each from its last checkpoint; the keeper hears what became of each.
 
     Args:
         trials: with equal `lockstep_key`; at least one.
@@ -84,7 +74,7 @@ def run_group(
     first, dataset = trials[0], dataset.to(device)
     if isinstance(first, TeacherTrial) and first.checkpoint is not None:
         keeper.finish(first, _evaluate_published(first, first.checkpoint, dataset, device))
-        return Outcome((first.fingerprint,), (), stopped=False)
+        return
     starts = [(keeper.checkpoint(trial), trial) for trial in trials]
     starts.sort(key=lambda start: _position(start[0]))
     group = _Group(first, keeper, dataset, device)
@@ -92,7 +82,6 @@ def run_group(
         group.run(position, list(together))
         if group.stopped:
             break
-    return Outcome(tuple(group.finished), tuple(group.failed), group.stopped)
 
 
 def _evaluate_published(
@@ -123,8 +112,6 @@ class _Group:
         self._palette = Palette(dataset.mean, dataset.std, device)
         self._teacher = self._frozen_teacher(first)
         self._members: dict[Trial, Member] = {}
-        self.finished: list[str] = []
-        self.failed: list[str] = []
         self.stopped = False
 
     def _frozen_teacher(self, trial: Trial) -> FrozenTeacher:
@@ -202,7 +189,6 @@ class _Group:
                 self._drop(trial, error)
 
     def _drop(self, trial: Trial, error: Exception) -> None:
-        self.failed.append(trial.fingerprint)
         self._keeper.fail(trial, error)
 
     def _end_epoch(self, epoch: int) -> None:
@@ -215,7 +201,6 @@ class _Group:
                 member.metrics(), member.curve, member.weights(), self._teacher.num_passes
             )
             self._keeper.finish(trial, result)
-            self.finished.append(trial.fingerprint)
 
     def _obey(self, command: Command, position: Position) -> None:
         if command is not Command.GO_ON:
@@ -228,7 +213,6 @@ class _Group:
         return Progress(
             trials=tuple(self._members),
             epoch=epoch,
-            epochs=max(trial.epochs for trial in self._members),
             step=step,
             steps_per_epoch=steps_per_epoch(self._first),
             loss=sum(losses) / len(losses) if losses else None,

@@ -1,13 +1,23 @@
 """A user's mistake, told in one line each: where, what, and the nearest thing that would be right."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class UserError(Exception):
     """Bad input: nothing was started. `str()` is what the user reads, one line per problem."""
+
+
+class PlacedError(UserError):
+    """Something is wrong at a place; what and where can be told apart."""
+
+    def __init__(self, where: object, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.where = str(where)
+        self.problem = problem
 
 
 @dataclass(frozen=True, order=True)
@@ -31,6 +41,13 @@ class FileError(UserError):
             for p in self.problems
         )
         super().__init__("\n".join(lines))
+
+
+def message_of(details: Mapping[str, Any]) -> str:
+    """What pydantic says of a mistake (`ValidationError.errors()`); what a validator of ours raised, as it is."""
+    if details["type"] == "value_error":
+        return str(details["ctx"]["error"])
+    return str(details["msg"])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

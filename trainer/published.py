@@ -45,10 +45,10 @@ def read_published(
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise CheckpointError(path, f"cannot be read: {error.strerror or error}") from error
     found = hashlib.sha256(raw).hexdigest()
     if found != sha256:
-        raise CheckpointError(f"{path}: its SHA-256 is {found}; {sha256} was planned")
+        raise CheckpointError(path, f"its SHA-256 is {found}; {sha256} was planned")
     weights = _unwrapped(path, _content(path, raw))
     _check(path, weights, architecture, num_classes)
     return weights
@@ -59,14 +59,14 @@ def _content(path: Path, raw: bytes) -> Any:
         try:
             return load_safetensors(raw)
         except SafetensorError as error:
-            raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
+            raise CheckpointError(path, f"not a safetensors file: {error}") from error
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(HARMLESS):
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles raise almost anything
         raise CheckpointError(
-            f"{path}: not a checkpoint of tensors and plain values ({type(error).__name__})"
+            path, f"not a checkpoint of tensors and plain values ({type(error).__name__})"
         ) from error
 
 
@@ -80,8 +80,9 @@ def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
     )
     if not is_plain or not content:
         raise CheckpointError(
-            f"{path}: no state_dict in it; expected one, plain or under the key "
-            f"{' or '.join(map(repr, WRAPPERS))}"
+            path,
+            "no state_dict in it; expected one, plain or under the key "
+            f"{' or '.join(map(repr, WRAPPERS))}",
         )
     return {name.removeprefix(PREFIX): value for name, value in content.items()}
 
@@ -97,15 +98,16 @@ def _check(path: Path, weights: Mapping[str, Tensor], architecture: str, num_cla
         example = sorted(missing or unknown)[0]
         fault = "lacks" if missing else "has"
         raise CheckpointError(
-            f"{path}: not the weights of {architecture}: it {fault} {example!r} "
-            f"({len(missing)} names are missing, {len(unknown)} are unknown)"
+            path,
+            f"not the weights of {architecture}: it {fault} {example!r} "
+            f"({len(missing)} names are missing, {len(unknown)} are unknown)",
         )
     for name, tensor in weights.items():
         there, expected = tuple(tensor.shape), tuple(wanted[name].shape)
         if there == expected:
             continue
         if there[1:] == expected[1:] and expected[:1] == (num_classes,):
-            raise CheckpointError(f"{path}: made for {there[0]} classes, not {num_classes}")
+            raise CheckpointError(path, f"made for {there[0]} classes, not {num_classes}")
         raise CheckpointError(
-            f"{path}: not the weights of {architecture}: {name} is {there}, expected {expected}"
+            path, f"not the weights of {architecture}: {name} is {there}, expected {expected}"
         )

@@ -17,18 +17,21 @@ of one's own as in a sweep, `checkpoint` a published teacher's file, `scheme` a 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from trainer.catalog import ARCHITECTURES, DATASETS, default_learning_rate
+from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS, default_learning_rate
 from trainer.datasets.errors import DataError
 from trainer.datasets.own_images import identify
-from trainer.problems import FileError, did_you_mean
+from trainer.problems import FileError, did_you_mean, message_of
 from trainer.trial import (
     TRIAL,
+    Count,
     Data,
+    Frozen,
+    Name,
     OwnScheme,
     PublishedCheckpoint,
     StddevTrial,
@@ -71,16 +74,20 @@ def _read(path: Path, depth: int) -> Trial:
     try:
         return TRIAL.validate_python(fields)
     except ValidationError as error:
-        problems = [source.problem(d["loc"][1:], _message(d)) for d in error.errors()]
+        problems = [
+            source.problem(details["loc"][1:], _message(details, str(fields.get("kind"))))
+            for details in error.errors()
+        ]
         raise FileError(problems) from error
 
 
-def _message(details: ErrorDetails) -> str:
+def _message(details: ErrorDetails, section: str) -> str:
+    """What is wrong in a section: `dataset`, or a trial of some kind."""
     key = str(details["loc"][-1]) if details["loc"] else ""
     match details["type"]:
         case "extra_forbidden":
-            kind = str(details["loc"][0])
-            return f"unknown key{did_you_mean(key, [*MODELS[kind].model_fields, 'dataset'])}"
+            known = _Dataset.model_fields if section == "dataset" else MODELS[section].model_fields
+            return f"unknown key{did_you_mean(key, [*known, 'dataset'])}"
         case "missing" if key.endswith("_fingerprint"):
             needed = key.removesuffix("_fingerprint")
             return f"this key is missing; {needed}_from: FILE names that trial's file instead"
@@ -89,55 +96,69 @@ def _message(details: ErrorDetails) -> str:
         case "literal_error" if key in ("teacher", "student"):
             return f"unknown model {details['input']!r}{did_you_mean(str(details['input']), ARCHITECTURES)}"
         case _:
-            return details["msg"].removeprefix("Value error, ")
+            return message_of(details)
+
+
+class _Dataset(Frozen):
+    """`dataset` with its keys: official data cut down or, with a path, images of one's own as in a sweep."""
+
+    name: Name
+    format: Literal[FORMATS] | None = None  # type: ignore[valid-type]
+    path: str | None = None
+    image_size: Count | None = None
+    train_images: Count | None = None
+    test_images: Count | None = None
+
+    @model_validator(mode="after")
+    def _is_official_or_ones_own(self) -> Self:
+        if self.path is None and self.name not in DATASETS:
+            raise ValueError(f"unknown data set {self.name!r}{did_you_mean(self.name, DATASETS)}")
+        if (self.path is None) != (self.format is None):
+            raise ValueError("images of one's own have both a path and a format")
+        if self.path is None and self.image_size is not None:
+            raise ValueError("image_size is for images of one's own: add their path")
+        return self
+
+    def identified(self) -> Data:
+        """The data; one's own are decoded to know them. Raises `DataError`."""
+        if self.path is None:
+            return Data.official(self.name, self.train_images, self.test_images)
+        folder = Path(self.path).absolute()
+        own = identify(str(self.format), folder, self.image_size)
+        return Data(
+            name=self.name,
+            format=self.format,
+            path=str(folder),
+            checksum=own.checksum,
+            num_classes=own.num_classes,
+            image_size=own.image_size,
+            train_images=self.train_images or own.train_images,
+            test_images=self.test_images or own.test_images,
+        )
 
 
 def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
-    """`dataset` by name, or one's own as a sweep has it, with `train_images` and `test_images`."""
+    """`dataset` by name, or with its keys; `train_images` and `test_images` may stand beside it."""
     if "dataset" not in fields:
         return
     dataset = fields.pop("dataset")
     counts = {key: fields.pop(key, None) for key in ("train_images", "test_images")}
+    if isinstance(dataset, str):
+        dataset = {"name": dataset}
+    if not isinstance(dataset, dict):
+        message = f"unknown data set {dataset!r}{did_you_mean(str(dataset), DATASETS)}"
+        raise FileError([source.problem(("dataset",), message)])
     try:
-        if isinstance(dataset, dict) and "path" not in dataset:
-            fields["data"] = Data.official(**{**dataset, **{k: v for k, v in counts.items() if v}})
-        elif isinstance(dataset, dict):
-            fields["data"] = _own_data(**{**dataset, **{k: v for k, v in counts.items() if v}})
-        elif isinstance(dataset, str) and dataset in DATASETS:
-            fields["data"] = Data.official(dataset, **counts)
-        else:
-            message = f"unknown data set {dataset!r}{did_you_mean(str(dataset), DATASETS)}"
-            raise FileError([source.problem(("dataset",), message)])
+        given = {key: count for key, count in counts.items() if count is not None}
+        fields["data"] = _Dataset.model_validate({**dataset, **given}).identified()
     except ValidationError as error:
-        raise FileError([source.problem(d["loc"], _message(d)) for d in error.errors()]) from error
-    except KeyError as error:
-        message = f"unknown data set {error}{did_you_mean(str(error.args[0]), DATASETS)}"
-        raise FileError([source.problem(("dataset",), message)]) from error
-    except (TypeError, DataError) as error:
-        message = str(error).removeprefix("_own_data() ").removeprefix("Data.official() ")
-        raise FileError([source.problem(("dataset",), message)]) from error
-
-
-def _own_data(
-    name: str,
-    format: str,  # noqa: A002
-    path: str,
-    image_size: int | None = None,
-    train_images: int | None = None,
-    test_images: int | None = None,
-) -> Data:
-    folder = Path(path).absolute()
-    found = identify(format, folder, image_size)
-    return Data(
-        name=name,
-        format=format,
-        path=str(folder),
-        checksum=found.checksum,
-        num_classes=found.num_classes,
-        image_size=found.image_size,
-        train_images=train_images or found.train_images,
-        test_images=test_images or found.test_images,
-    )
+        problems = [
+            source.problem(("dataset", *details["loc"]), _message(details, "dataset"))
+            for details in error.errors()
+        ]
+        raise FileError(problems) from error
+    except DataError as error:
+        raise FileError([source.problem(("dataset",), str(error))]) from error
 
 
 def _resolve_files(source: YamlSource, fields: dict[str, Any]) -> None:

@@ -14,10 +14,10 @@ from analysis.correlation_tables import number, p_value
 from analysis.curves import Curve
 from analysis.evidence import Evidence
 from analysis.marks import Mark
+from analysis.markup import tag, text
 from analysis.plots.forest import Line
 from analysis.plots.ranks import midranks
 from analysis.points import Mean
-from analysis.report.markup import tag, text
 
 WIDTH, HEIGHT = 360, 270
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 10, 34

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.correlation_tables import cells_of, permutation_words
 from analysis.evidence import Findings
-from analysis.report.markup import tag, text
+from analysis.markup import tag, text
 from analysis.result_tables import undefined_notes
 from analysis.rows import OWN
 

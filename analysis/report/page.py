@@ -15,12 +15,12 @@ from analysis.curves import curves, read_epochs
 from analysis.evidence import Findings
 from analysis.formats import html_tables
 from analysis.marks import Mark, marks
+from analysis.markup import data_block, page, tag, text
+from analysis.metrics import METRIC_NAMES, S_ACCURACY, S_TEST_LOSS, T_STDDEV, Metric
 from analysis.plots.forest import forest_lines
 from analysis.points import Mean, Panel, in_order
 from analysis.report.charts import SHAPES, clip_definition, curve_card, forest_rows, scatter_card
-from analysis.report.markup import data_block, tag, text
 from analysis.report.methods import methods
-from analysis.result_tables import METRIC_NAMES
 from analysis.rows import OWN, Filter, read_rows
 from analysis.tables import table_grids
 from analysis.teachers import Measured, teachers_alone
@@ -79,38 +79,19 @@ def render_report(
         Section("trials", "Every trial", _trials(rows)),
     ]
     there = [section for section in sections if section.body]
-    body = "".join(
-        (
-            _header(store, there),
-            tag(
-                "main",
-                _summary(rows, panels, findings, progress, len(unfinished)),
-                *map(_section, there),
-            ),
-            '<div id="tip" role="status" hidden></div>',
-            data_block("point-data", _point_data(panels)),
-        )
+    body = (
+        _header(store, there),
+        tag(
+            "main",
+            _summary(rows, panels, findings, progress, len(unfinished)),
+            *map(_section, there),
+        ),
+        '<div id="tip" role="status" hidden></div>',
+        data_block("point-data", _point_data(panels)),
     )
     style = _asset("page.css") + _mark_styles(looks, classes)
-    return _PAGE.format(title=text(store.name), style=style, body=body, script=_asset("page.js"))
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>{title}: kdsweep report</title>
-<style>{style}</style>
-</head>
-<body class="values">
-{body}
-<script>{script}</script>
-</body>
-</html>
-"""
+    title = f"{store.name}: kdsweep report"
+    return page(title, style, *body, script=_asset("page.js"), body_class="values")
 
 
 def _asset(name: str) -> str:
@@ -446,13 +427,9 @@ def _point_data(panels: Sequence[Panel]) -> dict[str, Any]:
             "name": point.augmentation,
             "panel": panel.title,
             "rows": [
-                [title, _told(mean, digits, scale), list(mean.seeds)]
-                for title, mean, digits, scale in (
-                    ("T. stddev", point.t_stddev, 6, 1.0),
-                    ("S. test loss", point.test_loss, 4, 1.0),
-                    ("S. accuracy %", point.test_accuracy, 2, 100.0),
-                )
-                if mean is not None and mean.n
+                [metric.title, _told(metric, mean), list(mean.seeds)]
+                for metric in (T_STDDEV, S_TEST_LOSS, S_ACCURACY)
+                if (mean := metric.of(point)) is not None and mean.n
             ],
             "trials": [
                 [label, f"t-{fingerprint}"]
@@ -469,8 +446,6 @@ def _point_data(panels: Sequence[Panel]) -> dict[str, Any]:
     }
 
 
-def _told(mean: Mean, digits: int, scale: float) -> str:
-    told = f"{scale * mean.mean:.{digits}f}"
-    if not math.isnan(mean.std):
-        told += f" ± {scale * mean.std:.{digits}f}"
-    return told + (f" ({mean.num_undefined} not finite)" if mean.num_undefined else "")
+def _told(metric: Metric, mean: Mean) -> str:
+    undefined = f" ({mean.num_undefined} not finite)" if mean.num_undefined else ""
+    return metric.cell(mean) + undefined

@@ -77,7 +77,7 @@ def table(
     seed: StatisticsSeed = 0,
 ) -> None:
     """Print S. test loss, accuracy, T. stddev and their correlations, with honest uncertainty."""
-    from analysis.result_tables import METRIC_NAMES, check_metrics
+    from analysis.metrics import METRIC_NAMES, check_metrics
     from analysis.rows import read_rows
     from analysis.tables import as_json as tables_as_json
     from analysis.tables import table_grids
@@ -88,12 +88,12 @@ def table(
     parsed, keys = _parsed(filters), _keys(group_by)
     opened = existing_store(store)
     if compare_paper:
-        from analysis.published import METRICS, check_comparable, compare, comparison_grids
+        from analysis.published import COMPARED_NAMES, check_comparable, compare, comparison_grids
 
         check_comparable(metric or ())
         found = _panels(read_rows(opened, parsed), keys)
         _tell_of_unfinished_sweeps(opened)
-        grids = comparison_grids(compare(found, seed, samples), metric or METRICS)
+        grids = comparison_grids(compare(found, seed, samples), metric or COMPARED_NAMES)
         write_records(grids, chosen, output)
         return
     metrics = metric or METRIC_NAMES

@@ -12,8 +12,6 @@ from trainer.yaml_source import KeyPath, YamlSource
 NAMED = frozenset({"dataset", "pairs", "schemes", "augmentations", "seeds"})
 """The keys whose values rules can name."""
 
-NOT_OF_THIS_SWEEP = "of this sweep"
-
 EVERY = "*"
 """Stands for every data set, where a file may name one value for all."""
 
@@ -23,9 +21,13 @@ def mistake(message: str) -> PydanticCustomError:
     return PydanticCustomError("mistake", "{message}", {"message": message})
 
 
-def mistake_at(key: str, message: str) -> PydanticCustomError:
-    """As `mistake`, of the value at `key` (`overrides/0/set`) below what is validated."""
-    return PydanticCustomError("mistake", "{message}", {"message": message, "at": key})
+def mistake_at(key: str, message: str, *, of_a_name: bool = False) -> PydanticCustomError:
+    """As `mistake`, of the value at `key` (`overrides/0/set`) below what is validated.
+
+    `of_a_name`: it names something that the sweep has not, perhaps only because that is mistaken, too.
+    """
+    context = {"message": message, "at": key, "of_a_name": of_a_name}
+    return PydanticCustomError("mistake", "{message}", context)
 
 
 def known(
@@ -99,8 +101,8 @@ def _without(
 def _follows(path: KeyPath, details: ErrorDetails, removed: Collection[KeyPath]) -> bool:
     """Whether a mistake may only be one because others were taken out."""
     holds_removed = any(other[: len(path)] == path for other in removed)
-    is_name_of_a_rule = NOT_OF_THIS_SWEEP in details["msg"]
-    return holds_removed or (is_name_of_a_rule and any(other[0] in NAMED for other in removed))
+    is_of_a_name = details.get("ctx", {}).get("of_a_name", False)
+    return holds_removed or (is_of_a_name and any(other[0] in NAMED for other in removed))
 
 
 def _path_in_file(

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.language.mistakes import NOT_OF_THIS_SWEEP, as_list, mistake, mistake_at
+from orchestrator.language.mistakes import as_list, mistake, mistake_at
 from orchestrator.language.settings import Pair, StudentSettings, TeacherSettings
 from trainer.problems import did_you_mean
 from trainer.trial import Frozen, Measurement, Randomness, Seed
@@ -130,7 +130,8 @@ class Where(Frozen):
                     words = [str(word) for word in there[name]]
                     raise mistake_at(
                         f"{key}/{name}",
-                        f"{value} is no {name} {NOT_OF_THIS_SWEEP}{did_you_mean(str(value), words)}",
+                        f"{value} is no {name} of this sweep{did_you_mean(str(value), words)}",
+                        of_a_name=True,
                     )
 
 

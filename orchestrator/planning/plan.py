@@ -22,7 +22,7 @@ from orchestrator.planning.data import identified
 from orchestrator.store.failures import Failure
 from orchestrator.store.store import Store
 from trainer.catalog import default_learning_rate, pick_of
-from trainer.problems import UserError
+from trainer.problems import PlacedError, UserError, message_of
 from trainer.trial import (
     Data,
     Distillation,
@@ -172,8 +172,8 @@ class _Expansion:
         except ValidationError as error:
             details = error.errors()[0]
             key = ".".join(map(str, details["loc"]))
-            message = details["msg"].removeprefix("Value error, ")
-            raise UserError(f"{self._sweep.name}: {key + ': ' if key else ''}{message}") from error
+            where = f"{self._sweep.name}: {key}" if key else self._sweep.name
+            raise PlacedError(where, message_of(details)) from error
 
 
 @dataclass(frozen=True)

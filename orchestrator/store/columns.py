@@ -7,7 +7,7 @@ columns mean.
 
 import pyarrow as pa
 
-from trainer.problems import UserError
+from trainer.problems import PlacedError
 
 SCHEMA_VERSION = 2
 VERSION_KEY = b"kdsweep_schema_version"
@@ -114,29 +114,35 @@ FAILURES = _schema(
 `by_machine`: not the program's fault, so any later run tries again."""
 
 
+class NewerSchemaError(PlacedError):
+    """A file of a newer kdsweep: nothing is wrong with it."""
+
+
 def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     """A table as this version declares it.
 
     Raises:
-        UserError: the table is of a newer version, or not one of kdsweep's.
+        NewerSchemaError: the table is of a newer version.
+        PlacedError: it is damaged, or not one of kdsweep's.
     """
     written = (table.schema.metadata or {}).get(VERSION_KEY, b"")
     version = int(written) if written.isdigit() else 0
     if version > SCHEMA_VERSION:
-        raise UserError(
-            f"{where}: written with schema {version}, newer than {SCHEMA_VERSION}, which this "
-            "kdsweep reads; update kdsweep"
+        raise NewerSchemaError(
+            where,
+            f"written with schema {version}, newer than {SCHEMA_VERSION}, which this "
+            "kdsweep reads; update kdsweep",
         )
     if version < 1 or "fingerprint" not in table.schema.names:
-        raise UserError(f"{where}: a Parquet file, but not one of kdsweep's tables")
+        raise PlacedError(where, "a Parquet file, but not one of kdsweep's tables")
     try:
         columns = [_column(table, field) for field in schema]
         found = pa.table(columns, schema=schema)
         found.validate(full=True)
     except pa.ArrowException as error:
-        raise UserError(f"{where}: damaged: {error}") from error
+        raise PlacedError(where, f"damaged: {error}") from error
     if found["fingerprint"].null_count:
-        raise UserError(f"{where}: damaged: a row without a fingerprint")
+        raise PlacedError(where, "damaged: a row without a fingerprint")
     return found
 
 

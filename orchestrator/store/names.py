@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from trainer.problems import UserError
+from trainer.problems import PlacedError
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
@@ -16,10 +16,10 @@ def checked_fingerprint(fingerprint: str) -> str:
     """A fingerprint, fit to become a file's name.
 
     Raises:
-        UserError: it is none.
+        PlacedError: it is none.
     """
     if not is_fingerprint(fingerprint):
-        raise UserError(f"{fingerprint!r}: a fingerprint is 64 hexadecimal digits")
+        raise PlacedError(repr(fingerprint), "a fingerprint is 64 hexadecimal digits")
     return fingerprint
 
 
@@ -27,7 +27,7 @@ def refuse_link(path: Path) -> None:
     """What is written or removed behind a link may belong to somebody else.
 
     Raises:
-        UserError: the path is one.
+        PlacedError: the path is one.
     """
     if path.is_symlink():
-        raise UserError(f"{path}: a link; kdsweep neither writes nor removes behind one")
+        raise PlacedError(path, "a link; kdsweep neither writes nor removes behind one")

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from orchestrator.store.columns import conform
 from trainer.files import Folder
-from trainer.problems import UserError
+from trainer.problems import PlacedError
 
 GENERATION = "_generation"
 MERGED = "merged-"
@@ -114,7 +114,8 @@ class ParquetTable:
         """The rows of one file.
 
         Raises:
-            UserError: it is damaged or of a newer schema.
+            NewerSchemaError: it is of a newer schema.
+            PlacedError: it is damaged.
             FileNotFoundError: it is gone.
         """
         where = f"{self.folder.address}/{name}"
@@ -122,7 +123,7 @@ class ParquetTable:
         try:
             table = pq.read_table(io.BytesIO(content))
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise UserError(f"{where}: not a readable Parquet file: {error}") from error
+            raise PlacedError(where, f"not a readable Parquet file: {error}") from error
         return conform(table, self.schema, where)
 
     def _rewrite(self, change: Callable[[pa.Table], pa.Table], at_least: int) -> Rewriting:
@@ -168,7 +169,7 @@ class ParquetTable:
                 phantoms = phantoms + 1 if self._generation() == before else 0
                 if phantoms == PHANTOM_LOOKS:
                     where = error.filename or self.folder.address
-                    raise UserError(f"{where}: listed, but not there: a dead link?") from error
+                    raise PlacedError(where, "listed, but not there: a dead link?") from error
                 time.sleep(BETWEEN_LOOKS_S)
 
     def _generation(self) -> bytes:

@@ -14,10 +14,11 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
+from orchestrator.store.columns import NewerSchemaError
 from orchestrator.store.store import Store
 from orchestrator.store.table import MERGED, SUFFIX, ParquetTable
 from trainer.positions import FINAL
-from trainer.problems import UserError
+from trainer.problems import PlacedError
 from trainer.trial import TRIAL, num_epochs
 
 PRUNED = "pruned"
@@ -72,12 +73,12 @@ def _files_of(
     for name in names:
         try:
             rows = table.check(name)
-        except UserError as error:
-            where, _, problem = str(error).partition(": ")
-            newer = "update kdsweep" in problem
-            mend = "update kdsweep" if newer else RUN_AGAIN
-            file = None if newer else (table_name, name)
-            broken.append(Finding(where, problem, mend, file=file))
+        except NewerSchemaError as error:
+            broken.append(Finding(error.where, error.problem, "update kdsweep"))
+            continue
+        except PlacedError as error:
+            file = (table_name, name)
+            broken.append(Finding(error.where, error.problem, RUN_AGAIN, file=file))
             continue
         named = name.removesuffix(SUFFIX).partition("-")[0]
         if not name.startswith(MERGED) and set(rows["fingerprint"].to_pylist()) - {named}:
@@ -128,21 +129,19 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
     folders = store.folder.folder("checkpoints")
     for fingerprint in folders.folders():
         folder = folders.folder(fingerprint)
-        for problem in CheckpointFolder(folder, fingerprint).damaged():
-            where, _, what = problem.partition(": ")
+        for error in CheckpointFolder(folder, fingerprint).damaged():
             if fingerprint in rows:
-                yield Finding(where, what, RUN_AGAIN, fingerprint)
+                yield Finding(error.where, error.problem, RUN_AGAIN, fingerprint)
             else:
                 mend = (
                     "nothing to do: the run goes on from the checkpoint before, or from the start"
                 )
-                yield Finding(where, what, mend)
+                yield Finding(error.where, error.problem, mend)
     for fingerprint, row in rows.items():
         try:
             names = store.checkpoint_folder(fingerprint).names()
-        except UserError as error:
-            where, _, what = str(error).partition(": ")
-            yield Finding(where, what, "remove it, then run the sweep again")
+        except PlacedError as error:
+            yield Finding(error.where, error.problem, "remove it, then run the sweep again")
             continue
         if row["kind"] != "stddev" and FINAL not in names and PRUNED not in names:
             where = f"{folders.address}/{fingerprint}"

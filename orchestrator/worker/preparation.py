@@ -56,14 +56,10 @@ def _decode(data: Data, data_folder: Path) -> None:
 def _read_checkpoint(trial: TeacherTrial) -> None:
     if trial.checkpoint is None:
         return
-    from trainer.checkpoint import CheckpointError
     from trainer.published import read_published
 
     path, classes = Path(trial.checkpoint.path), trial.data.num_classes
-    try:
-        read_published(path, trial.checkpoint.sha256, trial.teacher, classes)
-    except CheckpointError as error:
-        raise UserError(str(error)) from error
+    read_published(path, trial.checkpoint.sha256, trial.teacher, classes)
 
 
 def _try_own_scheme(trial: StudentTrial | StddevTrial) -> None:

@@ -49,7 +49,6 @@ def test_one_sample_with_ties(points: list[tuple[int, int]]) -> None:
     x, y = np.array(points, dtype=float).T
     test = permutation_test([(x, y)])
     assert test.is_exact
-    assert test.num_orders == math.factorial(len(points))
     assert test.p == pytest.approx(brute_force([(x, y)], [1.0]))
 
 
@@ -81,7 +80,7 @@ def test_kendalls_exact_distribution_is_scipys_at_n_9() -> None:
 def test_a_perfect_order_of_nine_is_two_in_all_orders() -> None:
     x = np.arange(9.0)
     test = permutation_test([(x, x**3)])
-    assert test.num_orders == 362_880
+    assert test.is_exact
     assert test.p[1:] == pytest.approx([2 / 362_880] * 2)
     assert test.p[0] <= 2 / 362_880
 

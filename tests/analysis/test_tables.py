@@ -27,8 +27,9 @@ from analysis.formats import (
     terminal,
 )
 from analysis.grid import Entry, Grid, Row, emphasised
+from analysis.metrics import METRIC_NAMES, check_metrics
 from analysis.points import Panel, panels
-from analysis.result_tables import METRIC_NAMES, check_metrics, result_grids
+from analysis.result_tables import result_grids
 from analysis.rows import parse_filters, read_rows
 from analysis.tables import as_json, coefficient_lines, table_grids
 from orchestrator.store.store import Store

@@ -20,9 +20,13 @@ class StoppingKeeper(FolderKeeper):
         self._left = stop_after
         self._save_at = save_at
 
+    @property
+    def has_stopped(self) -> bool:
+        return self._left == 0
+
     def after_step(self, progress: Progress) -> Command:
         self._left -= 1
-        if self._left == 0:
+        if self.has_stopped:
             return Command.STOP
         return Command.SAVE if self._left in self._save_at else Command.GO_ON
 

@@ -123,7 +123,18 @@ def test_a_finished_trial_is_not_run_again(folder: Path) -> None:
         (TEACHER.replace("kind: teacher", "kind: [teacher]"), "kind"),
         (TEACHER.replace("fashion_mini", "[x]"), "unknown data set ['x']"),
         (TEACHER.replace("fashion_mini", "{name: x}"), "unknown data set 'x'"),
-        (TEACHER.replace("fashion_mini", "{name: x, path: y}"), "missing 1 required positional"),
+        (
+            TEACHER.replace("fashion_mini", "{name: x, path: y}"),
+            ":3:1: dataset: images of one's own have both",
+        ),
+        (
+            TEACHER.replace("fashion_mini", "{name: x, fromat: y}"),
+            "dataset.fromat: unknown key; did you mean 'format'?",
+        ),
+        (
+            TEACHER.replace("fashion_mini", "{name: fashion_mini, image_size: x}"),
+            "expected a number, not 'x'",
+        ),
         (TEACHER + "epoch: 3\n", "epoch: unknown key; did you mean 'epochs'?"),
         (
             STUDENT.replace("teacher_from: teacher.yaml", "teacher: resnet8"),

@@ -49,8 +49,8 @@ def test_where_memory_was_short_once_the_others_see_what_they_would_have_seen(
         run_group([trial], FolderKeeper(alone), tiny_dataset, CPU)
     flag.touch()
     keeper = LenientKeeper(together)
-    outcome = run_group([unlucky, *others], keeper, tiny_dataset, CPU)
-    assert outcome.failed == tuple(keeper.failures) == (unlucky.fingerprint,)
+    run_group([unlucky, *others], keeper, tiny_dataset, CPU)
+    assert tuple(keeper.failures) == (unlucky.fingerprint,)
     assert "can't allocate memory" in str(keeper.failures[unlucky.fingerprint])
     for trial in others:
         assert_equal_results(alone, together, trial)

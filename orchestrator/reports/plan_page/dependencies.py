@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.report.markup import tag, text
+from analysis.markup import tag, text
 from orchestrator.planning.plan import Plan
 from trainer.trial import Trial
 

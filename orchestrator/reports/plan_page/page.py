@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 
-from analysis.report.markup import tag, text
+from analysis.markup import page, tag, text
 from orchestrator.planning.bill import Bill, Forecast
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.states import counts_by_kind, states
@@ -17,16 +17,8 @@ KINDS = {"teacher": "teachers", "student": "students", "stddev": "T. stddev"}
 def render_plan(plan: Plan, bill: Bill, forecasts: Sequence[Forecast]) -> str:
     """The whole page as HTML, without anything to load."""
     css = resources.files("orchestrator.reports.plan_page").joinpath("page.css").read_text()
-    head = tag(
-        "head",
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        tag("title", text(f"{plan.sweep.name}: the plan")),
-        tag("style", css),
-    )
-    state = states(plan, {})
-    body = tag("body", tag("main", *_sections(plan, bill, forecasts, state)))
-    return f"<!doctype html>{tag('html', head, body, lang='en')}\n"
+    main = tag("main", *_sections(plan, bill, forecasts, states(plan, {})))
+    return page(f"{plan.sweep.name}: the plan", css, main)
 
 
 def _sections(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.report.markup import tag, text
+from analysis.markup import tag, text
 from orchestrator.planning.bill import Forecast
 from orchestrator.planning.simulation import SimulatedJob
 from orchestrator.planning.words import describe, unit_of

@@ -22,6 +22,26 @@ def text(value: object) -> str:
     return html.escape(str(value))
 
 
+def page(
+    title: str, style: str, *body: str, script: str = "", body_class: str | None = None
+) -> str:
+    """A whole page; `style` and `script` are ours. It may load nothing, and its policy allows no more."""
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+    )
+    head = (
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<link rel="icon" href="data:,">',
+        tag("title", text(title)),
+        tag("style", style),
+    )
+    end = (tag("script", script),) if script else ()
+    parts = (tag("head", *head), tag("body", *body, *end, class_=body_class))
+    return f"<!doctype html>\n{tag('html', *parts, lang='en')}\n"
+
+
 def data_block(identifier: str, value: Any) -> str:
     """JSON for a script of the page; nothing in it can end the block."""
     written = json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
