@@ -10,6 +10,8 @@ from orchestrator.cli.opening import open_sweep
 from orchestrator.cli.options import Json, StoreOption, SweepFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.planning.bill import Bill, Forecast
     from orchestrator.planning.plan import Plan
 
@@ -47,75 +49,103 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what would run and in which order, what the store already has, and the bill."""
-    from orchestrator.planning.bill import bill_as_json, bill_of, forecast, throughput_of
+    from orchestrator.planning.bill import bill_of, throughput_of
     from orchestrator.planning.plan import make_plan
-    from orchestrator.planning.simulation import MOST_TRIALS
-    from orchestrator.reports.plan import (
-        forecast_table,
-        order_table,
-        plan_as_dot,
-        plan_as_json,
-        plan_table,
-    )
+    from orchestrator.reports.plan import plan_as_dot
+
+    _check_output(html, dot=dot, as_json=as_json)
+    loaded, opened = open_sweep(sweep, store)
+    planned = make_plan(loaded, opened, retry_failed=False)
+    if dot:
+        typer.echo(plan_as_dot(planned))
+        return
+    gpus_there, unmet = _seen_on(address, planned)
+    bill = bill_of(planned, throughput_of(opened, tflops))
+    counts = gpus or ([gpus_there] if gpus_there else [])
+    is_asked = bool(counts or simulate or html)
+    forecasts = _forecasts(planned, bill, counts or [1], is_asked=is_asked)
+    if html:
+        _write_page(html, planned, bill, forecasts)
+    if as_json:
+        _print_json(planned, bill, forecasts if is_asked else [], unmet)
+    else:
+        _print(planned, bill, forecasts, unmet, is_asked=is_asked)
+        if html:
+            stdout().print(f"page: {html}", soft_wrap=True)
+
+
+def _check_output(html: Path | None, *, dot: bool, as_json: bool) -> None:
+    """Raises UserError where two kinds of output would mix, or the page has a name of something else."""
     from trainer.problems import UserError
 
     if dot and (html or as_json):
         raise UserError("--dot prints for Graphviz alone: leave out --html and --json")
     if html and html.suffix != ".html":
         raise UserError(f"--html: {html}: expected a name that ends in .html")
-    loaded, opened = open_sweep(sweep, store)
-    made = make_plan(loaded, opened, retry_failed=False)
-    if dot:
-        typer.echo(plan_as_dot(made))
-        return
-    seen, unmet = _seen_on(address, made)
-    throughput = throughput_of(opened, tflops)
-    bill = bill_of(made, throughput)
-    counts = gpus or ([seen] if seen else [])
-    is_asked = bool(counts or simulate or html)
-    if not made.missing:
-        counts = []
-    elif is_asked or len(made.missing) <= MOST_TRIALS:
-        counts = counts or [1]
-    forecasts = [forecast(made, count, throughput) for count in counts]
-    if html:
-        _write_page(html, made, bill, forecasts)
-    if as_json:
-        shown = forecasts if is_asked else []
-        figures = {"bill": bill_as_json(bill, shown), "requests_no_node_meets": unmet}
-        print_json(plan_as_json(made) | figures)
-        return
-    stdout().print(plan_table(made, bill))
-    if is_asked and forecasts:
-        stdout().print(forecast_table(forecasts))
-    for found in forecasts[:1]:
-        stdout().print(order_table(found))
-    for request in unmet:
-        stdout().print(f"WARNING: {request}", style="yellow", markup=False, soft_wrap=True)
-    if html:
-        stdout().print(f"page: {html}", soft_wrap=True)
 
 
-def _seen_on(address: str | None, made: "Plan") -> tuple[int, list[str]]:
+def _seen_on(address: str | None, planned: "Plan") -> tuple[int, list[str]]:
     """How many GPUs a cluster has, and what no node of it (or this machine, without one) can meet."""
     from orchestrator.cluster.connection import ExistingCluster, connected
     from orchestrator.cluster.nodes import this_machine, unmet_requests
 
     if address is None:
-        here, asked = this_machine(), made.sweep.resources
-        kinds = sorted({t.kind for t in made.missing if asked.of(t.kind).cpu > here.cpu})
+        here, asked = this_machine(), planned.sweep.resources
+        kinds = sorted({t.kind for t in planned.missing if asked.of(t.kind).cpu > here.cpu})
         few = [
             f"resources.{k}: {asked.of(k).cpu} CPU; this machine has {here.cpu:g}" for k in kinds
         ]
         return 0, few
     with connected(ExistingCluster(address)) as cluster:
         nodes = cluster.nodes()
-    return int(sum(node.gpu for node in nodes)), unmet_requests(made, nodes)
+    return int(sum(node.gpu for node in nodes)), unmet_requests(planned, nodes)
 
 
-def _write_page(path: Path, made: "Plan", bill: "Bill", forecasts: "list[Forecast]") -> None:
+def _forecasts(
+    planned: "Plan", bill: "Bill", counts: "Sequence[int]", *, is_asked: bool
+) -> "list[Forecast]":
+    """Simulated runs; of a large sweep only where they are asked for, as they take their time."""
+    from orchestrator.planning.bill import forecast
+    from orchestrator.planning.simulation import MOST_TRIALS
+
+    if not planned.missing or not (is_asked or len(planned.missing) <= MOST_TRIALS):
+        return []
+    return [forecast(planned, count, bill.throughput) for count in counts]
+
+
+def _print_json(
+    planned: "Plan", bill: "Bill", forecasts: "Sequence[Forecast]", unmet: "Sequence[str]"
+) -> None:
+    from orchestrator.planning.bill import bill_as_json
+    from orchestrator.reports.plan import plan_as_json
+
+    figures = {"bill": bill_as_json(bill, forecasts), "requests_no_node_meets": unmet}
+    print_json(plan_as_json(planned) | figures)
+
+
+def _print(
+    planned: "Plan",
+    bill: "Bill",
+    forecasts: "Sequence[Forecast]",
+    unmet: "Sequence[str]",
+    *,
+    is_asked: bool,
+) -> None:
+    from orchestrator.reports.plan import forecast_table, order_table, plan_table
+
+    console = stdout()
+    console.print(plan_table(planned, bill))
+    if is_asked and forecasts:
+        console.print(forecast_table(forecasts))
+    for first in forecasts[:1]:
+        console.print(order_table(first))
+    for request in unmet:
+        console.print(f"WARNING: {request}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _write_page(path: Path, planned: "Plan", bill: "Bill", forecasts: "Sequence[Forecast]") -> None:
     from orchestrator.reports.plan_page import render_plan
     from trainer.files import write_atomically
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render_plan(made, bill, forecasts).encode())
+    write_atomically(path, render_plan(planned, bill, forecasts).encode())

@@ -117,7 +117,9 @@ def _checked(address: str) -> str:
     if address != "auto":
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit() or "/" in host:
-            raise UserError(f"{address}: expected HOST:PORT of a Ray cluster's head, or auto")
+            is_dashboard = address.startswith(("http://", "https://"))
+            hint = "; a dashboard's address is for kdsweep submit" if is_dashboard else ""
+            raise UserError(f"{address}: expected HOST:PORT of a Ray cluster's head, or auto{hint}")
         check_that_something_answers(address, host, int(port), what="Ray cluster")
     return address
 

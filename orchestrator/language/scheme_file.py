@@ -14,7 +14,7 @@ from trainer.yaml_source import MAX_BYTES
 
 
 class SchemeFile(Frozen):
-    """A file with schemes of one's own, read when the sweep is; `names` are what it registers."""
+    """A file with schemes of one's own, as it was read; `names` are what it registers."""
 
     path: str
     source: str
@@ -26,35 +26,33 @@ class SchemeFile(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _read(cls, value: object) -> object:
+    def _with_names(cls, value: object) -> object:
+        """From `path` and `source`; the names are found anew, whoever wrote them down."""
         if isinstance(value, SchemeFile):
             return value
-        path, source = _path_and_source(value)
-        try:
-            names = _registered_names(ast.parse(source))
-        except (SyntaxError, ValueError) as error:
-            raise mistake(f"{path}: not a Python file: {error}") from error
-        if not names:
-            raise mistake(f'{path}: registers no scheme; expected @register("NAME")')
-        distinct(tuple(names))
-        taken = [n for n in names if n in AUGMENTATIONS or pick_of(n)]
-        if taken:
-            raise mistake(f"{path}: {taken[0]!r} is a name of kdsweep's own")
-        return {"path": path, "source": source, "names": names}
+        match value:
+            case {"path": str(path), "source": str(source)}:
+                return {"path": path, "source": source, "names": _checked_names(path, source)}
+            case {"path": str(path), "unreadable": str(reason)}:
+                raise mistake(f"{path}: cannot be read: {reason}")
+        raise mistake(f"expected the path of a Python file, not {value!r}")
 
 
-def _path_and_source(value: object) -> tuple[str, str]:
-    """A file that a sweep names, or one that a saved sweep holds."""
-    match value:
-        case str():
-            try:
-                return value, _text(Path(os.path.expanduser(value)))  # noqa: PTH111
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else error
-                raise mistake(f"{value}: cannot be read: {reason}") from error
-        case {"path": str(path), "source": str(source)}:
-            return path, source
-    raise mistake(f"expected the path of a Python file, not {value!r}")
+def with_files_read(value: object) -> object:
+    """`schemes` of a sweep file with each path replaced by what the file says, or why it cannot be read."""
+    if isinstance(value, list):
+        return [_read(item) for item in value]
+    return _read(value)
+
+
+def _read(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return {"path": value, "source": _text(Path(os.path.expanduser(value)))}  # noqa: PTH111
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return {"path": value, "unreadable": str(reason)}
 
 
 def _text(path: Path) -> str:
@@ -64,6 +62,20 @@ def _text(path: Path) -> str:
     if len(content) > MAX_BYTES:
         raise ValueError(f"too long: at most {MAX_BYTES:,} bytes")
     return content.decode()
+
+
+def _checked_names(path: str, source: str) -> list[str]:
+    try:
+        names = _registered_names(ast.parse(source))
+    except (SyntaxError, ValueError) as error:
+        raise mistake(f"{path}: not a Python file: {error}") from error
+    if not names:
+        raise mistake(f'{path}: registers no scheme; expected @register("NAME")')
+    distinct(tuple(names))
+    taken = [name for name in names if name in AUGMENTATIONS or pick_of(name)]
+    if taken:
+        raise mistake(f"{path}: {taken[0]!r} is a name of kdsweep's own")
+    return names
 
 
 def _registered_names(tree: ast.Module) -> list[str]:

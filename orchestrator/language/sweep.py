@@ -7,6 +7,7 @@ Hyper-parameters that the file leaves out have the paper's values. Every mistake
 once, each with its line and the nearest name that is known.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -31,7 +32,7 @@ from orchestrator.language.mistakes import (
     mistake_at,
 )
 from orchestrator.language.resources import AllResources, Resources
-from orchestrator.language.scheme_file import SchemeFile
+from orchestrator.language.scheme_file import SchemeFile, with_files_read
 from orchestrator.language.settings import DatasetChoice, Pair, StudentSettings, TeacherSettings
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
 from trainer.catalog import AUGMENTATIONS, BASE_SCHEMES, DATASETS, base_of, pick_of
@@ -200,6 +201,9 @@ def load_sweep(path: str | Path) -> Sweep:
     source = read_sweep(Path(path))
     if not isinstance(source.data, dict):
         raise FileError([source.problem((), "expected the keys of a sweep: name, dataset, ...")])
+    if "schemes" in source.data:
+        schemes = with_files_read(source.data["schemes"])
+        source = replace(source, data={**source.data, "schemes": schemes})
     try:
         return Sweep.model_validate(source.data)
     except ValidationError as error:

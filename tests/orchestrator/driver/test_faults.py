@@ -133,7 +133,7 @@ def test_two_drivers_on_one_store_that_is_looked_after_meanwhile(
 ) -> None:
     store = Store(tmp_path / "store")
     first = start(home, "resume", sweep, "--store", store.root, "--cpus", 1)
-    wait_until(store.runs)
+    wait_until(store.signs.runs)
     second = start(home, "resume", sweep, "--store", store.root, "--cpus", 1)
     while second.poll() is None:
         for command in (("compact",), ("prune", "checkpoints", "failures", "damaged")):

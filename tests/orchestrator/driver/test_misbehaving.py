@@ -74,7 +74,7 @@ def test_only_what_misbehaves_fails(home: Path, tmp_path: Path, undisturbed: Sto
         ("endlesspick_s", "time limit"): 2,
     }
     (where,) = {row["place"] for row in failures if row["augmentation"] == "broken"}
-    assert where.startswith("augmentations/own.py:")
+    assert where.startswith("trainer/augmentations/own.py:")
     for row in failures:
         if row["augmentation"] == "endlesspick_s":
             assert "took longer than its 15 s (time_limit_minutes)" in row["error"]
