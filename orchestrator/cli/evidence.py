@@ -91,23 +91,23 @@ def table(
         from analysis.published import COMPARED_NAMES, check_comparable, compare, comparison_grids
 
         check_comparable(metric or ())
-        found = _panels(read_rows(opened, parsed), keys)
+        panels = _panels(read_rows(opened, parsed), keys)
         _tell_of_unfinished_sweeps(opened)
-        grids = comparison_grids(compare(found, seed, samples), metric or COMPARED_NAMES)
+        grids = comparison_grids(compare(panels, seed, samples), metric or COMPARED_NAMES)
         write_records(grids, chosen, output)
         return
     metrics = metric or METRIC_NAMES
     rows = read_rows(opened, parsed)
-    found = _panels(rows, keys)
-    teachers = teachers_alone(rows, found, parsed)
+    panels = _panels(rows, keys)
+    teachers = teachers_alone(rows, panels, parsed)
     _tell_of_unfinished_sweeps(opened)
-    if not found:
+    if not panels:
         stderr().print(_no_student(store, bool(teachers)), markup=False, soft_wrap=True)
-    findings = _weigh(found, keys, samples, seed)
+    findings = _weigh(panels, keys, samples, seed)
     if chosen is Format.JSON:
-        write_json(tables_as_json(found, findings, metrics, teachers), output)
+        write_json(tables_as_json(panels, findings, metrics, teachers), output)
     else:
-        write_grids(table_grids(found, findings, metrics, keys, teachers), chosen, output)
+        write_grids(table_grids(panels, findings, metrics, keys, teachers), chosen, output)
 
 
 def _no_student(store: str, has_t_stddev: bool) -> str:
@@ -142,9 +142,9 @@ def plot(
     parsed, keys = _parsed(filters), _keys(group_by)
     opened = existing_store(store)
     picture = output or _usual_picture(opened, kind)
-    found = _panels(read_rows(opened, parsed), keys)
+    panels = _panels(read_rows(opened, parsed), keys)
     try:
-        _draw(kind, opened, found, keys, samples, seed, picture)
+        _draw(kind, opened, panels, keys, samples, seed, picture)
     except ValueError as error:
         raise UserError(
             f"{store}: {error} as {kind}: no augmentation has both values yet"
@@ -166,7 +166,7 @@ def _usual_picture(store: "Store", kind: PlotKind) -> Path:
 def _draw(
     kind: PlotKind,
     store: "Store",
-    found: "list[Panel]",
+    panels: "list[Panel]",
     group_by: Sequence[str],
     samples: int,
     seed: int,
@@ -178,10 +178,10 @@ def _draw(
         from analysis.curves import curves, read_epochs
 
         epochs = read_epochs(store)
-        plots.draw_curves([(panel, curves(panel, epochs)) for panel in found], output)
+        plots.draw_curves([(panel, curves(panel, epochs)) for panel in panels], output)
         return
     # Only the forest shows intervals: the others need no more samples than the least.
-    findings = _weigh(found, group_by, samples if kind is PlotKind.FOREST else 100, seed)
+    findings = _weigh(panels, group_by, samples if kind is PlotKind.FOREST else 100, seed)
     draw = {
         PlotKind.SCATTER: plots.draw_scatter,
         PlotKind.GRID: plots.draw_grid,
@@ -207,11 +207,11 @@ def report(
 
     parsed, keys = _parsed(filters), _keys(group_by)
     opened = existing_store(store)
-    found = _panels(read_rows(opened, parsed), keys)
+    panels = _panels(read_rows(opened, parsed), keys)
     page = render_report(
         opened,
         parsed,
-        _weigh(found, keys, samples, seed),
+        _weigh(panels, keys, samples, seed),
         group_by=keys,
         progress=progress_of(opened),
         commit=git_state()[0],
@@ -260,9 +260,9 @@ def _tell_of_unfinished_sweeps(store: "Store") -> None:
 
 
 def _weigh(
-    found: "Sequence[Panel]", group_by: Sequence[str], samples: int, seed: int
+    panels: "Sequence[Panel]", group_by: Sequence[str], samples: int, seed: int
 ) -> "Findings":
     from analysis.bootstrap import Bootstrap
     from analysis.evidence import weigh
 
-    return weigh(found, group_by=group_by, bootstrap=Bootstrap(samples, seed))
+    return weigh(panels, group_by=group_by, bootstrap=Bootstrap(samples, seed))

@@ -205,16 +205,16 @@ def _goes_on(cluster: "Jobs", job_id: str) -> None:
 
 def jobs(address: DashboardAddress = None, as_json: Json = False) -> None:
     """List the sweeps that were submitted to a cluster."""
-    found = _jobs(address).all()
+    submitted = _jobs(address).all()
     if as_json:
-        print_json([asdict(job) for job in found])
-    elif not found:
+        print_json([asdict(job) for job in submitted])
+    elif not submitted:
         stdout().print("no sweeps were submitted to this cluster")
     else:
-        stdout(wide=True).print(_table(found))
+        stdout(wide=True).print(_table(submitted))
 
 
-def _table(found: "list[SweepJob]") -> Any:
+def _table(submitted: "list[SweepJob]") -> Any:
     from rich.table import Table
 
     from orchestrator.planning.words import duration
@@ -222,7 +222,7 @@ def _table(found: "list[SweepJob]") -> Any:
     table = Table()
     for heading in ("job", "sweep", "state", "started", "took", "exit code", "store"):
         table.add_column(heading, justify="right" if heading in ("took", "exit code") else "left")
-    for job in found:
+    for job in submitted:
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.started_at))
         length = (job.ended_at or time.time()) - job.started_at if job.started_at else 0
         table.add_row(
@@ -289,13 +289,13 @@ def _trial_log(fingerprint: str, address: str, *, follow: bool) -> None:
 
     opened = existing_store(address)
     trials = opened.files / "trials"
-    found = sorted(trials.glob(f"{fingerprint}*/log.txt")) if fingerprint.isalnum() else []
-    if len(found) != 1:
-        number = "several trials begin" if found else "no trial begins"
+    log_files = sorted(trials.glob(f"{fingerprint}*/log.txt")) if fingerprint.isalnum() else []
+    if len(log_files) != 1:
+        number = "several trials begin" if log_files else "no trial begins"
         raise UserError(f"{number} with {fingerprint!r} in {opened.address}")
-    with found[0].open() as log:
+    with log_files[0].open() as log:
         typer.echo(log.read(), nl=False)
-        while follow and found[0].parent.name in opened.signs.running():
+        while follow and log_files[0].parent.name in opened.signs.running():
             time.sleep(LOOK_EVERY_S)
             typer.echo(log.read(), nl=False)
 

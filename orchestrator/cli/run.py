@@ -54,10 +54,10 @@ def run(
 
     with _leaving_at_once():
         opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
-        made = make_plan(*opened, retry_failed=False)
+        plan = make_plan(*opened, retry_failed=False)
         until = _seconds(deadline)
-        confirm(made, opened[1], yes=yes)
-        _run(sweep, made, opened[1], data, where, until)
+        confirm(plan, opened[1], yes=yes)
+        _run(sweep, plan, opened[1], data, where, until)
 
 
 def resume(
@@ -83,13 +83,13 @@ def resume(
 
     with _leaving_at_once():
         opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
-        made = make_plan(*opened, retry_failed=True)
+        plan = make_plan(*opened, retry_failed=True)
         if only:
-            made = selection.only(made, only)
+            plan = selection.only(plan, only)
         until = _seconds(deadline)
-        confirm(made, opened[1], yes=yes)
-        afresh = selection.to_start_over(made, only or ()) if from_scratch else ()
-        _run(sweep, made, opened[1], data, where, until, afresh)
+        confirm(plan, opened[1], yes=yes)
+        afresh = selection.to_start_over(plan, only or ()) if from_scratch else ()
+        _run(sweep, plan, opened[1], data, where, until, afresh)
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _seconds(deadline: str | None) -> float | None:
 
 def _run(
     sweep_file: Path,
-    made: "Plan",
+    plan: "Plan",
     store: "Store",
     data: Path | None,
     place: "Place",
@@ -132,18 +132,18 @@ def _run(
 
     console = stdout()
     code = DONE
-    for warning in made.warnings:
+    for warning in plan.warnings:
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
-    if made.missing:
-        data_path = data_folder(made.sweep, data)
-        code = _run_missing(made, store, data_path, place, deadline_s, afresh, console)
-    elif made.failed:
+    if plan.missing:
+        data_path = data_folder(plan.sweep, data)
+        code = _run_missing(plan, store, data_path, place, deadline_s, afresh, console)
+    elif plan.failed:
         code = SOME_FAILED
     else:
-        console.print(f"all {len(made.trials)} trials are finished already")
-    if made.failed and not made.missing:
-        console.print(f"{len(made.failed)} trials failed before: kdsweep resume {sweep_file}")
-    _show_results(made, store, console)
+        console.print(f"all {len(plan.trials)} trials are finished already")
+    if plan.failed and not plan.missing:
+        console.print(f"{len(plan.failed)} trials failed before: kdsweep resume {sweep_file}")
+    _show_results(plan, store, console)
     here = f"{sweep_file} --store {store.address}"
     if code == STOPPED and own_job_id():
         console.print("\nto go on: submit it again")
@@ -155,7 +155,7 @@ def _run(
 
 
 def _run_missing(
-    made: "Plan",
+    plan: "Plan",
     store: "Store",
     data: Path,
     place: "Place",
@@ -166,7 +166,7 @@ def _run_missing(
     from orchestrator.driver.run import run_plan
     from orchestrator.driver.view import make_view
 
-    summary = run_plan(made, store, data, place, make_view(console), deadline_s, afresh)
+    summary = run_plan(plan, store, data, place, make_view(console), deadline_s, afresh)
     counts = [f"{summary.finished} finished"]
     for number, word in (
         (summary.failed, "failed"),
@@ -181,7 +181,7 @@ def _run_missing(
     return SOME_FAILED if summary.failed else DONE
 
 
-def _show_results(made: "Plan", store: "Store", console: "Console") -> None:
+def _show_results(plan: "Plan", store: "Store", console: "Console") -> None:
     """The tables of a sweep's own trials, and its scatter plot beside the results."""
     from analysis.evidence import weigh
     from analysis.formats import terminal
@@ -192,17 +192,17 @@ def _show_results(made: "Plan", store: "Store", console: "Console") -> None:
     from analysis.teachers import teachers_alone
     from orchestrator.reports.models import teacher_lines
 
-    fingerprints = {trial.fingerprint for trial in made.trials}
+    fingerprints = {trial.fingerprint for trial in plan.trials}
     for line in teacher_lines(store.results(fingerprints).to_pylist()):
         console.print(line, soft_wrap=True)
     rows = read_rows(store, fingerprints=fingerprints)
-    found = panels(rows)
-    findings = weigh(found)
-    grids = table_grids(found, findings, teachers=teachers_alone(rows, found))
+    shown = panels(rows)
+    findings = weigh(shown)
+    grids = table_grids(shown, findings, teachers=teachers_alone(rows, shown))
     for part in terminal(grids, console.width):
         console.print(part)
-    if any(panel.complete for panel in found) and not store.is_remote:
-        picture = store.root / "plots" / f"{made.sweep.name}.png"
+    if any(panel.complete for panel in shown) and not store.is_remote:
+        picture = store.root / "plots" / f"{plan.sweep.name}.png"
         draw_scatter(findings, picture)
         console.print(f"plot:  {picture}", soft_wrap=True)
     console.print(f"store: {store.address}", soft_wrap=True)

@@ -34,8 +34,8 @@ def status(
 
     loaded, opened = open_sweep(sweep, store)
     if as_json:
-        made = make_plan(loaded, opened, retry_failed=False)
-        print_json(status_as_json(made, opened.signs.running(), _correlations(made, opened)))
+        plan = make_plan(loaded, opened, retry_failed=False)
+        print_json(status_as_json(plan, opened.signs.running(), _correlations(plan, opened)))
     elif watch:
         _watch(loaded, opened)
     else:
@@ -48,10 +48,10 @@ def _status(sweep: "Sweep", store: "Store") -> "Group":
     from orchestrator.planning.plan import make_plan
     from orchestrator.reports.status import status_report
 
-    made = make_plan(sweep, store, retry_failed=False)
+    plan = make_plan(sweep, store, retry_failed=False)
     log_command = f"kdsweep logs --store {store.address}"
     return Group(
-        *status_report(made, store.signs.running(), _correlations(made, store), log_command)
+        *status_report(plan, store.signs.running(), _correlations(plan, store), log_command)
     )
 
 
@@ -83,7 +83,7 @@ def _as_text(console: "Console", status: "Group") -> str:
     return capture.get()
 
 
-def _correlations(made: "Plan", store: "Store") -> "Correlations":
+def _correlations(plan: "Plan", store: "Store") -> "Correlations":
     """Pearson's coefficient of each pair over the augmentations that are complete by now."""
     import math
 
@@ -91,13 +91,13 @@ def _correlations(made: "Plan", store: "Store") -> "Correlations":
     from analysis.rows import read_rows
     from orchestrator.reports.status import PairCorrelation
 
-    wanted = {trial.fingerprint for trial in made.trials}
-    found = {}
+    wanted = {trial.fingerprint for trial in plan.trials}
+    correlations = {}
     for panel in panels(read_rows(store, fingerprints=wanted)):
         pearson = panel.correlation.pearson
-        found[panel.dataset, panel.pair] = PairCorrelation(
+        correlations[panel.dataset, panel.pair] = PairCorrelation(
             None if math.isnan(pearson) else pearson,
             len(panel.complete),
-            len(made.sweep.augmentations),
+            len(plan.sweep.augmentations),
         )
-    return found
+    return correlations

@@ -69,11 +69,11 @@ def prune(
     """Remove what you name from a store."""
     from orchestrator.upkeep.pruning import removals
 
-    found = removals(existing_store(store), what)
-    for removal in found:
+    to_remove = removals(existing_store(store), what)
+    for removal in to_remove:
         stdout().print(f"{removal.what} ({removal.num_bytes:,} bytes)", soft_wrap=True)
         if not dry_run:
             removal.carry_out()
-    freed = sum(removal.num_bytes for removal in found)
+    freed = sum(removal.num_bytes for removal in to_remove)
     verb = "would be removed" if dry_run else "removed"
-    stdout().print(f"{len(found)} {verb}, {freed:,} bytes")
+    stdout().print(f"{len(to_remove)} {verb}, {freed:,} bytes")

@@ -72,8 +72,8 @@ class Cluster:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         remote = self._ray.remote(num_cpus=0, max_retries=0, max_calls=1)(function)
-        there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-        return Task(remote.options(scheduling_strategy=there).remote(*arguments))
+        on_node = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        return Task(remote.options(scheduling_strategy=on_node).remote(*arguments))
 
     def first_over(self, tasks: Collection[Task[T]], timeout_s: float) -> Task[T] | None:
         """A task that is over; None where none is within the time."""
@@ -88,7 +88,7 @@ class Cluster:
             TaskFailedError: it raised, its node is gone, or it took longer than `timeout_s`.
         """
         try:
-            found: T = self._ray.get(task.reference, timeout=timeout_s)
+            returned: T = self._ray.get(task.reference, timeout=timeout_s)
         except self._ray.exceptions.RayError as error:
             raise TaskFailedError(last_line(error), missing_module(str(error))) from error
-        return found
+        return returned

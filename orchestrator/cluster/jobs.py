@@ -195,8 +195,8 @@ class Jobs:
     def all(self) -> list[SweepJob]:
         """The sweeps that were submitted to this cluster, the newest last."""
         with _told_in_one_line(self.url):
-            found = map(_sweep_job, self._client.list_jobs())
-        jobs = (job for job in found if job.job_id.startswith(PREFIX))
+            submitted = map(_sweep_job, self._client.list_jobs())
+        jobs = (job for job in submitted if job.job_id.startswith(PREFIX))
         return sorted(jobs, key=lambda job: job.started_at or time.time())
 
     def one(self, job_id: str) -> SweepJob:

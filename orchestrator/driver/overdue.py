@@ -1,7 +1,7 @@
 """Notices jobs that hang: without a sign of life, or over their time. Plain bookkeeping, without Ray.
 
     watch = Watch(silence_s=600, limit_s=None)
-    watch.overdue(running_jobs, store.signs.running(), time.monotonic())   -> {job number: (why, sign)}
+    watch.overdue(running_jobs, store.signs.running(), time.monotonic())   -> [Overdue(job, failure, sign)]
 
 Time is this process's own, counted from when a sign was seen to change: clocks of other machines do not
 enter. A job that has given no sign yet is still waiting for its place or starting, and is left alone.
@@ -48,7 +48,7 @@ class Watch:
         self, jobs: Iterable[Job], signs: Mapping[str, Running], now: float
     ) -> list[Overdue]:
         """The jobs that must be ended now; each is told once."""
-        found = []
+        overdue_jobs = []
         running = {job.number: job for job in jobs}
         for number, job in running.items():
             sign = _newest(job, signs)
@@ -56,9 +56,9 @@ class Watch:
             if sign is not None and (seen is None or seen.sign != sign):
                 self._seen[number] = _Seen(sign, seen.started_at if seen else now, now)
             if number in self._seen and (failure := self._failure(job, now)):
-                found.append(Overdue(job, failure, self._seen.pop(number).sign))
+                overdue_jobs.append(Overdue(job, failure, self._seen.pop(number).sign))
         self._seen = {number: s for number, s in self._seen.items() if number in running}
-        return found
+        return overdue_jobs
 
     def _failure(self, job: Job, now: float) -> Failure | None:
         seen = self._seen[job.number]
@@ -74,6 +74,6 @@ class Watch:
 
 def _newest(job: Job, signs: Mapping[str, Running]) -> Running | None:
     """The last sign of the job's worker; a claim of the driver's is none."""
-    found = [signs[t.fingerprint] for t in job.trials if t.fingerprint in signs]
-    started = [sign for sign in found if sign.step is not None]
+    of_job = [signs[t.fingerprint] for t in job.trials if t.fingerprint in signs]
+    started = [sign for sign in of_job if sign.step is not None]
     return max(started, key=lambda sign: sign.expires_at, default=None)

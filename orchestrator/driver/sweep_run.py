@@ -113,7 +113,7 @@ class SweepRun:
         self._tell_of_other_runs()
         with stopped_by_signals(self._stop_by_signal):
             try:
-                while not (self._scheduler.is_over or self.must_leave):
+                while not (self.is_over or self.must_leave):
                     self._fit_once()
                     self._settle_all()
                     self._guard.raise_kept()
@@ -172,7 +172,9 @@ class SweepRun:
 
     @property
     def is_over(self) -> bool:
-        return self._scheduler.is_over
+        # What Tune told last may wait to be settled; that is no reason for Tune to wait for it.
+        is_left = self._scheduler.stopping and self.must_leave
+        return self._scheduler.is_over or is_left
 
     @property
     def must_leave(self) -> bool:

@@ -47,10 +47,10 @@ def _merged(base: YamlSource, source: YamlSource) -> YamlSource:
     data: dict[str, Any] = dict(base.data)
     marks: dict[KeyPath, Mark] = dict(base.marks)
     for key, value in source.data.items():
-        there = data.get(key)
-        if key in MERGED and isinstance(there, dict) and isinstance(value, dict):
-            _replace(there := dict(there), marks, source, (key,), value)
-            data[key] = there
+        section = data.get(key)
+        if key in MERGED and isinstance(section, dict) and isinstance(value, dict):
+            _replace(section := dict(section), marks, source, (key,), value)
+            data[key] = section
         elif key != "extends":
             _replace(data, marks, source, (), {key: value})
     marks[()] = source.marks[()]

@@ -70,8 +70,8 @@ def file_error(
             validate(_without(source.data, removed, kept))
             break
         except ValidationError as error:
-            found = {_path_in_file(source, details, kept): details for details in error.errors()}
-        new = {path: details for path, details in found.items() if path not in removed}
+            mistakes = {_path_in_file(source, details, kept): details for details in error.errors()}
+        new = {path: details for path, details in mistakes.items() if path not in removed}
         for path, details in new.items():
             if not _follows(path, details, removed):
                 problems[path] = source.problem(path, _message(details, path, models))
@@ -109,6 +109,9 @@ def _path_in_file(
     source: YamlSource, details: ErrorDetails, kept: Mapping[KeyPath, Sequence[int]]
 ) -> KeyPath:
     """The location as the file has it: a lone value stands for the list that holds it."""
+    # pydantic counts in what it was given, from which mistaken items of lists were taken out (`kept` has the
+    # numbers of those left) and in which a lone value was made a list, or one for all data sets: such steps
+    # are in no file, and so have no mark.
     path: KeyPath = ()
     at = details.get("ctx", {}).get("at", "")
     more = tuple(int(part) if part.isdigit() else part for part in at.split("/") if part)

@@ -88,14 +88,14 @@ class DatasetChoice(Frozen):
 
     def _checked_counts(self) -> Self:
         facts = DATASETS[self.name]
-        for wanted, there in (
+        for wanted, available in (
             (self.train_images, facts.train_images),
             (self.test_images, facts.test_images),
         ):
-            if wanted is not None and not facts.num_classes <= wanted <= there:
+            if wanted is not None and not facts.num_classes <= wanted <= available:
                 raise mistake(
                     f"{wanted} images wanted of {self.name}; "
-                    f"expected {facts.num_classes} (one of each class) to {there}",
+                    f"expected {facts.num_classes} (one of each class) to {available}",
                 )
         return self
 

@@ -141,7 +141,7 @@ class Sweep(Frozen):
 
     @model_validator(mode="after")
     def _rules_name_what_there_is(self) -> Self:
-        there: dict[str, tuple[Any, ...]] = {
+        names: dict[str, tuple[Any, ...]] = {
             "dataset": tuple(choice.name for choice in self.dataset),
             "pair": tuple(str(pair) for pair in self.pairs),
             "teacher": tuple(pair.teacher for pair in self.pairs),
@@ -150,10 +150,10 @@ class Sweep(Frozen):
             "seed": self.seeds,
         }
         for index, override in enumerate(self.overrides):
-            override.where.check_names(f"overrides/{index}/where", there)
+            override.where.check_names(f"overrides/{index}/where", names)
         for name, rules in (("include", self.include), ("exclude", self.exclude)):
             for index, rule in enumerate(rules):
-                rule.check_names(f"{name}/{index}", there)
+                rule.check_names(f"{name}/{index}", names)
         return self
 
     @model_validator(mode="after")

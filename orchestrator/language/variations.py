@@ -122,12 +122,12 @@ class Where(Frozen):
             and (self.seed is None or point.seed in self.seed)
         )
 
-    def check_names(self, key: str, there: Mapping[str, tuple[Any, ...]]) -> None:
+    def check_names(self, key: str, names: Mapping[str, tuple[Any, ...]]) -> None:
         """Raise a mistake where a value names nothing of the sweep: such a rule never acts."""
         for name in self.model_fields_set:
             for value in getattr(self, name) or ():
-                if value not in there[name]:
-                    words = [str(word) for word in there[name]]
+                if value not in names[name]:
+                    words = [str(word) for word in names[name]]
                     raise mistake_at(
                         f"{key}/{name}",
                         f"{value} is no {name} of this sweep{did_you_mean(str(value), words)}",

@@ -143,14 +143,14 @@ def bill_as_json(bill: Bill, forecasts: Sequence[Forecast]) -> dict[str, Any]:
     }
 
 
-def _forecast_as_json(found: Forecast) -> dict[str, Any]:
+def _forecast_as_json(forecast: Forecast) -> dict[str, Any]:
     jobs = [
         {
             "start": job.start,
             "end": job.end,
             "trials": [trial.fingerprint for trial in job.trials],
         }
-        for job in found.jobs
+        for job in forecast.jobs
     ]
-    figures = {f.name: getattr(found, f.name) for f in fields(found)}
+    figures = {f.name: getattr(forecast, f.name) for f in fields(forecast)}
     return figures | {"jobs": jobs}

@@ -21,25 +21,25 @@ def identified(choice: DatasetChoice) -> Data:
 
     folder = Path(os.path.expanduser(choice.path)).absolute()  # noqa: PTH111
     try:
-        found = identify(str(choice.format), folder, choice.image_size)
+        own = identify(str(choice.format), folder, choice.image_size)
     except DataError as error:
         raise UserError(str(error)) from error
     counts = {}
-    for half, wanted, there in (
-        ("train_images", choice.train_images, found.train_images),
-        ("test_images", choice.test_images, found.test_images),
+    for half, wanted, available in (
+        ("train_images", choice.train_images, own.train_images),
+        ("test_images", choice.test_images, own.test_images),
     ):
-        counts[half] = wanted or there
-        if not found.num_classes <= counts[half] <= there:
+        counts[half] = wanted or available
+        if not own.num_classes <= counts[half] <= available:
             raise UserError(
                 f"{folder}: {half}: {wanted} wanted; "
-                f"expected {found.num_classes} (one of each class) to {there}"
+                f"expected {own.num_classes} (one of each class) to {available}"
             )
     return Data(
         name=choice.name,
-        checksum=found.checksum,
-        num_classes=found.num_classes,
-        image_size=found.image_size,
+        checksum=own.checksum,
+        num_classes=own.num_classes,
+        image_size=own.image_size,
         format=choice.format,
         path=str(folder),
         **counts,

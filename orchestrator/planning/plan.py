@@ -209,28 +209,28 @@ class Plan:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed, but hardly meant."""
-        found: dict[str, None] = {}
+        lines: dict[str, None] = {}
         for trial in self.trials:
             pick = pick_of(trial.augmentation)
             if pick is None or isinstance(trial, TeacherTrial):
                 continue
             pool = pick.runs * trial.batch_size
             if trial.pick_size >= pool:
-                found[
+                lines[
                     f"{trial.kind} {trial.augmentation}: a pick_size of {trial.pick_size} keeps the "
                     f"whole pool of {pick.runs} x {trial.batch_size} images: nothing is picked"
                 ] = None
-        return tuple(found)
+        return tuple(lines)
 
     @property
     def unknown(self) -> frozenset[str]:
         """Placeholders of fingerprints that follow from absent checkpoints."""
-        found: set[str] = set()
+        placeholders: set[str] = set()
         for trial in self.trials:
             is_root = trial.kind == "teacher" and trial.checkpoint and not trial.checkpoint.sha256
-            if is_root or found.intersection(trial.depends_on):
-                found.add(trial.fingerprint)
-        return frozenset(found)
+            if is_root or placeholders.intersection(trial.depends_on):
+                placeholders.add(trial.fingerprint)
+        return frozenset(placeholders)
 
     @property
     def missing(self) -> tuple[Trial, ...]:

@@ -55,27 +55,27 @@ class ReadyGroups:
 
     def discard(self, fingerprints: Collection[str]) -> set[str]:
         """Take trials out of whatever groups they are in; returns those that were found."""
-        found: set[str] = set()
+        taken: set[str] = set()
         for key, group in list(self._groups.items()):
             here = {trial.fingerprint for trial in group}.intersection(fingerprints)
             if here:
                 self.remove(key, here)
-                found |= here
-        return found
+                taken |= here
+        return taken
 
     def first(
         self, kinds: Iterable[str], held: Collection[str]
     ) -> tuple[Hashable, list[Trial]] | None:
         """The group of these kinds that goes first, with its trials that are not held."""
-        found: list[tuple[Place, list[Trial]]] = []
+        candidates: list[tuple[Place, list[Trial]]] = []
         for kind in kinds:
             for place in self._order[kind]:
                 if free := self._free(place[2], held):
-                    found.append((place, free))
+                    candidates.append((place, free))
                     break
-        if not found:
+        if not candidates:
             return None
-        place, free = min(found, key=lambda candidate: candidate[0])
+        place, free = min(candidates, key=lambda candidate: candidate[0])
         return place[2], free
 
     def free(self, held: Collection[str]) -> Iterator[tuple[Hashable, Sequence[Trial]]]:

@@ -163,10 +163,10 @@ class Scheduler:
         self._admit(now)
         asked = {kind: self._resources.of(kind) for kind in KINDS}
         places = {kind: count for kind in KINDS if (count := self._free_places(asked[kind])) > 0}
-        found = self._ready.first(places, self.held)
-        if found is None:
+        first = self._ready.first(places, self.held)
+        if first is None:
             return None
-        key, group = found
+        key, group = first
         kind = group[0].kind
         taken = tuple(group[: self._size(key, group, places[kind])])
         self._ready.remove(key, {trial.fingerprint for trial in taken})
@@ -185,14 +185,19 @@ class Scheduler:
         places = (self.capacity.cpu - used_cpu) / resources.cpu
         if resources.gpu:
             places = min(places, (self.capacity.gpu - used_gpu) / resources.gpu)
+        # A third of a GPU, three times, is a little more than one: such sums must not cost a place.
         return math.floor(places + 1e-6)
 
     def _size(self, key: Hashable, group: Sequence[Trial], places: int) -> int:
         """How many of a group go together: all, or its fair part where places would stay empty."""
+        # A place for every ready trial: nothing is gained by waiting for each other's batches.
         if places >= self._ready.num_trials:
             return 1
-        fewer = dict(islice(self._ready.free(self.held), places))
-        parts = 1 if len(fewer) == places else self._parts(fewer, places)[key]
+        # As many groups as places fill them whole. Only the first `places` are looked at, as there may be
+        # thousands; if fewer come, they are all the groups there are, and must be split to fill the rest.
+        groups = dict(islice(self._ready.free(self.held), places))
+        parts = 1 if len(groups) == places else self._parts(groups, places)[key]
+        # Rounded up, so that the parts of a group never come to more jobs than were counted for it.
         return min(math.ceil(len(group) / parts), self._limit(group))
 
     def _parts(
@@ -203,6 +208,7 @@ class Scheduler:
         parts = dict.fromkeys(groups, 1)
         splittable = [key for key, group in groups.items() if len(group) > 1]
         while splittable and sum(parts.values()) < places:
+            # One more part where the parts are still the longest: that is what the run would wait for.
             key = max(splittable, key=lambda k: work[k] / parts[k])
             parts[key] += 1
             if parts[key] == len(groups[key]):
@@ -244,8 +250,8 @@ class Scheduler:
     def finish_elsewhere(self, fingerprints: Collection[str]) -> None:
         """Another driver has finished these trials; those that run here are left to their jobs."""
         if fingerprints:
-            found = {fp for fp in fingerprints if self._later.pop(fp, None)}
-            self._release(found | self._ready.discard(fingerprints))
+            delayed = {fp for fp in fingerprints if self._later.pop(fp, None)}
+            self._release(delayed | self._ready.discard(fingerprints))
 
     def _release(self, finished: Collection[str]) -> None:
         self.finished.update(finished)

@@ -12,20 +12,20 @@ STATES = ("done", "running", "missing", "failed", "blocked")
 def states(plan: Plan, running: Mapping[str, Running]) -> dict[str, str]:
     """The state of every trial, by fingerprint."""
     blocked = plan.blocked
-    found = {}
+    state_of = {}
     for trial in plan.trials:
         fingerprint = trial.fingerprint
         if fingerprint in plan.done:
-            found[fingerprint] = "done"
+            state_of[fingerprint] = "done"
         elif fingerprint in running and running[fingerprint].step is not None:
-            found[fingerprint] = "running"
+            state_of[fingerprint] = "running"
         elif fingerprint in plan.failed:
-            found[fingerprint] = "failed"
+            state_of[fingerprint] = "failed"
         elif fingerprint in blocked:
-            found[fingerprint] = "blocked"
+            state_of[fingerprint] = "blocked"
         else:
-            found[fingerprint] = "missing"
-    return found
+            state_of[fingerprint] = "missing"
+    return state_of
 
 
 def counts_by_kind(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict[str, int]]:

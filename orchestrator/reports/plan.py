@@ -1,4 +1,4 @@
-"""What `plan` shows: counts by kind, and the states of trials."""
+"""What `plan` shows: counts and the bill as tables, the dependencies for Graphviz, everything for scripts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -42,33 +42,33 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
 def forecast_table(forecasts: Iterable[Forecast]) -> Table:
     """What simulated runs came to."""
     forecasts = list(forecasts)
-    unit = unit_of(max(found.hours for found in forecasts))
+    unit = unit_of(max(forecast.hours for forecast in forecasts))
     table = Table(title="simulated", title_justify="left")
     makespan, bound = f"makespan {unit.name}", f"lower bound {unit.name}"
     for heading in ("GPUs", "jobs", makespan, "GPUs busy", bound, "over it"):
         table.add_column(heading, justify="right")
-    for found in forecasts:
+    for forecast in forecasts:
         table.add_row(
-            str(found.gpus),
-            str(len(found.jobs)),
-            unit.number(found.hours),
-            f"{found.busy:.0%}",
-            unit.number(found.bound_hours),
-            f"{found.over_bound:.1%}",
+            str(forecast.gpus),
+            str(len(forecast.jobs)),
+            unit.number(forecast.hours),
+            f"{forecast.busy:.0%}",
+            unit.number(forecast.bound_hours),
+            f"{forecast.over_bound:.1%}",
         )
     return table
 
 
-def order_table(found: Forecast) -> Table:
+def order_table(forecast: Forecast) -> Table:
     """The first jobs of a simulated run."""
-    table = Table(title=f"order of work on {found.where}", title_justify="left")
-    unit = unit_of(found.hours)
+    table = Table(title=f"order of work on {forecast.where}", title_justify="left")
+    unit = unit_of(forecast.hours)
     table.add_column(f"from {unit.name}", justify="right")
     table.add_column(f"to {unit.name}", justify="right")
     table.add_column("job")
-    for job in found.jobs[:FIRST_JOBS]:
+    for job in forecast.jobs[:FIRST_JOBS]:
         table.add_row(unit.number(job.start), unit.number(job.end), describe(job.trials))
-    if left := len(found.jobs) - FIRST_JOBS:
+    if left := len(forecast.jobs) - FIRST_JOBS:
         table.caption = f"and {left} more: --html FILE draws them all" if left > 0 else None
     return table
 

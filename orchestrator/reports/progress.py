@@ -23,13 +23,15 @@ class SweepProgress:
 
 def progress_of(store: Store) -> list[SweepProgress]:
     """Every sweep that was run into a store, by name."""
-    found = []
+    progress = []
     for name, content in sorted(store.sweeps().items()):
         try:
             sweep = Sweep.model_validate(json.loads(content))
             plan = make_plan(sweep, store, retry_failed=False)
         except (ValidationError, ValueError, UserError):
-            found.append(SweepProgress(name, None, None, None))
+            progress.append(SweepProgress(name, None, None, None))
             continue
-        found.append(SweepProgress(sweep.name, len(plan.trials), len(plan.done), len(plan.failed)))
-    return found
+        progress.append(
+            SweepProgress(sweep.name, len(plan.trials), len(plan.done), len(plan.failed))
+        )
+    return progress

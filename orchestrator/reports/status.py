@@ -55,7 +55,7 @@ def status_as_json(
     plan: Plan, running: Mapping[str, Running], correlations: Correlations
 ) -> dict[str, Any]:
     """The status for scripts."""
-    found = [
+    pairs = [
         {
             "dataset": dataset,
             "pair": pair,
@@ -65,7 +65,7 @@ def status_as_json(
         }
         for (dataset, pair), correlation in correlations.items()
     ]
-    return plan_as_json(plan, running) | {"correlations": found}
+    return plan_as_json(plan, running) | {"correlations": pairs}
 
 
 def status_report(

@@ -137,13 +137,13 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
         raise PlacedError(where, "a Parquet file, but not one of kdsweep's tables")
     try:
         columns = [_column(table, field) for field in schema]
-        found = pa.table(columns, schema=schema)
-        found.validate(full=True)
+        conformed = pa.table(columns, schema=schema)
+        conformed.validate(full=True)
     except pa.ArrowException as error:
         raise PlacedError(where, f"damaged: {error}") from error
-    if found["fingerprint"].null_count:
+    if conformed["fingerprint"].null_count:
         raise PlacedError(where, "damaged: a row without a fingerprint")
-    return found
+    return conformed
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:

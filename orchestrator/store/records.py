@@ -1,4 +1,4 @@
-"""What is written of a trial by workers and by the driver alike; without torch, which the driver never needs."""
+"""What workers and the driver alike write of a trial: whose row it is, and how an attempt at it failed."""
 
 import socket
 from datetime import UTC, datetime

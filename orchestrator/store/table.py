@@ -133,11 +133,13 @@ class ParquetTable:
             if len(names) < at_least:
                 return Rewriting(len(names), len(names), rows.num_rows)
             changed = change(rows)
-            if (found := self._merge(before, names, changed)) is not None:
-                return found
+            if (rewriting := self._merge(before, names, changed)) is not None:
+                return rewriting
 
     def _merge(self, before: bytes, names: Sequence[str], changed: pa.Table) -> Rewriting | None:
         """Put one file in place of others; None where another rewriting came first, as it may have dropped rows."""
+        # In this order: the rows are in the merged file before the generation tells readers to look anew, and
+        # the old files go only after that. Whoever is killed in between leaves rows twice, never none.
         merged = f"{MERGED}{uuid.uuid4().hex}"
         if changed.num_rows:
             self._write(merged, changed)
@@ -147,6 +149,7 @@ class ParquetTable:
                 return None
             if repr(written.to_pydict()) != repr(changed.to_pydict()):
                 raise OSError(f"{self.folder.address}/{merged}: not what was written")
+        # Another rewriting has come first: it may have dropped rows that this file would bring back.
         if self._generation() != before:
             self.folder.remove(merged + SUFFIX)
             return None
@@ -196,6 +199,7 @@ class ParquetTable:
     def _each_key_once(self, table: pa.Table) -> pa.Table:
         """Sorted by key; of equal keys the newest. The order of files does not matter."""
         is_known = pc.is_valid(table[self._newest_by])
+        # Nulls sort last, where the newest would be: so whether it is known comes before what it is.
         columns = {**{name: table[name] for name in self._key}, "is_known": is_known}
         columns[self._newest_by] = table[self._newest_by]
         order = [(name, "ascending") for name in columns]

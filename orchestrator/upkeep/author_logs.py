@@ -116,8 +116,8 @@ def parse_log(text: str, name: str) -> AuthorRun:
     epochs = int(options.number("epochs")) * factor
     curve = _curve(lines, name)
     if not curve or curve[-1]["epoch"] != epochs:
-        there = f"ends after epoch {curve[-1]['epoch']}" if curve else "has no accuracy line"
-        raise UserError(f"{name}:{len(lines)}: {there}; its run was to reach epoch {epochs}")
+        told = f"ends after epoch {curve[-1]['epoch']}" if curve else "has no accuracy line"
+        raise UserError(f"{name}:{len(lines)}: {told}; its run was to reach epoch {epochs}")
     std, windows = _stddev(lines, name, epochs) if is_stddev else (None, None)
     best = max(curve, key=lambda point: float(point["test_accuracy"]))
     run_id, seed = _run_id(lines, name)
@@ -188,14 +188,14 @@ def _curve(lines: Sequence[str], name: str) -> tuple[dict[str, Any], ...]:
 
 def _stddev(lines: Sequence[str], name: str, epochs: int) -> tuple[float, int]:
     """The last T. stddev of a run and its number of windows."""
-    found = [
+    lines_told = [
         (number, match)
         for number, line in enumerate(lines, start=1)
         if (match := _STDDEV.search(line)) is not None
     ]
-    if not found:
+    if not lines_told:
         raise UserError(f"{name}:{len(lines)}: its student was fixed, but it has no T. stddev line")
-    number, last = found[-1]
+    number, last = lines_told[-1]
     if int(last["epoch"]) != epochs:
         raise UserError(
             f"{name}:{number}: the last T. stddev is of epoch {last['epoch']} of {epochs}"

@@ -95,15 +95,15 @@ def _reports(store: Store) -> Iterator[tuple[str, bytes]]:
     from analysis.teachers import teachers_alone
 
     rows = read_rows(store)
-    found = panels(rows)
-    findings, teachers = weigh(found), teachers_alone(rows, found)
+    shown = panels(rows)
+    findings, teachers = weigh(shown), teachers_alone(rows, shown)
     text = io.StringIO()
     console = Console(file=text, width=240)
-    for part in terminal(table_grids(found, findings, teachers=teachers), console.width):
+    for part in terminal(table_grids(shown, findings, teachers=teachers), console.width):
         console.print(part)
     yield "tables.txt", text.getvalue().encode()
-    yield "tables.json", _json(as_json(found, findings, teachers=teachers))
-    if any(panel.complete for panel in found):
+    yield "tables.json", _json(as_json(shown, findings, teachers=teachers))
+    if any(panel.complete for panel in shown):
         with tempfile.TemporaryDirectory() as folder:
             for ending in ("png", "svg"):
                 picture = Path(folder) / f"scatter.{ending}"

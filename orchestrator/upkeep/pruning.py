@@ -37,23 +37,23 @@ def removals(store: Store, words: Sequence[str]) -> list[Removal]:
     Raises:
         UserError: a word is unknown or names no trial.
     """
-    found: list[Removal] = []
+    to_remove: list[Removal] = []
     for word in words:
         match word:
             case "checkpoints":
-                found += _checkpoints(store)
+                to_remove += _checkpoints(store)
             case "student-weights" | "teacher-weights":
-                found += _weights(store, word.partition("-")[0])
+                to_remove += _weights(store, word.partition("-")[0])
             case "failures":
-                found += _failures(store)
+                to_remove += _failures(store)
             case "damaged":
-                found += _damaged(store)
+                to_remove += _damaged(store)
             case _ if _FINGERPRINT.fullmatch(word):
-                found += _trial(store, word)
+                to_remove += _trial(store, word)
             case _:
                 known = did_you_mean(word, WORDS)
                 raise UserError(f"{word}: expected a fingerprint or what to remove{known}")
-    return found
+    return to_remove
 
 
 def _files(folder: Folder, names: Sequence[str], what: str) -> Removal:

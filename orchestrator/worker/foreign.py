@@ -35,8 +35,8 @@ def death_of(text: str) -> Cause:
 
 def missing_module(text: str) -> str | None:
     """The module that a task could not import on its node; None where that was not its trouble."""
-    found = _NO_MODULE.findall(text)
-    return found[-1] if found else None
+    modules = _NO_MODULE.findall(text)
+    return modules[-1] if modules else None
 
 
 def is_other_version(text: str) -> bool:
@@ -56,7 +56,7 @@ def takes_no_jobs_yet(text: str) -> bool:
 
 def is_unknown_job(text: str) -> bool:
     """Whether the Jobs API knows no job of the id it was asked for: an HTTP status within a RuntimeError."""
-    return "404" in text
+    return "status code 404" in text
 
 
 def first_line(error: BaseException) -> str:

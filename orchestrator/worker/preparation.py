@@ -1,4 +1,4 @@
-"""What is tried out before anything is trained: data, published teachers, schemes of one's own."""
+"""What is tried out on each machine before anything is trained: data, published teachers, schemes of one's own."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +9,15 @@ from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     """Of many trials a few that need, together, all that the many need."""
-    found: dict[object, Trial] = {}
+    by_need: dict[object, Trial] = {}
     for trial in trials:
-        found.setdefault(trial.data, trial)
+        by_need.setdefault(trial.data, trial)
         if isinstance(trial, TeacherTrial):
-            found.setdefault((trial.checkpoint, trial.teacher, trial.data), trial)
+            by_need.setdefault((trial.checkpoint, trial.teacher, trial.data), trial)
         else:
             size = trial.data.image_size
-            found.setdefault((trial.own_scheme, trial.augmentation, size), trial)
-    return tuple({trial.fingerprint: trial for trial in found.values()}.values())
+            by_need.setdefault((trial.own_scheme, trial.augmentation, size), trial)
+    return tuple({trial.fingerprint: trial for trial in by_need.values()}.values())
 
 
 def prepare(trials: Sequence[Trial], data_folder: Path) -> None:

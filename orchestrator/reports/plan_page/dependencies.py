@@ -31,33 +31,35 @@ class Box:
 
 def depths(trials: Sequence[Trial]) -> dict[str, int]:
     """How many steps each trial is away from one that needs nothing."""
-    found: dict[str, int] = {}
+    depth: dict[str, int] = {}
     for trial in trials:
-        below = [found[needed] for needed in trial.depends_on if needed in found]
-        found[trial.fingerprint] = max(below, default=-1) + 1
-    return found
+        below = [depth[needed] for needed in trial.depends_on if needed in depth]
+        depth[trial.fingerprint] = max(below, default=-1) + 1
+    return depth
 
 
 def boxes(trials: Sequence[Trial]) -> tuple[dict[Box, list[Trial]], set[tuple[Box, Box]]]:
     """The boxes with their trials, in order, and which depends on which, without what follows from that."""
     depth = depths(trials)
-    found: dict[Box, list[Trial]] = defaultdict(list)
+    trials_in: dict[Box, list[Trial]] = defaultdict(list)
     box_of: dict[str, Box] = {}
     edges: set[tuple[Box, Box]] = set()
     for trial in trials:
         at = depth[trial.fingerprint]
         box = Box(at, trial.kind, trial.dataset, trial.teacher, trial.student)
-        found[box].append(trial)
+        trials_in[box].append(trial)
         box_of[trial.fingerprint] = box
         needed = (box_of[fingerprint] for fingerprint in trial.depends_on if fingerprint in box_of)
         edges.update((other, box) for other in needed if other.depth == at - 1)
-    return found, edges
+    return trials_in, edges
 
 
 def dependency_chart(plan: Plan, states: Mapping[str, str]) -> str:
     """An SVG of the whole sweep."""
-    found, edges = boxes(plan.trials)
-    ordered = sorted(found, key=lambda b: (b.depth, b.dataset, b.teacher, b.kind, b.student or ""))
+    trials_in, edges = boxes(plan.trials)
+    ordered = sorted(
+        trials_in, key=lambda b: (b.depth, b.dataset, b.teacher, b.kind, b.student or "")
+    )
     rows: Counter[int] = Counter()
     place = {}
     for box in ordered:
@@ -71,7 +73,7 @@ def dependency_chart(plan: Plan, states: Mapping[str, str]) -> str:
         for d in sorted(rows)
         if d < len(HEADINGS)
     ]
-    drawn = [_box(box, place[box], found[box], states) for box in ordered]
+    drawn = [_box(box, place[box], trials_in[box], states) for box in ordered]
     return tag(
         *("svg", *headings, *lines, *drawn),
         viewBox=f"-1 0 {width + 2} {height}",

@@ -33,15 +33,15 @@ def _sections(
     yield tag("h2", "Dependencies")
     yield tag("div", _legend(), class_="legend")
     yield tag("div", dependency_chart(plan, state), class_="scroll")
-    for found in forecasts:
-        unit = unit_of(found.hours)
-        yield tag("h2", text(f"On {found.where}: {unit.span(found.hours)}"))
+    for forecast in forecasts:
+        unit = unit_of(forecast.hours)
+        yield tag("h2", text(f"On {forecast.where}: {unit.span(forecast.hours)}"))
         facts = (
-            f"{len(found.jobs)} jobs, GPUs busy {found.busy:.0%}; no run takes less than "
-            f"{unit.span(found.bound_hours)}: this one is {found.over_bound:.1%} over"
+            f"{len(forecast.jobs)} jobs, GPUs busy {forecast.busy:.0%}; no run takes less than "
+            f"{unit.span(forecast.bound_hours)}: this one is {forecast.over_bound:.1%} over"
         )
         yield tag("p", text(facts), class_="note")
-        yield tag("div", timeline(found), class_="card")
+        yield tag("div", timeline(forecast), class_="card")
 
 
 def _tiles(plan: Plan, bill: Bill) -> str:

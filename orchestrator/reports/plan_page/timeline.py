@@ -20,7 +20,7 @@ EPSILON = 1e-9
 def lanes(jobs: Sequence[SimulatedJob]) -> list[int]:
     """The line of each job, as few lines as there are jobs at once; `jobs` in the order of their start."""
     free_from: list[float] = []
-    found = []
+    lane_of = []
     for job in jobs:
         margin = EPSILON * max(1.0, job.start)
         lane = next((i for i, t in enumerate(free_from) if t <= job.start + margin), None)
@@ -28,8 +28,8 @@ def lanes(jobs: Sequence[SimulatedJob]) -> list[int]:
             lane = len(free_from)
             free_from.append(0.0)
         free_from[lane] = job.end
-        found.append(lane)
-    return found
+        lane_of.append(lane)
+    return lane_of
 
 
 def _ticks(hours: float) -> list[tuple[str, float]]:
@@ -44,11 +44,11 @@ def _ticks(hours: float) -> list[tuple[str, float]]:
     return [(f"{mark:g} {unit.name}", mark / whole) for mark in marks if 0 <= mark <= 0.98 * whole]
 
 
-def timeline(found: Forecast) -> str:
+def timeline(forecast: Forecast) -> str:
     """An SVG; hovering over a bar tells which job it is."""
-    where = lanes(found.jobs)
-    unit = unit_of(found.hours)
-    scale = WIDTH / found.hours if found.hours else 0.0
+    where = lanes(forecast.jobs)
+    unit = unit_of(forecast.hours)
+    scale = WIDTH / forecast.hours if forecast.hours else 0.0
     count = max(where, default=0) + 1
     pitch = min(LINE + GAP, ROOM / count)
     bottom = count * pitch
@@ -66,10 +66,10 @@ def timeline(found: Forecast) -> str:
             rx=min(3, pitch / 4),
             class_=f"bar {job.trials[0].kind}",
         )
-        for job, lane in zip(found.jobs, where, strict=True)
+        for job, lane in zip(forecast.jobs, where, strict=True)
     ]
     ticks = []
-    for said, share in _ticks(found.hours):
+    for said, share in _ticks(forecast.hours):
         x = round(WIDTH * share, 2)
         ticks.append(tag("line", x1=x, x2=x, y1=0, y2=bottom, class_="tick"))
         anchor = "middle" if share else "start"
@@ -80,5 +80,5 @@ def timeline(found: Forecast) -> str:
         *("svg", *ticks, *bars),
         viewBox=f"0 0 {WIDTH} {bottom + FOOT}",
         role="img",
-        aria_label=f"simulated run on {found.gpus} GPUs",
+        aria_label=f"simulated run on {forecast.gpus} GPUs",
     )

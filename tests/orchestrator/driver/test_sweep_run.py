@@ -1,0 +1,175 @@
+"""A run without Ray: what Tune would ask and tell, and a store that refuses now and then."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cluster.nodes import Node
+from orchestrator.driver.deadline import Deadline
+from orchestrator.driver.meter import RunState
+from orchestrator.driver.sweep_run import SweepRun
+from orchestrator.language.sweep import load_sweep
+from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.scheduling import Capacity
+from orchestrator.store.failures import Cause, Failure
+from orchestrator.store.store import Store
+from orchestrator.worker.job import FailedTrial, JobConfig, JobReport
+from tests.orchestrator.planning.test_scheduling import ONE_CPU
+from tests.orchestrator.sweeps import write_sweep
+from trainer.trial import TRIAL
+
+
+class OneMachine:
+    """The outermost border: a cluster of one node with two CPUs."""
+
+    log_folder = ""
+
+    def nodes(self) -> list[Node]:
+        return [Node("here", {"CPU": 2.0})]
+
+    def capacity(self) -> Capacity:
+        return Capacity(2.0, 0.0)
+
+
+class Told:
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def begin(self, plan: Plan, logs: str) -> None:
+        pass
+
+    def tick(self, state: RunState) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def end(self, state: RunState) -> None:
+        pass
+
+
+class Refusing(Store):
+    """A store that cannot be read so many times."""
+
+    refusals = 0
+
+    def finished(self) -> frozenset[str]:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return super().finished()
+
+
+class Table:
+    """A run on a table of its own, with what a test wants to know of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Refusing(folder / "store")
+        sweep = load_sweep(write_sweep(folder))
+        self.plan = make_plan(sweep, self.store, retry_failed=False)
+        self.view = Told()
+        cluster: Any = OneMachine()
+        never = Deadline.after(None)
+        self.run = SweepRun(
+            self.plan,
+            self.store,
+            folder,
+            ONE_CPU,
+            cluster,
+            self.view,
+            never,
+            lambda job: JobReport(),
+        )
+
+    def hand_out(self, trial_id: str) -> JobConfig:
+        config = self.run.next_config(trial_id)
+        assert config is not None
+        self.run.on_start(trial_id)
+        return JobConfig(**config)
+
+    def finish(self, job: JobConfig) -> JobReport:
+        """What a worker does: rows first, then the report."""
+        fingerprints = tuple(TRIAL.validate_json(trial).fingerprint for trial in job.trials)
+        for fingerprint in fingerprints:
+            self.store.add_result({"fingerprint": fingerprint}, [])
+        return JobReport(fingerprints)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table(tmp_path)
+
+
+def test_a_job_carries_its_trials_as_their_rows_will_hold_them(table: Table) -> None:
+    (teacher,) = table.hand_out("a").trials
+    assert teacher == table.plan.trials[0].model_dump_json()
+
+
+def test_the_whole_sweep_goes_from_hand_to_hand(table: Table) -> None:
+    jobs = 0
+    while not table.run.is_over:
+        trial_id = f"t{jobs}"
+        table.run.on_report(trial_id, table.finish(table.hand_out(trial_id)))
+        table.run.tick()
+        jobs += 1
+    assert table.run.summary().finished == len(table.plan.trials) == 7
+    assert jobs < 7
+
+
+def test_what_tune_tells_while_the_store_refuses_is_settled_later(table: Table) -> None:
+    table.hand_out("a")
+    table.store.refusals = 3
+    table.run.on_death("a", "The actor died because its node has died.")
+    for _ in range(3):
+        table.run.tick()
+        assert table.store.failures().num_rows == 0
+        assert not table.run.is_over
+    table.run.tick()
+    table.run.tick()
+    (row,) = table.store.failures().to_pylist()
+    assert row["cause"] == Cause.NODE_DIED.value
+    assert [note for note in table.view.notes if "Stale" in note] == table.view.notes
+
+
+def test_a_failure_that_its_worker_could_not_record_is_recorded_here(table: Table) -> None:
+    job = table.hand_out("a")
+    fingerprint = TRIAL.validate_json(job.trials[0]).fingerprint
+    failure = Failure(Cause.DIVERGED, "DivergedError: nan", "trainer/x.py:1 in f", "trace")
+    report = JobReport(failed={fingerprint: FailedTrial(failure, is_recorded=False)})
+    table.run.on_report("a", report)
+    table.run.tick()
+    (row,) = table.store.failures().to_pylist()
+    assert (row["error"], row["cause"], row["place"]) == (failure.error, "diverged", failure.place)
+    assert table.run.state.failed == {fingerprint: failure}
+    assert table.run.is_over
+    summary = table.run.summary()
+    assert (summary.failed, summary.blocked, summary.missing) == (1, 6, 0)
+
+
+def test_an_error_of_our_own_ends_the_run_and_is_not_raised_into_tune(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = table.finish(table.hand_out("a"))
+
+    def broken(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(table.run._outcomes, "reported", broken)
+    table.run.on_report("a", report)
+    table.run.tick()
+    assert table.run.is_over
+    assert table.run.must_leave
+    assert table.run.next_config("b") is None
+    with pytest.raises(ValueError, match="a bug"):
+        table.run._guard.raise_kept()
+
+
+def test_a_job_that_another_driver_has_claimed_meanwhile_is_given_back(table: Table) -> None:
+    other = Table(table.store.root.parent)
+    other.hand_out("a")
+    assert table.run.next_config("b") is None
+    assert not table.run.is_over
