@@ -1,5 +1,7 @@
 """The documents: every link leads somewhere, every shown sweep is valid."""
 
+import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -67,3 +69,44 @@ def test_every_module_says_what_it_is() -> None:
     for folder in ("trainer", "orchestrator", "analysis"):
         for path in (TOP / folder).rglob("*.py"):
             assert path.read_text().startswith('"""'), path
+
+
+HOUSE = (TOP / "docs" / "architecture.md").read_text()
+ROOMS = sorted(path.parent.name for path in (TOP / "orchestrator").glob("*/__init__.py"))
+
+
+def test_every_path_that_the_architecture_names_is_there() -> None:
+    paths = set(re.findall(r"`((?:analysis|orchestrator|tests|trainer)/[\w/.]*)`", HOUSE))
+    assert len(paths) >= 40
+    for path in sorted(paths):
+        assert (TOP / path).exists(), path
+
+
+def test_every_name_that_the_architecture_names_is_there() -> None:
+    names = set(re.findall(r"`((?:analysis|orchestrator|trainer)(?:\.\w+)+)`", HOUSE))
+    assert names
+    for name in sorted(names):
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_the_architecture_draws_every_room() -> None:
+    assert len(ROOMS) == 9
+    for room in ROOMS:
+        assert f"{room}[" in HOUSE, room
+        assert f"| `orchestrator/{room}/` |" in HOUSE, room
+    answers = HOUSE.partition("## Ten questions")[2].partition("##")[0]
+    assert answers.count("?") == 10
+
+
+def test_every_room_says_its_one_reason_and_tests_lie_in_the_same_rooms() -> None:
+    beside = {path.name for path in (TOP / "orchestrator").iterdir() if path.is_file()}
+    assert beside == {"__init__.py", "__main__.py"}
+    for room in ROOMS:
+        reason = ast.get_docstring(
+            ast.parse((TOP / "orchestrator" / room / "__init__.py").read_text())
+        )
+        assert reason
+        assert len(reason) < 200
+        assert list((TOP / "tests" / "orchestrator" / room).glob("test_*.py")), room
+    assert not list((TOP / "tests" / "orchestrator").glob("test_*.py"))

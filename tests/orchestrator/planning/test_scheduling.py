@@ -11,7 +11,7 @@ from orchestrator.language.resources import AllResources, Resources
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import expand
 from orchestrator.planning.ready_groups import ReadyGroups
-from orchestrator.planning.scheduling import Capacity, Job, Scheduler
+from orchestrator.planning.scheduling import Again, Capacity, Job, Scheduler
 from trainer.trial import Trial, lockstep_key
 
 ONE_CPU = AllResources(**dict.fromkeys(("teacher", "student", "stddev"), Resources(cpu=1, gpu=0)))
@@ -236,3 +236,62 @@ def test_places_without_end_give_each_trial_its_own() -> None:
     queue = scheduler(trials(seeds=list(range(20))), cpus=1e6)
     finish(queue, start_all(queue)[0])
     assert {len(job.trials) for job in start_all(queue)} == {1}
+
+
+# Trials that come back
+
+
+def test_what_comes_back_waits_for_its_time_and_avoids_its_node() -> None:
+    queue = scheduler(trials())
+    (teacher,) = start_all(queue)
+    again = Again(ready_at=5.0, avoid=frozenset({"a"}))
+    queue.end(teacher, again={teacher.trials[0].fingerprint: again})
+    assert not queue.is_over
+    assert queue.next_job(now=4.9) is None
+    job = queue.next_job(now=5.0)
+    assert job is not None
+    assert (job.trials, job.avoid) == (teacher.trials, {"a"})
+
+
+def test_a_group_comes_back_as_one_unless_its_trials_are_suspect() -> None:
+    for alone, sizes in ((False, [9]), (True, [1] * 9)):
+        queue = scheduler(trials(measure=["s_test_loss"]), cpus=1)
+        finish(queue, start_all(queue)[0])
+        (group,) = start_all(queue)
+        again = Again(ready_at=1.0, alone=alone)
+        queue.end(group, again={t.fingerprint: again for t in group.trials})
+        found = []
+        while job := queue.next_job(now=1.0):
+            found.append(len(job.trials))
+            finish(queue, job)
+        assert found == sizes
+
+
+def test_what_was_let_go_comes_back_on_the_terms_it_had() -> None:
+    queue = scheduler(trials(measure=["s_test_loss"]), cpus=1)
+    finish(queue, start_all(queue)[0])
+    (group,) = start_all(queue)
+    queue.take_back(group)
+    assert not queue.is_over
+    (group,) = start_all(queue)
+    assert len(group.trials) == 9
+    suspect = Again(ready_at=1.0, avoid=frozenset({"a"}), alone=True)
+    queue.end(group, again={t.fingerprint: suspect for t in group.trials})
+    for _ in range(2):
+        job = queue.next_job(now=1.0)
+        assert job is not None
+        assert (len(job.trials), job.avoid) == (1, {"a"})
+        assert queue.is_suspect(job.trials[0].fingerprint)
+        queue.take_back(job)
+
+
+def test_what_is_held_or_finished_elsewhere_is_not_started() -> None:
+    queue = scheduler(trials())
+    teacher = trials()[0].fingerprint
+    queue.held = frozenset({teacher})
+    assert start_all(queue) == []
+    assert not queue.is_over
+    queue.held = frozenset()
+    queue.finish_elsewhere({teacher})
+    assert teacher in queue.finished
+    assert {t.kind for job in start_all(queue) for t in job.trials} == {"student", "stddev"}
