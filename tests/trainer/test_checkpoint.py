@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
-from trainer.files import write_atomically
-from trainer.positions import Position
+from trainer.files import LocalFolder, write_atomically
+from trainer.positions import Position, newest_position
 
 
 def checkpoint(epoch: int, step: int) -> Checkpoint:
@@ -16,11 +16,11 @@ def checkpoint(epoch: int, step: int) -> Checkpoint:
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
     assert folder.latest() is None
-    assert folder.position() is None
+    assert newest_position(LocalFolder(tmp_path)) is None
     folder.save(checkpoint(2, 7))
     latest = folder.latest()
     assert latest is not None
-    assert latest.position == folder.position() == Position(2, 7)
+    assert latest.position == newest_position(LocalFolder(tmp_path)) == Position(2, 7)
     assert latest.record == {"curve": [{"loss": 0.1}], "seconds": 2.5}
     assert torch.equal(latest.tensors["w"], torch.full((3,), 7.0))
     assert latest.tensors["n"].item() == 7

@@ -16,6 +16,7 @@ from tests.orchestrator.conftest import SETTINGS
 from tests.orchestrator.results import assert_same_results, is_clean
 from tests.orchestrator.sweeps import write_sweep
 from trainer.checkpoint import CheckpointFolder
+from trainer.positions import newest_position
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +47,8 @@ def test_a_preempted_worker_saves_at_its_next_step(
     fingerprint = students(store)[0].fingerprint
     assert worker in trial_workers(process.pid)
     os.kill(worker, signal.SIGTERM)
-    folder = CheckpointFolder(store.checkpoint_folder(fingerprint))
-    wait_until(folder.position)
+    folder = store.checkpoint_folder(fingerprint)
+    wait_until(lambda: newest_position(folder))
     code, output = finish(process)
     assert code == 0, output
     assert_same_results(store, undisturbed)

@@ -32,7 +32,11 @@ def test_left_at_once_then_started_over_in_part_then_run(
     store = Store(tmp_path / "store")
     arguments = (sweep, "--store", store.root, "--cpus", 2)
     process = start(home, "run", *arguments)
+    (cutmix,) = (
+        t for t in expand(load_sweep(sweep)) if (t.kind, t.augmentation) == ("student", "cutmix")
+    )
     wait_until(lambda: students(store, from_epoch=3))
+    wait_until(lambda: list(store.root.glob(f"checkpoints/{cutmix.fingerprint}/step-*")))
     names = {path.name for path in store.root.glob("checkpoints/*/step-*")}
     assert names
     assert names <= {f"step-{epoch:06d}-00000000.safetensors" for epoch in (3, 5, 7)}

@@ -1,10 +1,10 @@
 """The sentences of Ray and torch that mean something to us: each is held, and looked for in what is installed."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import ray
 import torch
 
 from orchestrator.store.failures import Cause
@@ -20,7 +20,9 @@ from orchestrator.worker.foreign import (
     wants_token,
 )
 
-RAY = Path(ray.__file__).parent
+RAY = Path(find_spec("ray").origin or "").parent  # type: ignore[union-attr]
+"""Not imported: what it reads of the environment then is meant for other tests."""
+
 VERSIONS = """Version mismatch: The cluster was started with:
     Ray: 2.52.0
     Python: 3.11.7
