@@ -26,14 +26,14 @@ class Curve:
 def read_epochs(store: Store) -> pd.DataFrame:
     """The curves of own and imported students: fingerprint, epoch, test_loss, without undefined losses."""
     frames = [store.epochs().to_pandas(), store.imported_epochs().to_pandas()]
-    there = [frame for frame in frames if len(frame)] or frames[:1]
-    epochs = pd.concat(there, ignore_index=True)[["fingerprint", "epoch", "test_loss"]]
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    epochs = pd.concat(filled, ignore_index=True)[["fingerprint", "epoch", "test_loss"]]
     return pd.DataFrame(epochs.dropna())
 
 
 def curves(panel: Panel, epochs: pd.DataFrame) -> Sequence[Curve]:
     """The curves of a panel's students, over the epochs that all seeds of an augmentation have."""
-    found = []
+    drawn = []
     for point in panel.points:
         if point.test_loss is None or not point.test_loss.n:
             continue
@@ -41,7 +41,7 @@ def curves(panel: Panel, epochs: pd.DataFrame) -> Sequence[Curve]:
         table = mine.pivot(index="epoch", columns="fingerprint", values="test_loss").dropna()
         if len(table):
             losses = table.to_numpy(dtype=np.float64)
-            found.append(
+            drawn.append(
                 Curve(
                     point.augmentation,
                     table.index.to_numpy(dtype=np.float64),
@@ -51,4 +51,4 @@ def curves(panel: Panel, epochs: pd.DataFrame) -> Sequence[Curve]:
                     losses.shape[1],
                 )
             )
-    return found
+    return drawn

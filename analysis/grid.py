@@ -55,10 +55,10 @@ def emphasised(
     """
     sign = 1 if lower_is_better else -1
     finite = [v for v in values if v is not None and math.isfinite(v)]
-    there = sorted({sign * v for v in finite})
-    if len(finite) < 3 or len(there) < 2:
+    ordered = sorted({sign * v for v in finite})
+    if len(finite) < 3 or len(ordered) < 2:
         return list(entries)
-    marks: dict[float, Emphasis] = {there[0]: "best", there[1]: "second"}
+    marks: dict[float, Emphasis] = {ordered[0]: "best", ordered[1]: "second"}
     return [
         entry if value is None else replace(entry, emphasis=marks.get(sign * value))
         for entry, value in zip(entries, values, strict=True)

@@ -46,15 +46,15 @@ class Mark:
 
 def marks(augmentations: Iterable[str]) -> dict[str, Mark]:
     """A mark for each augmentation, in order. The nine always look the same; others go on from there."""
-    found = {}
+    mark_of = {}
     others = 0
     for name in in_order(augmentations):
         if name in AUGMENTATIONS:
             place = AUGMENTATIONS.index(name)
-            found[name] = Mark(COLOURS[place], SHAPES[place])
+            mark_of[name] = Mark(COLOURS[place], SHAPES[place])
         else:
             # Nine on: unused shapes come first. Seven colours and twelve shapes have no common factor.
             shape = SHAPES[(len(AUGMENTATIONS) + others) % len(SHAPES)]
-            found[name] = Mark(MORE_COLOURS[others % len(MORE_COLOURS)], shape)
+            mark_of[name] = Mark(MORE_COLOURS[others % len(MORE_COLOURS)], shape)
             others += 1
-    return found
+    return mark_of

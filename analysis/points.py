@@ -119,15 +119,15 @@ class Panel:
 
 def in_order(augmentations: Iterable[str]) -> list[str]:
     """Distinct augmentations: the paper's in its order, then others by name."""
-    there = set(augmentations)
-    return [a for a in AUGMENTATIONS if a in there] + sorted(there.difference(AUGMENTATIONS))
+    distinct = set(augmentations)
+    return [a for a in AUGMENTATIONS if a in distinct] + sorted(distinct.difference(AUGMENTATIONS))
 
 
 def panels(rows: pd.DataFrame) -> list[Panel]:
     """All panels of a store's rows (`analysis.rows.read_rows`), sorted by data set, teacher and student."""
     rows = with_settings(rows[rows["kind"] != "teacher"])
     students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
-    found = []
+    named = []
     for (dataset, teacher, student), of_pair in students.groupby(["dataset", "teacher", "student"]):
         drafts, differ = [], []
         for (fingerprint, common), of_setting in of_pair.groupby(["teacher_fingerprint", "common"]):
@@ -147,14 +147,14 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
                             points=tuple(_points(losses, values)),
                         )
                     )
-                    made = {"teacher": str(fingerprint), "source": source}
-                    made |= {"student": str(common), "stddev": str(measurement)}
-                    differ.append({**made, **chosen})
-        found += [
+                    setting = {"teacher": str(fingerprint), "source": source}
+                    setting |= {"student": str(common), "stddev": str(measurement)}
+                    differ.append({**setting, **chosen})
+        named += [
             replace(draft, variant=with_source(variant, draft.source))
             for draft, variant in zip(drafts, names_of(differ), strict=True)
         ]
-    return found
+    return named
 
 
 def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:

@@ -86,8 +86,8 @@ def _largest_common_part(panels: Sequence[Panel]) -> tuple[list[Panel], list[str
     best: tuple[list[Panel], list[str]] = ([], [])
     for least in sorted({len(panel.complete) for panel in panels}, reverse=True):
         kept = [panel for panel in panels if len(panel.complete) >= least]
-        there = [[a for a, _, _ in panel.cells()] for panel in kept]
-        shared = [a for a in there[0] if all(a in names for names in there)]
+        complete = [[a for a, _, _ in panel.cells()] for panel in kept]
+        shared = [a for a in complete[0] if all(a in names for names in complete)]
         enough = len(kept) >= 2 and len(shared) >= 3
         if enough and len(kept) * len(shared) > len(best[0]) * len(best[1]):
             best = (kept, shared)

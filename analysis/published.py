@@ -52,14 +52,14 @@ class PublishedPanel:
 @functools.cache
 def published_panels() -> tuple[PublishedPanel, ...]:
     """All published panels that kdsweep knows."""
-    found: dict[tuple[str, str], PublishedPanel] = {}
+    panel_of: dict[tuple[str, str], PublishedPanel] = {}
     source = resources.files("analysis").joinpath("published_points.csv")
     for row in csv.DictReader(source.read_text().splitlines()):
         key = row["dataset"], row["pair"]
-        panel = found.setdefault(key, PublishedPanel(*key, {}, {}))
+        panel = panel_of.setdefault(key, PublishedPanel(*key, {}, {}))
         panel.t_stddev[row["augmentation"]] = float(row["t_stddev"])
         panel.s_test_loss[row["augmentation"]] = float(row["s_test_loss"])
-    return tuple(found.values())
+    return tuple(panel_of.values())
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,17 @@ def compare(
         UserError: no panel has one.
     """
     published = {(p.dataset, p.pair): p for p in published_panels()}
-    found = [
+    comparisons = [
         _compare(panel, published[panel.dataset, panel.pair], seed, num_samples)
         for panel in panels
         if (panel.dataset, panel.pair) in published
     ]
-    if not found:
+    if not comparisons:
         known = ", ".join(f"{p.dataset} {p.pair}" for p in published_panels())
         raise UserError(
             f"nothing to compare: the published points are of {known}; the store has none"
         )
-    return found
+    return comparisons
 
 
 def seed_noise(cells: Sequence[Mean]) -> tuple[float, int]:

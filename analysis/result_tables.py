@@ -116,16 +116,16 @@ def entry(mean: Mean | None, metric: Metric, usual_n: int = 0) -> Entry:
 
 
 def _notes(cells: Sequence[Sequence[Mean | None]], most: int) -> Iterator[str]:
-    there = [mean for column in cells for mean in column if mean]
+    filled = [mean for column in cells for mean in column if mean]
     total = sum(len(column) for column in cells)
     what = "mean ± std" if most > 1 else "single values"
     yield f"{what} over n = {most} seed{'s' if most != 1 else ''} unless a cell says otherwise"
     # A cell that lacks seeds because they came out not finite is done, not partial.
-    missing = total - len(there)
-    fewer = sum(mean.n + mean.num_undefined < most for mean in there)
+    missing = total - len(filled)
+    fewer = sum(mean.n + mean.num_undefined < most for mean in filled)
     if missing or fewer:
         yield f"partial: {missing} of {total} cells missing, {fewer} with fewer seeds"
-    yield from undefined_notes(there)
+    yield from undefined_notes(filled)
 
 
 def undefined_notes(cells: Iterable[Mean]) -> Iterator[str]:

@@ -31,8 +31,8 @@ class Filter:
     negated: bool
 
     def holds(self, value: str) -> bool:
-        found = any(fnmatch.fnmatchcase(value, pattern) for pattern in self.patterns)
-        return found != self.negated
+        is_one = any(fnmatch.fnmatchcase(value, pattern) for pattern in self.patterns)
+        return is_one != self.negated
 
 
 def parse_filters(texts: Sequence[str]) -> tuple[Filter, ...]:
@@ -85,10 +85,10 @@ def _kept(rows: pd.DataFrame, wanted: Filter) -> pd.DataFrame:
     return pd.DataFrame(rows.drop(index=dropped))
 
 
-def _check(wanted: Filter, there: Sequence[str]) -> None:
+def _check(wanted: Filter, values: Sequence[str]) -> None:
     for pattern in wanted.patterns:
-        if there and not any(fnmatch.fnmatchcase(value, pattern) for value in there):
+        if values and not any(fnmatch.fnmatchcase(value, pattern) for value in values):
             raise UserError(
                 f"--filter {wanted.key}: the store has no {wanted.key} {pattern!r}"
-                + did_you_mean(pattern, there)
+                + did_you_mean(pattern, values)
             )

@@ -55,17 +55,17 @@ def as_json(
     Values that are undefined are None; what is of no chosen metric is left out.
     """
     shown = [_panel_as_json(panel, metrics) for panel in panels]
-    found: dict[str, Any] = {"panels": shown}
+    written_out: dict[str, Any] = {"panels": shown}
     if T_STDDEV.name in metrics:
-        found["teachers"] = [_teacher_as_json(teacher) for teacher in teachers]
+        written_out["teachers"] = [_teacher_as_json(teacher) for teacher in teachers]
     if CORRELATION in metrics:
         by_panel = {id(evidence.panel): evidence for evidence in findings.evidence}
         for panel, written in zip(panels, shown, strict=True):
             written.update(_evidence_as_json(by_panel[id(panel)]))
-        found["pooled"] = [plain(asdict(pooled)) for pooled in findings.pooled]
-        found["num_tests"] = findings.num_tests
-        found["bootstrap"] = asdict(findings.bootstrap)
-    return found
+        written_out["pooled"] = [plain(asdict(pooled)) for pooled in findings.pooled]
+        written_out["num_tests"] = findings.num_tests
+        written_out["bootstrap"] = asdict(findings.bootstrap)
+    return written_out
 
 
 def _panel_as_json(panel: Panel, metrics: Sequence[str]) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
             source = str(group["source"].iloc[0])
             for chosen, _, measured in variants(group.iloc[:0], group):
                 drafts.append((source, measured))
-                made = {"teacher": str(fingerprint), "source": source, "stddev": str(common)}
-                differ.append({**made, **chosen})
+                setting = {"teacher": str(fingerprint), "source": source, "stddev": str(common)}
+                differ.append({**setting, **chosen})
         for (source, measured), variant in zip(drafts, names_of(differ), strict=True):
             named = with_source(variant, source)
             yield Measured(str(dataset), str(teacher), named, source, measured)

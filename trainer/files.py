@@ -67,10 +67,10 @@ class LocalFolder:
     def _entries(self, wanted: Callable[["os.DirEntry[str]"], bool]) -> list[str]:
         try:
             with os.scandir(self.path) as entries:
-                found = [entry.name for entry in entries if wanted(entry)]
+                names = [entry.name for entry in entries if wanted(entry)]
         except FileNotFoundError:
             return []
-        return sorted(name for name in found if not name.startswith("."))
+        return sorted(name for name in names if not name.startswith("."))
 
     def names(self) -> list[str]:
         return self._entries(lambda entry: not entry.is_dir())
@@ -102,10 +102,10 @@ class LocalFolder:
             self.path.rmdir()
 
     def free_bytes(self) -> int:
-        there = self.path
-        while not there.exists():
-            there = there.parent
-        return shutil.disk_usage(there).free
+        existing = self.path
+        while not existing.exists():
+            existing = existing.parent
+        return shutil.disk_usage(existing).free
 
 
 def write_atomically(path: Path, content: bytes) -> None:

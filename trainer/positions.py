@@ -27,8 +27,8 @@ def name_of(position: Position) -> str:
 def checkpoints_in(folder: Folder) -> dict[str, Position]:
     """Names of a folder's checkpoints and the positions they claim, from the oldest to the newest."""
     matches = [_STEP.fullmatch(name) for name in folder.names()]
-    found = {m.string: Position(int(m[1]), int(m[2])) for m in matches if m}
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    positions = {m.string: Position(int(m[1]), int(m[2])) for m in matches if m}
+    return dict(sorted(positions.items(), key=lambda item: item[1]))
 
 
 def newest_position(folder: Folder) -> Position | None:

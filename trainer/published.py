@@ -46,9 +46,9 @@ def read_published(
         raw = path.read_bytes()
     except OSError as error:
         raise CheckpointError(path, f"cannot be read: {error.strerror or error}") from error
-    found = hashlib.sha256(raw).hexdigest()
-    if found != sha256:
-        raise CheckpointError(path, f"its SHA-256 is {found}; {sha256} was planned")
+    digest = hashlib.sha256(raw).hexdigest()
+    if digest != sha256:
+        raise CheckpointError(path, f"its SHA-256 is {digest}; {sha256} was planned")
     weights = _unwrapped(path, _content(path, raw))
     _check(path, weights, architecture, num_classes)
     return weights
@@ -103,11 +103,11 @@ def _check(path: Path, weights: Mapping[str, Tensor], architecture: str, num_cla
             f"({len(missing)} names are missing, {len(unknown)} are unknown)",
         )
     for name, tensor in weights.items():
-        there, expected = tuple(tensor.shape), tuple(wanted[name].shape)
-        if there == expected:
+        actual, expected = tuple(tensor.shape), tuple(wanted[name].shape)
+        if actual == expected:
             continue
-        if there[1:] == expected[1:] and expected[:1] == (num_classes,):
-            raise CheckpointError(path, f"made for {there[0]} classes, not {num_classes}")
+        if actual[1:] == expected[1:] and expected[:1] == (num_classes,):
+            raise CheckpointError(path, f"made for {actual[0]} classes, not {num_classes}")
         raise CheckpointError(
-            path, f"not the weights of {architecture}: {name} is {there}, expected {expected}"
+            path, f"not the weights of {architecture}: {name} is {actual}, expected {expected}"
         )

@@ -126,16 +126,16 @@ class StepViews:
 
         Where one fails, all are forgotten: what it drew must not be missing when the next member asks.
         """
-        made = self._made.setdefault(base, [])
+        views = self._made.setdefault(base, [])
         try:
-            while len(made) < count:
+            while len(views) < count:
                 images = _channels_last(self._apply(base))
-                made.append(View(images, self._teacher(images)))
+                views.append(View(images, self._teacher(images)))
         except Exception:
             del self._made[base]
             self._streams.pop(base, None)
             raise
-        return made[:count]
+        return views[:count]
 
     def _apply(self, base: BaseScheme) -> Tensor:
         """The next run: every run draws on from where the one before stopped."""

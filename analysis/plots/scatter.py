@@ -56,10 +56,10 @@ def draw_grid(findings: Findings, path: Path) -> None:
     datasets = list(dict.fromkeys(e.panel.dataset for e in shown))
     pairs = list(dict.fromkeys(e.panel.column for e in shown))
     figure, axes = new_figure(len(pairs), len(datasets), SIZE_IN_GRID, LEGEND_WIDTH)
-    there = {(e.panel.column, e.panel.dataset): e for e in shown}
+    evidence_at = {(e.panel.column, e.panel.dataset): e for e in shown}
     for i, pair in enumerate(pairs):
         for j, dataset in enumerate(datasets):
-            evidence, ax = there.get((pair, dataset)), axes[i][j]
+            evidence, ax = evidence_at.get((pair, dataset)), axes[i][j]
             if evidence is None:
                 ax.set_axis_off()
                 ax.text(0.5, 0.5, "missing", ha="center", va="center", transform=ax.transAxes)

@@ -85,9 +85,9 @@ def _software(rows: pd.DataFrame, commit: str | None) -> Iterator[str]:
         ("commits", "git_commit"),
     ):
         if column in rows:
-            there = sorted(set(rows[column].dropna().astype(str)))
-            if there:
-                shown = ", ".join(v[:10] if column == "git_commit" else v for v in there)
+            versions = sorted(set(rows[column].dropna().astype(str)))
+            if versions:
+                shown = ", ".join(v[:10] if column == "git_commit" else v for v in versions)
                 yield f"{title} {shown};"
     yield "numpy and scipy did the statistics" + (
         f", kdsweep at commit {commit[:10]}{'-dirty' if commit.endswith('-dirty') else ''} wrote this page."

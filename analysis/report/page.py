@@ -78,13 +78,13 @@ def render_report(
         Section("failures", "Failures", _failures(unfinished)),
         Section("trials", "Every trial", _trials(rows)),
     ]
-    there = [section for section in sections if section.body]
+    filled = [section for section in sections if section.body]
     body = (
-        _header(store, there),
+        _header(store, filled),
         tag(
             "main",
             _summary(rows, panels, findings, progress, len(unfinished)),
-            *map(_section, there),
+            *map(_section, filled),
         ),
         '<div id="tip" role="status" hidden></div>',
         data_block("point-data", _point_data(panels)),
@@ -350,13 +350,13 @@ def _trials(rows: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     ordered = rows.sort_values(["kind", "dataset", "teacher", "augmentation", "seed"])
-    there = set(rows["fingerprint"])
-    lines = [_trial(row, there) for row in ordered.to_dict("records")]
+    shown = set(rows["fingerprint"])
+    lines = [_trial(row, shown) for row in ordered.to_dict("records")]
     summary = tag("summary", text(f"{len(lines)} trials with their provenance"))
     return tag("details", summary, _table(_TRIAL_COLUMNS, lines))
 
 
-def _trial(row: Mapping[Any, Any], there: set[str]) -> str:
+def _trial(row: Mapping[Any, Any], shown: set[str]) -> str:
     known = {str(key): value for key, value in row.items() if not _is_absent(value)}
     if known["kind"] == "stddev":
         value = f"T. stddev {_number(known.get('t_stddev'), 6)}"
@@ -373,7 +373,7 @@ def _trial(row: Mapping[Any, Any], there: set[str]) -> str:
     links = [
         tag("a", text(known[key][:12]), href=f"#t-{known[key]}")
         for key in ("teacher_fingerprint", "student_fingerprint")
-        if known.get(key) in there
+        if known.get(key) in shown
     ]
     hours = known.get("wall_seconds")
     finished = known.get("finished_at", known.get("started_at"))

@@ -62,16 +62,20 @@ def apply_own(scheme: OwnScheme, name: str, images: Tensor, rng: np.random.Gener
         functions = _functions(scheme.source, scheme.path)
         if name not in functions:
             raise ValueError(f"{scheme.path} registers no scheme {name!r}, but {list(functions)}")
-        made: object = functions[name](images.clone(memory_format=torch.preserve_format), rng)
+        returned: object = functions[name](images.clone(memory_format=torch.preserve_format), rng)
     except SystemExit as error:
         raise RuntimeError(f"{scheme.path}: {name} would end the whole process") from error
-    if isinstance(made, Tensor) and _are_images(made, like=images):
-        return made
-    got = f"{made.dtype} {list(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+    if isinstance(returned, Tensor) and _are_images(returned, like=images):
+        return returned
+    got = (
+        f"{returned.dtype} {list(returned.shape)}"
+        if isinstance(returned, Tensor)
+        else type(returned).__name__
+    )
     shape = ", ".join(map(str, images.shape[1:]))
     raise ValueError(f"{scheme.path}: {name} must return torch.float32 [B', {shape}], not {got}")
 
 
-def _are_images(made: Tensor, like: Tensor) -> bool:
-    shaped_alike = made.dim() == like.dim() and made.shape[1:] == like.shape[1:]
-    return made.dtype == like.dtype and shaped_alike and len(made) > 0
+def _are_images(returned: Tensor, like: Tensor) -> bool:
+    shaped_alike = returned.dim() == like.dim() and returned.shape[1:] == like.shape[1:]
+    return returned.dtype == like.dtype and shaped_alike and len(returned) > 0

@@ -46,14 +46,14 @@ def cached(checksum: str, build: Callable[[], Arrays]) -> Arrays:
     with readable(entry):
         entry.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{entry}.lock"):
-        found = _open(entry)
-        if found is None:
+        arrays = _open(entry)
+        if arrays is None:
             shutil.rmtree(entry, ignore_errors=True)
             _write(entry, build())
-            found = _open(entry)
-    if found is None:
+            arrays = _open(entry)
+    if arrays is None:
         raise DataError(f"{entry}: the cache cannot be read back")
-    return found
+    return arrays
 
 
 def _write(entry: Path, arrays: Arrays) -> None:

@@ -101,12 +101,12 @@ def read_official(name: str, data_folder: Path) -> Arrays:
     }
     arrays = readers[name]()
     facts = DATASETS[name]
-    found = (len(arrays.train.labels), len(arrays.test.labels), len(arrays.class_names))
+    counts = (len(arrays.train.labels), len(arrays.test.labels), len(arrays.class_names))
     expected = (facts.train_images, facts.test_images, facts.num_classes)
-    if found != expected or arrays.image_size != facts.image_size:
+    if counts != expected or arrays.image_size != facts.image_size:
         raise DataError(
-            f"{data_folder}: not the official {name}: {found[0]} + {found[1]} images of "
-            f"{arrays.image_size} pixels in {found[2]} classes, expected {expected[0]} + {expected[1]} "
+            f"{data_folder}: not the official {name}: {counts[0]} + {counts[1]} images of "
+            f"{arrays.image_size} pixels in {counts[2]} classes, expected {expected[0]} + {expected[1]} "
             f"of {facts.image_size} in {expected[2]}{_or_ones_own(name)}"
         )
     return arrays
@@ -128,10 +128,10 @@ def _or_ones_own(name: str) -> str:
 
 
 def _verify(raw: bytes, md5: str, path: Path, name: str) -> bytes:
-    found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
-    if found != md5:
+    digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    if digest != md5:
         raise DataError(
-            f"{path}: damaged, or not the official file: its MD5 is {found}, expected {md5}"
+            f"{path}: damaged, or not the official file: its MD5 is {digest}, expected {md5}"
             + _or_ones_own(name)
         )
     return raw
@@ -142,10 +142,10 @@ def _fetched(archive: Archive, data_folder: Path, name: str) -> Path:
     path = data_folder / archive.file
     if path.exists():
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != archive.md5:
+            digest = hashlib.file_digest(file, "md5").hexdigest()
+        if digest != archive.md5:
             raise DataError(
-                f"{path}: damaged, or half downloaded: its MD5 is {found}, expected {archive.md5}; "
+                f"{path}: damaged, or half downloaded: its MD5 is {digest}, expected {archive.md5}; "
                 f"remove it, or get it from {archive.url}" + _or_ones_own(name)
             )
     else:
@@ -191,11 +191,11 @@ def _fashion_mnist(data_folder: Path) -> Arrays:
 
     def verified(file: str) -> bytes:
         raw = idx.read_file(folder, file)
-        found = hashlib.sha256(raw).hexdigest()
-        if found != FASHION_SHA256[file]:
+        digest = hashlib.sha256(raw).hexdigest()
+        if digest != FASHION_SHA256[file]:
             raise DataError(
                 f"{folder / file}: damaged, or not the official file: the SHA-256 of its content is "
-                f"{found}, expected {FASHION_SHA256[file]}" + _or_ones_own("fashion_mnist")
+                f"{digest}, expected {FASHION_SHA256[file]}" + _or_ones_own("fashion_mnist")
             )
         return raw
 

@@ -70,15 +70,15 @@ def _images(files: Files, half: str) -> list[tuple[str, PurePosixPath]]:
 def _test(files: Files, labels: Mapping[str, int], where: Path) -> list[tuple[str, int]]:
     annotations = _text(files, "val/val_annotations.txt", where)
     of_image = dict(line.split("\t")[:2] for line in annotations.splitlines() if "\t" in line)
-    found = []
+    labelled = []
     for name, path in _images(files, "val"):
         wnid = of_image.get(path.name, "")
         if wnid not in labels:
             raise DataError(
                 f"{where / name}: val/val_annotations.txt gives it no class of wnids.txt"
             )
-        found.append((name, labels[wnid]))
-    return found
+        labelled.append((name, labels[wnid]))
+    return labelled
 
 
 def _half(files: Files, named: list[tuple[str, int]], where: Path) -> Half:
@@ -89,8 +89,8 @@ def _half(files: Files, named: list[tuple[str, int]], where: Path) -> Half:
     for index, (name, _) in enumerate(named):
         image = decode(files[name](), where / name)
         if image.shape != first.shape:
-            there, expected = (f"{s[2]}x{s[1]}" for s in (image.shape, first.shape))
-            raise DataError(f"{where / name}: {there} pixels, expected {expected}")
+            actual, expected = (f"{s[2]}x{s[1]}" for s in (image.shape, first.shape))
+            raise DataError(f"{where / name}: {actual} pixels, expected {expected}")
         images[index] = image
     return Half(images, np.asarray([label for _, label in named], dtype=np.int64))
 
