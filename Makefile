@@ -1,6 +1,9 @@
 # make quickstart   set up, run the embedded sweep, print its correlations
 # make test         set up, lint and run all tests (what CI runs)
 # make lint         ruff, the type checker, and who may import whom
+# make coverage     the fast tests, with the lines that they reach
+# make floor        the fast tests with the lowest versions that are allowed
+# make hooks        lint before every commit
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +12,7 @@ READY := $(VENV)/.ready
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast lint format clean
+.PHONY: help quickstart test test-fast lint coverage floor hooks format clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -39,9 +42,23 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+coverage: $(READY)
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --cov --cov-report=term:skip-covered --cov-report=html
+
+# Its own environment: the lowest versions that pyproject.toml allows, several gigabytes.
+floor: $(READY)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)-floor
+	$(BIN)/uv pip install --python $(VENV)-floor/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(VENV)-floor/bin/python -m pytest -m 'not slow' --numprocesses 2
+
+hooks: $(READY)
+	$(BIN)/python -m pip install --quiet pre-commit
+	$(BIN)/pre-commit install
+
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) kdsweep-store build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-floor kdsweep-store htmlcov .coverage* build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import evidence, importing, jobs, plan, rank, run, status, upkeep
+from orchestrator.cli import evidence, importing, jobs, plan, rank, run, status, sweeps, upkeep
 from orchestrator.cli.console import BAD_INPUT, STOPPED, print_json, stderr, stdout
 from orchestrator.cli.options import Json
 from orchestrator.cluster.interruption import end_deaf
@@ -83,3 +83,4 @@ def models(as_json: Json = False) -> None:
 
 
 upkeep.add_commands(app)
+sweeps.add_commands(app)

@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
+SweepFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SWEEP", help="A sweep file (YAML), or the name of one that `kdsweep sweeps` lists."
+    ),
+]
 
 StoreOption = Annotated[
     str | None,

@@ -34,6 +34,7 @@ from orchestrator.language.mistakes import (
 from orchestrator.language.resources import AllResources, Resources
 from orchestrator.language.scheme_file import SchemeFile, with_files_read
 from orchestrator.language.settings import DatasetChoice, Pair, StudentSettings, TeacherSettings
+from orchestrator.language.shipped import find
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
 from trainer.catalog import AUGMENTATIONS, BASE_SCHEMES, DATASETS, base_of, pick_of
 from trainer.problems import FileError
@@ -194,11 +195,13 @@ MODELS: dict[KeyPath, type[BaseModel]] = {
 def load_sweep(path: str | Path) -> Sweep:
     """Read and validate a sweep file, and those that it `extends`.
 
+    `path` may also be the name of a sweep that comes with kdsweep, where no such file is there.
+
     Raises:
         UserError: a file cannot be read.
         FileError: one is not YAML, or says something that cannot be; with all problems.
     """
-    source = read_sweep(Path(path))
+    source = read_sweep(find(path))
     if not isinstance(source.data, dict):
         raise FileError([source.problem((), "expected the keys of a sweep: name, dataset, ...")])
     if "schemes" in source.data:

@@ -1,0 +1,71 @@
+"""kdsweep for notebooks and scripts: plan a sweep, read a store, correlate.
+
+    import kdsweep
+
+    sweep = kdsweep.load_sweep("quickstart")
+    store = kdsweep.Store("kdsweep-store")
+    plan = kdsweep.plan(sweep, store)
+    for panel in kdsweep.panels(store, sweep):
+        print(panel.title, kdsweep.correlate(*panel.coordinates()))
+
+Neither torch nor Ray is imported. docs/python.md has a page of it.
+"""
+
+from collections.abc import Sequence
+
+from analysis.correlations import Correlation, correlate
+from analysis.points import Mean, Panel, Point
+from orchestrator.language.sweep import Sweep, load_sweep
+from orchestrator.planning.plan import Plan, expand
+from orchestrator.store.store import Store
+from trainer.problems import UserError
+from trainer.trial import StddevTrial, StudentTrial, TeacherTrial, Trial
+
+__all__ = [
+    "Correlation",
+    "Mean",
+    "Panel",
+    "Plan",
+    "Point",
+    "StddevTrial",
+    "Store",
+    "StudentTrial",
+    "Sweep",
+    "TeacherTrial",
+    "Trial",
+    "UserError",
+    "correlate",
+    "expand",
+    "load_sweep",
+    "panels",
+    "plan",
+]
+
+
+def plan(sweep: Sweep, store: Store) -> Plan:
+    """A sweep against what a store has: `plan.trials`, `plan.done`, `plan.missing`, `plan.failed`.
+
+    Raises:
+        UserError: images of one's own are missing or wrong, or the store is damaged.
+    """
+    from orchestrator.planning.plan import make_plan
+
+    return make_plan(sweep, store, retry_failed=False)
+
+
+def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()) -> list[Panel]:
+    """The panels of a store: per pair and setting, the points that a scatter plot shows.
+
+    Args:
+        store: where the results are.
+        sweep: only its trials; None: all, and what was imported.
+        filters: as `--filter` has them: `["dataset=cifar100", "augmentation!=mixup,cutmix*"]`.
+
+    Raises:
+        UserError: a filter is none, or names something that no row has.
+    """
+    from analysis.points import panels as panels_of
+    from analysis.rows import parse_filters, read_rows
+
+    wanted = None if sweep is None else {trial.fingerprint for trial in expand(sweep)}
+    return panels_of(read_rows(store, parse_filters(filters), wanted))
