@@ -14,6 +14,8 @@ Neither torch nor Ray is imported. docs/python.md has a page of it.
 from collections.abc import Sequence
 
 from analysis.correlations import Correlation, correlate
+from analysis.evidence import Findings, weigh
+from analysis.metrics import METRIC_NAMES
 from analysis.points import Mean, Panel, Point
 from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import Plan, expand
@@ -23,6 +25,7 @@ from trainer.trial import StddevTrial, StudentTrial, TeacherTrial, Trial
 
 __all__ = [
     "Correlation",
+    "Findings",
     "Mean",
     "Panel",
     "Plan",
@@ -39,6 +42,8 @@ __all__ = [
     "load_sweep",
     "panels",
     "plan",
+    "tables",
+    "weigh",
 ]
 
 
@@ -69,3 +74,24 @@ def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()
 
     wanted = None if sweep is None else {trial.fingerprint for trial in expand(sweep)}
     return panels_of(read_rows(store, parse_filters(filters), wanted))
+
+
+def tables(
+    panels: Sequence[Panel], findings: Findings, metrics: Sequence[str] = METRIC_NAMES
+) -> str:
+    """Result tables and correlations in Markdown, as `kdsweep table --format markdown` prints them.
+
+    Args:
+        panels: what is shown.
+        findings: what `weigh(panels)` makes of them.
+        metrics: any of `s_test_loss`, `s_accuracy`, `t_stddev`, `correlation`.
+
+    Raises:
+        UserError: a metric is unknown.
+    """
+    from analysis.formats import markdown
+    from analysis.metrics import check_metrics
+    from analysis.tables import table_grids
+
+    check_metrics(metrics)
+    return markdown(table_grids(panels, findings, metrics))

@@ -35,10 +35,21 @@ def test_the_page_runs_from_top_to_bottom(
     assert "cifar100 vgg13/vgg8 cutmixpick_t" in told
     assert "cifar100 vgg13/vgg8 identity" not in told
     assert "did you mean 'paper_cifar100'?" in told
+    assert "Kendall" in told
 
 
 def test_every_public_name_is_documented() -> None:
-    for name in ("load_sweep", "expand", "plan", "Store", "panels", "correlate", "UserError"):
+    for name in (
+        "load_sweep",
+        "expand",
+        "plan",
+        "Store",
+        "panels",
+        "correlate",
+        "weigh",
+        "tables",
+        "UserError",
+    ):
         assert name in kdsweep.__all__
         assert f"kdsweep.{name}" in PAGE, name
         assert getattr(kdsweep, name).__doc__

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from torch import nn
 
 from tests.conftest import golden
 from tests.trainer.recipes import fill_by_name, golden_input
-from trainer.catalog import ARCHITECTURES, MODELS, multiply_adds
+from trainer.catalog import ARCHITECTURES, MODELS, ModelFacts, multiply_adds
 from trainer.models import NAMES, build_model
 from trainer.randomness import addressed_generator
 
@@ -18,7 +20,7 @@ def test_the_catalog_knows_exactly_the_models_that_can_be_built() -> None:
     assert set(NAMES) >= set(STATE_DICTS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STATE_DICTS)
 def test_keys_order_shapes_and_counts(name: str) -> None:
     reference = STATE_DICTS[name]
     for classes in (100, 200):
@@ -48,11 +50,44 @@ def counted(model: nn.Module, size: int) -> int:
     return total
 
 
+def facts_of(model: nn.Module) -> ModelFacts:
+    """What the catalog has to say of a built model with 100 classes."""
+    weights: Counter[int] = Counter()
+    linear: list[nn.Linear] = []
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            weights[64 // output.shape[-1]] += module.weight.numel()
+        elif isinstance(module, nn.Linear):
+            linear.append(module)
+
+    for module in model.eval().modules():
+        module.register_forward_hook(count)  # type: ignore[arg-type]
+    with torch.no_grad():
+        model(torch.zeros(1, 3, 64, 64))
+    *others, last = linear
+    return ModelFacts(
+        sum(p.numel() for p in model.parameters()),
+        tuple(weights[1 << i] for i in range(max(weights).bit_length())),
+        last.in_features,
+        sum(layer.weight.numel() for layer in others),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_catalog_has_the_facts_of_the_built_model(name: str) -> None:
+    assert MODELS[name] == facts_of(build_model(name, 100, 64))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_multiply_adds_are_those_of_the_built_model(name: str) -> None:
     for size, classes in ((32, 100), (64, 200), (16, 10), (28, 10), (33, 7)):
         built = counted(build_model(name, classes, size), size)
         assert multiply_adds(name, size, classes) == built, size
+
+
+@pytest.mark.parametrize("name", STATE_DICTS)
+def test_multiply_adds_are_those_of_the_reference(name: str) -> None:
     reference = STATE_DICTS[name]
     assert multiply_adds(name, 32, 100) == reference["macs_32x32_100"]
     assert MODELS[name].parameters == reference["params_100"]
