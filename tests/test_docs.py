@@ -101,7 +101,7 @@ def test_the_architecture_draws_every_room() -> None:
 
 def test_every_room_says_its_one_reason_and_tests_lie_in_the_same_rooms() -> None:
     beside = {path.name for path in (TOP / "orchestrator").iterdir() if path.is_file()}
-    assert beside == {"__init__.py", "__main__.py"}
+    assert beside == {"__init__.py", "__main__.py", "py.typed"}
     for room in ROOMS:
         reason = ast.get_docstring(
             ast.parse((TOP / "orchestrator" / room / "__init__.py").read_text())

@@ -45,10 +45,9 @@ def test_a_changed_scheme_of_one_s_own_is_another_panel(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     code = '@register("mine")\ndef f(images, rng): ...\n'
     for version in (code, code + "# changed\n"):
-        (tmp_path / "mine.py").write_text(version)
         fill(
             store,
-            schemes=[str(tmp_path / "mine.py")],
+            schemes=[{"path": "mine.py", "source": version}],
             augmentations=["identity", "flip", "mine"],
         )
     assert names(store) == [["identity", "flip", "mine"]] * 2
