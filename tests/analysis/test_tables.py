@@ -220,7 +220,7 @@ def test_html_is_escaped_and_loads_nothing(nasty: Grid, store: Store) -> None:
     assert "<tag>" not in page
     assert "&lt;tag&gt;" in page
     assert '<td class="missing">missing</td>' in page
-    assert not re.search(r"(?:src|href)=(?!"data:)|@import|url\(", page)
+    assert not re.search(r'(?:src|href)=(?!"data:)|@import|url\(', page)
 
 
 def test_latex_has_booktabs_and_escapes(nasty: Grid) -> None:
