@@ -1,4 +1,4 @@
-"""From the store to evidence: cells, correlations, tables and plots.
+"""From the store to evidence: cells, correlations, tables, plots and the report.
 
-Reads the store through `orchestrator.store`; imports neither Ray nor torch.
+Reads the store through `orchestrator.store.store`; imports neither Ray nor torch.
 """

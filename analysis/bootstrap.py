@@ -81,7 +81,7 @@ def _cell_draws(values: tuple[float, ...], address: str, num: int, seed: int) ->
 
 
 def percentile_interval(draws: Array, level: float = LEVEL) -> Interval:
-    """The middle `level` of the finite ones of draws [m]; undefined where fewer than half are finite."""
+    """The middle `level` of the finite draws [m]; undefined unless more than half are finite."""
     finite = _finite(draws)
     if finite is None:
         return UNDEFINED
@@ -99,7 +99,7 @@ def bca_interval(draws: Array, estimate: float, left_out: Array, level: float = 
         level: of confidence.
 
     Returns:
-        The interval; undefined where fewer than half of the draws are finite, or all equal the estimate.
+        The interval; undefined unless more than half of the draws are finite and not all equal.
     """
     from scipy.special import ndtr, ndtri
 
@@ -108,11 +108,13 @@ def bca_interval(draws: Array, estimate: float, left_out: Array, level: float = 
         return UNDEFINED
     ties = np.abs(finite - estimate) < _ROUNDING
     below = ((finite < estimate) & ~ties).mean() + ties.mean() / 2
+    # Kept half a draw away from 0 and 1: with all draws on one side z0 would be infinite.
     z0 = ndtri(np.clip(below, 0.5 / len(finite), 1 - 0.5 / len(finite)))
     moves = left_out[np.isfinite(left_out)]
     moves = moves.mean() - moves if len(moves) else moves
     squares = (moves**2).sum()
     acceleration = (moves**3).sum() / (6 * squares**1.5) if squares > 0 else 0.0
+    # |a| is below 1/6 and, up to 18,000 draws at 95%, |z| below 6: the divisor stays above 0.
     z = z0 + ndtri([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(finite, ndtr(z0 + z / (1 - acceleration * z)))
     return Interval(float(low), float(high))

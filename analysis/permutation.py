@@ -66,9 +66,12 @@ def permutation_test(
     if n < 2:
         return PermutationTest(np.full(len(NAMES), np.nan), is_exact)
     scored = [(scores(x), scores(y), w) for x, y, w in zip(*_columns(samples), shares, strict=True)]
+    # Coefficients are linear in these products: one table holds the weighted mean of all panels,
+    # and an order costs the same for one panel as for twenty.
     by_value = sum(w * np.outer(x.values, y.values) for x, y, w in scored)
     by_rank = sum(w * np.outer(x.ranks, y.ranks) for x, y, w in scored)
     upper = np.triu_indices(n, k=1)
+    # A pair of points counts alike in both directions: only i < j is summed, twice.
     by_sign = sum(2 * w * np.outer(x.signs[upper], y.signs.ravel()) for x, y, w in scored)
     seen = np.arange(n, dtype=np.int16)[None]
     p = []
@@ -100,6 +103,7 @@ def _quadratic(table: Array, orders: Orders) -> Array:
     n = orders.shape[1]
     total = np.zeros(len(orders))
     for row, i, j in zip(table, *np.triu_indices(n, k=1), strict=True):
+        # A pair that is tied in x, in every panel, adds nothing in any order.
         if row.any():
             total += row[orders[:, i] * n + orders[:, j]]
     return total
@@ -112,6 +116,7 @@ def all_orders(n: int) -> Orders:
     for new in range(n):
         grown = [np.insert(orders, place, new, axis=1) for place in range(new + 1)]
         orders = np.concatenate(grown)
+    # The cache hands this very array to every caller.
     orders.setflags(write=False)
     return orders
 

@@ -2,7 +2,7 @@
 
 A *cell* is the mean over trials that differ in the seed only. A point joins a student cell (S. test loss) with
 the stddev cell (T. stddev) of the same teacher, told by its fingerprint, and the same augmentation;
-cutmixpick_s, whose T. stddev depends on the student, also by the student's cell.
+a pick by a student, such as cutmixpick_s, also by the student's cell.
 
     panels(read_rows(store)) -> one Panel per teacher, student and set of hyper-parameters
 

@@ -89,6 +89,7 @@ def _largest_common_part(panels: Sequence[Panel]) -> tuple[list[Panel], list[str
         complete = [[a for a, _, _ in panel.cells()] for panel in kept]
         shared = [a for a in complete[0] if all(a in names for names in complete)]
         enough = len(kept) >= 2 and len(shared) >= 3
+        # The strictest sets come first: of equal parts, the one with more augmentations stays.
         if enough and len(kept) * len(shared) > len(best[0]) * len(best[1]):
             best = (kept, shared)
     return best
@@ -107,6 +108,7 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
     by_panel = np.stack([coefficients(x, y) for x, y in samples])
     value = _weighted(weights, by_panel)
     drawn = [panel_draws(*pair, bootstrap) for pair in cells]
+    # nan in one panel is nan in the mean: one seed per cell in a panel leaves no interval.
     seeds = _weighted(weights, np.stack([seeds for seeds, _ in drawn]))
     augmentations = _weighted(weights, np.stack([of_points for _, of_points in drawn]))
     left_out = _weighted(weights, np.stack([leave_one_out(x, y) for x, y in samples]))
@@ -188,6 +190,7 @@ def panel_draws(x: _Cells, y: _Cells, bootstrap: Bootstrap) -> tuple[Array, Arra
         seeds = coefficients(*redrawn)
     else:
         seeds = np.full((bootstrap.num_samples, len(NAMES)), np.nan)
+    # Drawn from n alone: panels of one pool, which have equal n, all get the same augmentations.
     chosen = bootstrap.of_points(len(x))
     return seeds, coefficients(_means(x)[chosen], _means(y)[chosen])
 

@@ -1,4 +1,8 @@
-"""Result tables as the paper prints them: a row per augmentation, a column per pair, mean ± std over seeds."""
+"""Result tables as the paper prints them: a row per augmentation, a column per pair.
+
+Cells are mean ± std over seeds. A group of one pair has one table, with a column per metric;
+teachers without a student have tables of T. stddev alone.
+"""
 
 import math
 from collections import Counter

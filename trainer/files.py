@@ -1,8 +1,8 @@
 """Folders of files that appear whole or not at all.
 
-Everything durable is written through a `Folder`: a crash at any moment leaves a file's old content, or the
-new, never half of it. `LocalFolder` keeps this promise on a file system; the orchestrator brings another for
-object stores. A name never holds a path.
+Everything durable is written through a `Folder` or by `write_atomically`: a crash at any moment
+leaves a file's old content, or the new, never half of it. `LocalFolder` keeps this promise on a
+file system; the orchestrator brings another for object stores. A name never holds a path.
 """
 
 import os

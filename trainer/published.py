@@ -1,8 +1,8 @@
 """Published checkpoints: a teacher's weights from a file that somebody else wrote.
 
-Read are the authors' files (a dict with the key `model`), dicts with `state_dict`, plain state dicts, each
-with or without the prefix `module.` that DataParallel leaves, and safetensors. Nothing is unpickled but
-tensors and plain values (`weights_only=True`).
+Read are the authors' files (a dict with the key `model`), dicts with `state_dict` or `net`, plain
+state dicts, each with or without the prefix `module.` that DataParallel leaves, and safetensors.
+Nothing is unpickled but tensors and plain values (`weights_only=True`).
 """
 
 import hashlib

@@ -122,6 +122,7 @@ class _Blocks:
     def _merge_neighbours(self) -> None:
         means, squares = torch.stack(self._means), torch.stack(self._squares)
         difference = means[::2] - means[1::2]
+        # Joining two means of `size` windows each adds difference^2 * size * size / (size + size).
         merged = squares[::2] + squares[1::2] + difference.square() * self._size / 2
         self._means = list(((means[::2] + means[1::2]) / 2).unbind())
         self._squares = list(merged.unbind())
@@ -130,6 +131,7 @@ class _Blocks:
     def jackknife(self, num_windows: int, mean: Tensor, squares: Tensor) -> float:
         """The standard error, from the mean and the squared deviations of all windows, [C] each."""
         means, within = torch.stack(self._means), torch.stack(self._squares)
+        # Windows that are in no block yet stay in every v_i: only whole blocks are left out.
         left = num_windows - self._size
         mean_without = (num_windows * mean - self._size * means) / left
         between = (means - mean_without).square() * (self._size * left / num_windows)

@@ -116,6 +116,7 @@ class StepViews:
             return entropy(pool.logits)
         if student is None:
             raise ValueError(f"{how.name} needs a student to score the pool")
+        # In the mode it is in, as in the paper's code: in training its batch norm sees the pool.
         logits = student(pool.images)
         if how.criterion == "kld":
             return divergence(logits, pool.logits, temperature)

@@ -19,7 +19,7 @@ WIDE, NARROW = "#0072B2", "#000000"
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the plot. `narrow` is over seeds; `wide` over augmentations, or, pooled, over teachers."""
+    """One line of the plot. `narrow` is the interval over seeds, `wide` over augmentations."""
 
     label: str
     value: float

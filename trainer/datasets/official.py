@@ -2,9 +2,12 @@
 
 | name | looked for in the data folder, in this order |
 |---|---|
-| cifar10, cifar100 | `cifar-100-python/`, `cifar-100-python.tar.gz` |
+| cifar10 | `cifar-10-batches-py/`, `cifar-10-python.tar.gz` |
+| cifar100 | `cifar-100-python/`, `cifar-100-python.tar.gz` |
 | fashion_mnist | `fashion-mnist/`, `FashionMNIST/raw/` (the four files, packed or not) |
 | tinyimagenet | `tiny-imagenet-200/`, `tiny-imagenet-200.zip` |
+
+`fashion_mini` comes with the package.
 """
 
 import hashlib
