@@ -105,7 +105,8 @@ def _quadratic(table: Array, orders: Orders) -> Array:
     for row, i, j in zip(table, *np.triu_indices(n, k=1), strict=True):
         # A pair that is tied in x, in every panel, adds nothing in any order.
         if row.any():
-            total += row[orders[:, i] * n + orders[:, j]]
+            # Orders are kept in 16 bits; n * n needs more from n = 182 on.
+            total += row[orders[:, i].astype(np.intp) * n + orders[:, j]]
     return total
 
 

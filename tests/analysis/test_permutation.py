@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.permutation import all_orders, permutation_test
+from analysis.coefficients import coefficients
+from analysis.permutation import _random_orders, all_orders, permutation_test
 
 Floats = NDArray[np.float64]
 
@@ -129,3 +130,17 @@ def test_the_size_of_the_test_is_right() -> None:
     samples = generator.standard_exponential((400, 2, 5))
     p = np.array([permutation_test([(x, y)]).p for x, y in samples])
     assert ((p <= 0.05).mean(axis=0) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)).all()
+
+
+def test_kendall_holds_where_pairs_are_more_than_sixteen_bits_count() -> None:
+    """From n = 182 on, n * n is no number of 16 bits, in which orders are kept."""
+    generator = np.random.default_rng(3)
+    n, samples = 250, 200
+    x = generator.standard_normal(n)
+    y = 0.06 * x + generator.standard_normal(n)
+    orders = _random_orders(n, 0, samples)
+    drawn = np.abs([coefficients(x, y[order])[2] for order in orders])
+    extreme = int((drawn >= abs(coefficients(x, y)[2]) - 1e-9).sum())
+    assert 0 < extreme < samples
+    test = permutation_test([(x, y)], seed=0, num_samples=samples)
+    assert test.p[2] == pytest.approx((extreme + 1) / (samples + 1))
