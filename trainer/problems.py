@@ -50,11 +50,15 @@ def message_of(details: Mapping[str, Any]) -> str:
     return str(details["msg"])
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one; None where none is."""
+    folded = {w.lower(): w for w in reversed(list(known))}
+    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    return folded[near[0]] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'flip'?` for the nearest known word, else the list of all."""
     words = list(known)
-    folded = {w.lower(): w for w in reversed(words)}
-    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {folded[near[0]]!r}?"
-    return f"; known are {', '.join(words)}"
+    near = nearest(word, words)
+    return f"; did you mean {near!r}?" if near else f"; known are {', '.join(words)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from trainer.problems import PlacedError, UserError, did_you_mean
+from trainer.problems import PlacedError, UserError, did_you_mean, nearest
 
 ENDING = ".yaml"
 SCHEMA = "sweep.schema.json"
@@ -52,20 +52,17 @@ def find(given: str | Path) -> Path:
     """The sweep file that a user names: a file that is there or, by its name, one that comes with kdsweep.
 
     Raises:
-        UserError: it is neither.
+        UserError: a word without a folder is neither. Of a path, whoever reads it tells.
     """
-    path = Path(given)
-    if path.is_file() or (path.name != str(given) and path.exists()):
-        return path
+    path, name = Path(given), str(given)
     shipped = {sweep.name: sweep.path for sweep in shipped_sweeps()}
-    if str(given) in shipped:
-        return shipped[str(given)]
-    reason = "Is a directory" if path.is_dir() else "No such file or directory"
-    if path.name == str(given):
-        name = path.stem if path.suffix == ENDING else path.name
-        hint = did_you_mean(name, shipped).replace("known are", "kdsweep comes with")
-        raise PlacedError(given, f"cannot be read: {reason}{hint}")
-    raise PlacedError(given, f"cannot be read: {reason}")
+    if name in shipped and not path.is_file():
+        return shipped[name]
+    if path.exists() or path.name != name:
+        return path
+    near = nearest(name.removesuffix(ENDING), shipped)
+    hint = f"; did you mean {near!r}?" if near else "; kdsweep sweeps lists those of its own"
+    raise PlacedError(path, f"cannot be read: No such file or directory{hint}")
 
 
 def copy(name: str, folder: Path) -> list[Path]:

@@ -37,7 +37,7 @@ def test_a_file_that_is_there_comes_first(tmp_path: Path, monkeypatch: pytest.Mo
     [
         ("paper_cifar10", "paper_cifar10: cannot be read: No such file or directory; did you mean 'paper_cifar100'?"),
         ("smoke.yaml", "smoke.yaml: cannot be read: No such file or directory; did you mean 'smoke'?"),
-        ("qqqq", "; kdsweep comes with paper_cifar100, "),
+        ("qqqq", "qqqq: cannot be read: No such file or directory; kdsweep sweeps lists those of its own"),
         ("other/smoke", "other/smoke: cannot be read: No such file or directory"),
     ],
 )  # fmt: skip
