@@ -10,6 +10,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := $(shell command -v uv 2>/dev/null)
+# An environment that uv made has no pip.
+INSTALL = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-fast lint coverage floor hooks format clean
@@ -47,13 +49,13 @@ coverage: $(READY)
 
 # Its own environment: the lowest versions that pyproject.toml allows, several gigabytes.
 floor: $(READY)
-	$(BIN)/python -m pip install --quiet uv
+	$(INSTALL) uv
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)-floor
 	$(BIN)/uv pip install --python $(VENV)-floor/bin/python --resolution lowest-direct --editable '.[dev]'
 	$(VENV)-floor/bin/python -m pytest -m 'not slow' --numprocesses 2
 
 hooks: $(READY)
-	$(BIN)/python -m pip install --quiet pre-commit
+	$(INSTALL) pre-commit
 	$(BIN)/pre-commit install
 
 format: $(READY)

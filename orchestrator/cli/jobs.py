@@ -158,13 +158,13 @@ def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool)
 def _until_begun(cluster: "Jobs", job_id: str, store: "Store", tell: Callable[[str], None]) -> int:
     """Tell what the cluster finds out before anything is trained; exit code of a job that is over.
 
-    That it has begun is a mark in its store. Where this machine does not see that store, or sees it late,
-    the job is left to itself after a while.
+    That it has begun is a mark in its store. Where nothing of the job can be seen there from here, it is left
+    to itself after a while.
     """
-    from orchestrator.cluster.submission import has_begun
+    from orchestrator.cluster.submission import has_begun, is_seen
     from trainer.problems import UserError
 
-    shown = ""
+    shown, seen = "", False
     running_since: float | None = None
     try:
         while True:
@@ -178,7 +178,8 @@ def _until_begun(cluster: "Jobs", job_id: str, store: "Store", tell: Callable[[s
                 return BAD_INPUT if could_not_start else _exit_code(job)
             if has_begun(store, job_id):
                 return DONE
-            if job.status == "RUNNING":
+            seen = seen or is_seen(store, job_id)
+            if job.status == "RUNNING" and not seen:
                 running_since = running_since or time.monotonic()
                 if time.monotonic() - running_since > LEFT_ALONE_AFTER_S:
                     tell(

@@ -19,12 +19,22 @@ UNUSABLE_S = 600.0
 """So long a store may refuse before the run is stopped."""
 
 
+def unbroken(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, but where nothing can be printed (its file is on a full disk, say) nothing else comes to harm."""
+
+    def told(text: str) -> None:
+        with suppress(OSError):
+            tell(text)
+
+    return told
+
+
 class Guard:
     """Bears what passes, keeps what does not.
 
     Args:
         stop: stops the run in order.
-        note: tells a person.
+        note: tells a person; raises nothing (`unbroken`).
     """
 
     def __init__(self, stop: Callable[[], None], note: Callable[[str], None]) -> None:
@@ -61,8 +71,7 @@ class Guard:
         now = time.monotonic()
         if self._unusable_since is None:
             self._unusable_since = now
-            with suppress(OSError):
-                self._note(f"the store cannot be used: {error}; trying again")
+            self._note(f"the store cannot be used: {error}; trying again")
         elif now - self._unusable_since > UNUSABLE_S:
             self._keep(error)
 

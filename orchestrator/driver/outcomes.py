@@ -1,6 +1,7 @@
 """What became of a job: recorded, told to the scheduler, and which of its trials are tried again.
 
-Every step can be taken twice. So where a store refuses for a moment, the whole is simply done again.
+Where the store refuses to be read, nothing has been done yet and the whole is done again. From the first failure
+that is recorded on, nothing raises: no attempt is recorded or counted twice.
 """
 
 import time
@@ -35,7 +36,7 @@ class Outcomes:
         store: where failures are recorded.
         scheduler: is told how jobs ended.
         claims: are released.
-        note: tells a person what could not be recorded.
+        note: tells a person what could not be recorded; raises nothing.
     """
 
     def __init__(
@@ -70,12 +71,13 @@ class Outcomes:
         left = [trial for trial in job.trials if trial.fingerprint not in done]
         signs = [self._store.signs.last(trial.fingerprint) for trial in left]
         node = next((sign.node for sign in signs if sign and sign.node), "")
-        failure = self._killed.pop(job.number, None) or of_death(account)
+        failure = self._killed.get(job.number) or of_death(account)
         for trial in left:
             self._record(trial, failure)
         self._claims.release(job)
         failures = {trial.fingerprint: failure for trial in left}
         self._end(job, done.intersection(t.fingerprint for t in job.trials), failures, node)
+        self._killed.pop(job.number, None)
 
     def _record(self, trial: Trial, failure: Failure) -> None:
         try:

@@ -16,7 +16,7 @@ from orchestrator.cluster.connection import (
 )
 from orchestrator.cluster.nodes import decided_resources
 from orchestrator.cluster.probe import probe
-from orchestrator.cluster.submission import tell_that_it_begins, tell_that_it_ended
+from orchestrator.cluster.submission import watched
 from orchestrator.driver.deadline import Deadline
 from orchestrator.driver.sweep_run import Summary, SweepRun
 from orchestrator.driver.view import View
@@ -57,12 +57,12 @@ def run_plan(
     deadline = Deadline.after(deadline_s)
     if isinstance(place, LocalCluster):
         prepare(plan.missing, data_folder)
-    with connected(place) as cluster:
+    with watched(store) as tell_that_it_begins, connected(place) as cluster:
         resources = decided_resources(plan, cluster.nodes())
         if isinstance(place, ExistingCluster):
             probe(cluster, plan, resources, store, data_folder, view.note)
         store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-        tell_that_it_begins(store)
+        tell_that_it_begins()
         num_afresh = start_over(afresh, store)
         run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
         view.begin(plan, logs=cluster.log_folder)
@@ -72,7 +72,6 @@ def run_plan(
             run.fit()
         finally:
             view.end(run.state)
-            tell_that_it_ended(store)
     return run.summary()
 
 

@@ -1,7 +1,7 @@
 """One run: what Tune asks and tells, answered from the scheduler and the store.
 
-Tune's calls only take down what it tells: what follows from it, all that reads or writes the store, is done in
-`tick`, and done again where the store refuses for a moment. `Guard` keeps errors out of Tune's loop.
+Tune's calls only take down what it tells: what follows from it is done in `tick`, and done again where the
+store refuses for a moment. `Guard` keeps errors out of Tune's loop.
 """
 
 import shlex
@@ -17,7 +17,7 @@ from typing import Any
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.driver.claims import Claims
 from orchestrator.driver.deadline import LONGEST_TO_SAVE_S, Deadline
-from orchestrator.driver.guard import Guard
+from orchestrator.driver.guard import Guard, unbroken
 from orchestrator.driver.handed_out import HandedOut
 from orchestrator.driver.lookout import Lookout
 from orchestrator.driver.meter import RunState
@@ -75,6 +75,7 @@ class SweepRun:
         self._data_folder = data_folder
         self._cluster = cluster
         self._view = view
+        self._note = unbroken(view.note)
         self._deadline = deadline
         self._run_job = run_job
         capacity = cluster.capacity()
@@ -91,11 +92,11 @@ class SweepRun:
         limit = sweep.time_limit_minutes
         watch = Watch(60 * sweep.heartbeat_minutes, limit and 60 * limit)
         self._claims = Claims(store, sweep.name)
-        self._outcomes = Outcomes(store, self._scheduler, self._claims, view.note)
+        self._outcomes = Outcomes(store, self._scheduler, self._claims, self._note)
         self._lookout = Lookout(
-            cluster, self._scheduler, self._claims, self._outcomes, watch, view.note
+            cluster, self._scheduler, self._claims, self._outcomes, watch, self._note
         )
-        self._guard = Guard(self.stop, view.note)
+        self._guard = Guard(self.stop, self._note)
         self._handed_out = HandedOut()
         self._ended: deque[tuple[Job, JobReport | str]] = deque()
         """Jobs that Tune told the end of, with their report or Ray's account of their death."""
@@ -161,7 +162,7 @@ class SweepRun:
 
     def _tell_of_other_runs(self) -> None:
         for other in self._claims.other_runs():
-            self._view.note(
+            self._note(
                 f"another run works on this store: {other.sweep} on {other.host} (process "
                 f"{other.pid}, since {other.started_at}); what it has in hand is left to it"
             )
@@ -245,20 +246,23 @@ class SweepRun:
         with self._guard:
             now = time.monotonic()
             if now >= self._deadline.stop_at and not self._scheduler.stopping:
-                self._view.note("the deadline is near: what runs is saved, nothing more is started")
+                self._note("the deadline is near: what runs is saved, nothing more is started")
                 self.stop()
             self._settle()
             self._see(now)
 
     def _settle(self) -> None:
-        """Draw the consequences of every end that Tune told of; what raises is settled again next time."""
+        """Draw the consequences of every end that Tune told of; where the store refuses, again next time."""
         while self._ended:
-            job, told = self._ended[0]
-            if isinstance(told, JobReport):
-                self._outcomes.reported(job, told)
-            else:
-                self._outcomes.died(job, told)
-            self._ended.popleft()
+            job, told = self._ended.popleft()
+            try:
+                if isinstance(told, JobReport):
+                    self._outcomes.reported(job, told)
+                else:
+                    self._outcomes.died(job, told)
+            except OSError:
+                self._ended.appendleft((job, told))
+                raise
 
     def _settle_all(self) -> None:
         """Tune's loop is over; what it told last must not be lost, unless it is too late or a bug."""
@@ -276,7 +280,8 @@ class SweepRun:
             return
         self._signs_at = now
         self._state = replace(self._state, signs=self._store.signs.running())
-        self._view.tick(self._state)
+        with suppress(OSError):
+            self._view.tick(self._state)
         if now - self._looked_at >= (REMOTE_EVERY_S if is_remote else LOOK_EVERY_S):
             self._looked_at = now
             self._lookout.look(self._state.signs, self._handed_out)
@@ -294,13 +299,12 @@ class SweepRun:
         try:
             self._store.stops.set(self._run_id)
         except OSError as error:
-            with suppress(OSError):
-                self._view.note(f"the workers cannot be asked to save: {error}")
+            self._note(f"the workers cannot be asked to save: {error}")
             soon = time.monotonic() + LONGEST_TO_SAVE_S
             self._deadline = replace(self._deadline, leave_at=min(self._deadline.leave_at, soon))
 
     def _stop_by_signal(self) -> None:
-        self._view.note("stopping: what runs is saved; once more to leave at once")
+        self._note("stopping: what runs is saved; once more to leave at once")
         self.stop()
 
     @property

@@ -34,15 +34,20 @@ def _folder() -> Path:
     return inside if inside.is_dir() else package.parent / "sweeps"
 
 
+def _files() -> dict[str, Path]:
+    """By name; without what editors leave there, and dead links."""
+    paths = sorted(_folder().glob(f"[!.]*{ENDING}"))
+    return {path.stem: path for path in paths if path.is_file()}
+
+
 def shipped_sweeps() -> list[ShippedSweep]:
     """All of them, by name."""
-    paths = sorted(_folder().glob(f"*{ENDING}"))
-    return [ShippedSweep(path.stem, _about(path), path) for path in paths]
+    return [ShippedSweep(name, _about(path), path) for name, path in _files().items()]
 
 
 def _about(path: Path) -> str:
     """The first sentence of the comment at its top."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     comment = [line.lstrip("# ") for line in lines if line.startswith("# ")]
     words = " ".join(line for line in comment if "yaml-language-server" not in line)
     return words.partition(". ")[0].removesuffix(".")
@@ -55,7 +60,7 @@ def find(given: str | Path) -> Path:
         UserError: a word without a folder is neither. Of a path, whoever reads it tells.
     """
     path, name = Path(given), str(given)
-    shipped = {sweep.name: sweep.path for sweep in shipped_sweeps()}
+    shipped = _files()
     if name in shipped and not path.is_file():
         return shipped[name]
     if path.exists() or path.name != name:
@@ -71,7 +76,7 @@ def copy(name: str, folder: Path) -> list[Path]:
     Raises:
         UserError: none has this name, or another file of one of the names is there already; nothing is written.
     """
-    shipped = {sweep.name: sweep.path for sweep in shipped_sweeps()}
+    shipped = _files()
     if name not in shipped:
         raise UserError(f"{name}: no sweep of kdsweep's own{did_you_mean(name, shipped)}")
     sources = [*_with_bases(shipped[name]), _folder() / SCHEMA]

@@ -1,7 +1,7 @@
 """Marks: files whose mere presence says something to another process.
 
 stops/RUN.json      the workers of a run are asked to save and leave
-begun/RUN.json      a submitted run has passed all checks and trains
+begun/JOB.json      a submitted run has passed all checks and trains; JOB.checking.json: it checks
 marks/NAME.json     what a probe leaves for another machine to see
 """
 

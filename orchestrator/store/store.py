@@ -10,6 +10,7 @@
     checkpoints/FINGERPRINT/        last good checkpoints, or final weights
     trials/FINGERPRINT/             the trial as YAML, and its log
     sweeps/NAME.json                the sweep as it was resolved
+    stops/ begun/ marks/            marks for another process (`orchestrator.store.marks`)
 
 A `Store` is composed of parts, each of which knows its own files: `Rows` (five tables), `Signs` (of life),
 `Marks` (flags), `JsonFiles` (resolved sweeps), and folders of checkpoints. Every file appears under its name
@@ -56,7 +57,7 @@ class Store:
         self.stops = Marks(self.folder.folder("stops"))
         """By run: its workers are asked to save and leave."""
         self.begun = Marks(self.folder.folder("begun"))
-        """By submitted job: it has passed all checks, and trains."""
+        """By submitted job: it checks, or trains."""
         self.probes = Marks(self.folder.folder("marks"))
         """What machines leave for each other to see."""
         self._sweeps = JsonFiles(self.folder.folder("sweeps"))

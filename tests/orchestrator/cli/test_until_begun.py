@@ -9,9 +9,9 @@ import pytest
 
 from orchestrator.cli import jobs as module
 from orchestrator.cluster.jobs import SweepJob
-from orchestrator.cluster.submission import SUBMITTED, has_begun, tell_that_it_begins
-from orchestrator.cluster.submission import tell_that_it_ended as tell_end
+from orchestrator.cluster.submission import SUBMITTED, has_begun, is_seen, watched
 from orchestrator.store.store import Store
+from trainer.problems import UserError
 
 JOB = "kdsweep-tiny-0a1b2c3d"
 
@@ -64,19 +64,41 @@ def test_a_mark_in_the_store_ends_the_wait(
 ) -> None:
     store = Store(tmp_path)
     monkeypatch.setenv(SUBMITTED, JOB)
-    tell_that_it_begins(store)
-    assert wait(Played("RUNNING"), store) == (0, ["asking 1 node"])
+    with watched(store) as tell_that_it_begins:
+        assert (is_seen(store, JOB), has_begun(store, JOB)) == (True, False)
+        tell_that_it_begins()
+        assert wait(Played("RUNNING"), store) == (0, ["asking 1 node"])
     assert clock.now == 0
-    tell_end(store)
-    assert not has_begun(store, JOB)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_is_seen_to_check_is_waited_for_to_its_end(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding data on every node takes its time; what is refused after it must not be told as a success."""
+    store = Store(tmp_path)
+    monkeypatch.setenv(SUBMITTED, JOB)
+    with watched(store):
+        assert wait(Played(*["RUNNING"] * 2000, "FAILED", exit_code=2), store)[0] == 2
+    assert clock.now > 10 * module.LEFT_ALONE_AFTER_S
+
+
+def test_a_run_that_is_refused_leaves_no_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SUBMITTED, JOB)
+    with pytest.raises(UserError), watched(Store(tmp_path)):
+        raise UserError("a node lacks the data")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_who_was_not_submitted_leaves_no_mark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(SUBMITTED, raising=False)
-    tell_that_it_begins(Store(tmp_path))
-    assert list(tmp_path.iterdir()) == []
+    with watched(Store(tmp_path)) as tell_that_it_begins:
+        tell_that_it_begins()
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_job_whose_store_is_not_seen_from_here_is_left_to_itself(
@@ -109,3 +131,4 @@ def test_a_store_that_refuses_has_no_mark_to_show(
 
     monkeypatch.setattr(store.begun, "is_set", refuse)
     assert not has_begun(store, JOB)
+    assert not is_seen(store, JOB)

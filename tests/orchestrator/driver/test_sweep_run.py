@@ -1,6 +1,7 @@
 """A run without Ray: what Tune would ask and tell, and a store that refuses now and then."""
 
 import errno
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.scheduling import Capacity
 from orchestrator.store.failures import Cause, Failure
+from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
 from orchestrator.worker.job import FailedTrial, JobConfig, JobReport
 from tests.orchestrator.planning.test_scheduling import ONE_CPU
@@ -68,6 +70,7 @@ class Table:
     """A run on a table of its own, with what a test wants to know of it."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.store = Refusing(folder / "store")
         sweep = load_sweep(write_sweep(folder))
         self.plan = make_plan(sweep, self.store, retry_failed=False)
@@ -166,6 +169,100 @@ def test_an_error_of_our_own_ends_the_run_and_is_not_raised_into_tune(
     assert table.run.next_config("b") is None
     with pytest.raises(ValueError, match="a bug"):
         table.run._guard.raise_kept()
+
+
+def test_a_bug_in_settling_is_met_once_and_holds_up_no_other_end(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = table.finish(table.hand_out("a"))
+    table.run.on_report("a", report)
+    table.run.tick()
+    first, second = table.hand_out("b"), table.hand_out("c")
+    settle, met = table.run._outcomes.reported, []
+
+    def broken(job: Any, told: JobReport) -> None:
+        met.append(job.number)
+        if len(met) == 1:
+            raise ValueError("a bug")
+        settle(job, told)
+
+    monkeypatch.setattr(table.run._outcomes, "reported", broken)
+    table.run.on_report("b", table.finish(first))
+    table.run.on_report("c", table.finish(second))
+    for _ in range(3):
+        table.run.tick()
+    assert len(met) == 2
+    assert table.run.summary().finished == 1 + len(second.trials)
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
+    """Nothing can be printed: standard output is a file on a full disk."""
+    monkeypatch.setattr(Told, "note", no_space)
+    monkeypatch.setattr(Told, "tick", no_space)
+    return Table(tmp_path)
+
+
+def test_a_hung_job_is_ended_though_nothing_can_be_printed(
+    deaf: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[str] = []
+    monkeypatch.setattr(
+        "orchestrator.driver.lookout.kill_worker",
+        lambda _cluster, sign: killed.append(sign.fingerprint) or "its stack",
+    )
+    job = deaf.hand_out("a")
+    trial = TRIAL.validate_json(job.trials[0])
+    deaf.store.signs.set_running(sign_of_life(trial, job.run_id, step=1, node="here"))
+    monkeypatch.setattr("orchestrator.driver.sweep_run.SEE_EVERY_S", 0.0)
+    monkeypatch.setattr("orchestrator.driver.sweep_run.LOOK_EVERY_S", 0.0)
+    deaf.run.tick()
+    deaf.run._lookout._watch._silence_s = -1.0
+    deaf.run.tick()
+    assert killed == [trial.fingerprint]
+    deaf.run.on_death("a", "SIGKILL")
+    deaf.run.tick()
+    (row,) = deaf.store.failures().to_pylist()
+    assert (row["cause"], row["traceback"]) == (Cause.HUNG.value, "its stack")
+
+
+def test_a_deadline_and_a_signal_are_kept_though_nothing_can_be_printed(deaf: Table) -> None:
+    deaf.hand_out("a")
+    deaf.run._deadline = Deadline(stop_at=0.0, leave_at=math.inf)
+    deaf.run.tick()
+    assert deaf.run._scheduler.stopping
+    assert deaf.store.stops.is_set(deaf.run._run_id)
+    other = Table(deaf.store.root.parent / "other")
+    other.run._stop_by_signal()
+    assert other.run._scheduler.stopping
+
+
+def test_a_failure_is_recorded_once_however_often_its_end_is_settled(
+    deaf: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf.run.on_report("a", deaf.finish(deaf.hand_out("a")))
+    deaf.run.tick()
+    jobs = {trial_id: deaf.hand_out(trial_id) for trial_id in ("b", "c")}
+    trial_id, job = max(jobs.items(), key=lambda item: len(item[1].trials))
+    assert len(job.trials) > 1
+    add, tried = deaf.store.add_failure, []
+
+    def full_at_the_second(row: Any) -> None:
+        tried.append(row)
+        if len(tried) == 2:
+            no_space()
+        add(row)
+
+    monkeypatch.setattr(deaf.store, "add_failure", full_at_the_second)
+    deaf.run.on_death(trial_id, "The actor died")
+    for _ in range(3):
+        deaf.run.tick()
+    assert len(tried) == len(job.trials)
+    assert deaf.store.failures().num_rows == len(job.trials) - 1
 
 
 def test_a_job_that_another_driver_has_claimed_meanwhile_is_given_back(table: Table) -> None:

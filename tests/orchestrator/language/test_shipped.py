@@ -67,6 +67,19 @@ def test_a_copy_overwrites_nothing_of_one_s_own(tmp_path: Path) -> None:
         copy("smokes", tmp_path)
 
 
+def test_what_else_lies_beside_the_sweeps_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a checkout that is where people keep their own, and where editors leave locks and other encodings."""
+    monkeypatch.setattr("orchestrator.language.shipped._folder", lambda: tmp_path)
+    write_sweep(tmp_path).rename(tmp_path / "mine.yaml")
+    (tmp_path / ".#mine.yaml").symlink_to("somebody@host.123")
+    (tmp_path / "gone.yaml").symlink_to("nowhere")
+    (tmp_path / "latin.yaml").write_bytes("# Für mich.\n".encode("latin-1"))
+    assert load_sweep("mine").name == "tiny"
+    assert [sweep.name for sweep in shipped_sweeps()] == ["latin", "mine"]
+
+
 def test_the_list_for_scripts(tmp_path: Path) -> None:
     code, output = run(tmp_path, "sweeps", "--json")
     assert code == 0
