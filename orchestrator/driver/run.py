@@ -57,21 +57,23 @@ def run_plan(
     deadline = Deadline.after(deadline_s)
     if isinstance(place, LocalCluster):
         prepare(plan.missing, data_folder)
-    with watched(store) as tell_that_it_begins, connected(place) as cluster:
+    with connected(place) as cluster:
+        # Before anything is written: what no node can carry leaves no store behind.
         resources = decided_resources(plan, cluster.nodes())
-        if isinstance(place, ExistingCluster):
-            probe(cluster, plan, resources, store, data_folder, view.note)
-        store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-        tell_that_it_begins()
-        num_afresh = start_over(afresh, store)
-        run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
-        view.begin(plan, logs=cluster.log_folder)
-        if afresh:
-            view.note(f"{num_afresh} trials start over, without their checkpoints")
-        try:
-            run.fit()
-        finally:
-            view.end(run.state)
+        with watched(store) as tell_that_it_begins:
+            if isinstance(place, ExistingCluster):
+                probe(cluster, plan, resources, store, data_folder, view.note)
+            store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
+            tell_that_it_begins()
+            num_afresh = start_over(afresh, store)
+            run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
+            view.begin(plan, logs=cluster.log_folder)
+            if afresh:
+                view.note(f"{num_afresh} trials start over, without their checkpoints")
+            try:
+                run.fit()
+            finally:
+                view.end(run.state)
     return run.summary()
 
 
