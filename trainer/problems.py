@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MOST_TOLD = 50
+"""So many mistakes of one file are told."""
+
+LONGEST_LINE = 2000
+
 
 class UserError(Exception):
     """Bad input: nothing was started. `str()` is what the user reads, one line per problem."""
@@ -32,15 +37,25 @@ class Problem:
 
 
 class FileError(UserError):
-    """All the mistakes of a file, and of those that it builds on."""
+    """All the mistakes of a file, and of those that it builds on; the first of them are told.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    `num_more` are those that were only counted.
+    """
+
+    def __init__(self, problems: Sequence[Problem], num_more: int = 0) -> None:
         self.problems = tuple(sorted(problems))
-        lines = (
+        lines = [
             f"{p.path}:{p.line}:{p.column}: {p.key + ': ' if p.key else ''}{p.message}"
-            for p in self.problems
-        )
-        super().__init__("\n".join(lines))
+            for p in self.problems[:MOST_TOLD]
+        ]
+        if more := len(self.problems) - len(lines) + num_more:
+            lines.append(f"{self.problems[0].path}: and {more:,} more mistakes")
+        super().__init__("\n".join(shortened(line, LONGEST_LINE) for line in lines))
+
+
+def shortened(text: str, length: int = 100) -> str:
+    """A text that somebody else wrote, at a length that can be told."""
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def message_of(details: Mapping[str, Any]) -> str:

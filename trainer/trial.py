@@ -27,6 +27,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from pydantic_core import PydanticCustomError
 
 from trainer.catalog import ARCHITECTURES, BASE_SCHEMES, DATASETS, FORMATS, base_of, pick_of
+from trainer.problems import shortened
 
 Architecture = Literal[ARCHITECTURES]  # type: ignore[valid-type]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
@@ -35,10 +36,13 @@ Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}
 
 
 def _number(value: object) -> object:
-    """YAML's yes and '32' are no numbers."""
+    """Neither true nor '32' is a number, nor what looks like one but is written otherwise."""
     if isinstance(value, bool | str):
+        looks_like_one = isinstance(value, str) and value[:1] in "+-.0123456789" and value
+        how = "; numbers are written as in 10, 0.05 or 5e-4" if looks_like_one else ""
+        told = shortened(repr(value))
         raise PydanticCustomError(
-            "mistake", "expected a number, not {value}", {"value": repr(value)}
+            "mistake", "expected a number, not {value}{how}", {"value": told, "how": how}
         )
     return value
 

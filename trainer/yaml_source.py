@@ -1,9 +1,14 @@
 """YAML, read safely: plain data and the place of every value, within limits.
 
-Only the safe tags, no duplicate keys, no more than a megabyte and 100,000 values (an alias counts as often
-as it is used, so a file cannot blow up).
+What is written is what is meant. Plain values are read as YAML 1.2 and JSON read them, and nothing else is a
+number: 5e-4 and 1e5 are; 010, 0x10, 1_000 and 1:30, in which YAML 1.1 saw 8, 16, 1000 and 90, are text, and
+refused where a number is wanted. `true` and `false` are the only booleans, and dates are text.
+
+Only plain tags, no duplicate keys, no more than a megabyte and 100,000 values (an alias counts as often as it
+is used, so a file cannot blow up).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +16,17 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from trainer.problems import FileError, Problem, UserError
+from trainer.problems import FileError, Problem, UserError, shortened
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 100_000
 MAX_DEPTH = 50
-PLAIN_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+MAX_DIGITS = 400
+"""No number of anybody's is longer; the largest float has 309 digits before its point."""
+TOO_MUCH = f"at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep, are read"
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = "<<"
 
 KeyPath = tuple[str | int, ...]
 
@@ -45,48 +55,144 @@ class YamlSource:
         return Problem(*self.marks.get(path, Mark(self.path, 1, 1)), key, message)
 
 
+_PLAIN: Mapping[str, re.Pattern[str]] = {
+    "null": re.compile(r"~|null|"),
+    "bool": re.compile(r"true|false"),
+    "int": re.compile(r"[-+]?(0|[1-9][0-9]*)"),
+    "float": re.compile(
+        r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan"
+    ),
+}
+"""How a value of each tag is written; of a plain one, the first that fits counts, else it is text."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes; that there are too many is found while they are made."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self._path = path
+        self._num_values = 0
+        self._depth = 0
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        if kind is yaml.ScalarNode and implicit[0]:
+            name = next((n for n, pattern in _PLAIN.items() if pattern.fullmatch(value)), "str")
+            return _TAG + name
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        is_key = isinstance(parent, yaml.MappingNode) and index is None
+        self._num_values += not is_key
+        self._depth += 1
+        if self._num_values > MAX_VALUES or self._depth > MAX_DEPTH + 1:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise _LimitError(Problem(self._path, mark.line + 1, mark.column + 1, "", TOO_MUCH))
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+_Entries = dict[str, tuple[Mark, yaml.Node]]
+
+
 class _Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.marks: dict[KeyPath, Mark] = {}
         self.problems: list[Problem] = []
-        self._constructor = yaml.SafeLoader("")
         self._values = 0
 
     def read(self, node: yaml.Node, path: KeyPath = ()) -> Any:
-        self._values += 1
         place = self._mark(node)
         self.marks.setdefault(path, place)
-        if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
-            limit = f"at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep, are read"
-            raise _LimitError(Problem(*place, "", limit))
-        if isinstance(node, yaml.CollectionNode) and node.tag not in PLAIN_COLLECTIONS:
-            self.problems.append(Problem(*place, "", f"the tag {node.tag} is not allowed"))
-            return None
-        if isinstance(node, yaml.MappingNode):
+        self._count(place, depth=len(path))
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return dict(self._items(node, path))
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
             return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
-        try:
-            return self._constructor.construct_object(node)
-        except yaml.constructor.ConstructorError as error:
-            self.problems.append(Problem(*place, "", f"{error.problem}"))
-        except (ValueError, OverflowError) as error:
-            self.problems.append(Problem(*place, "", f"{node.value!r}: {error}"))
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, place)
+        self._refuse(place, f"the tag {shortened(str(node.tag))} is not allowed")
         return None
+
+    def _scalar(self, node: yaml.ScalarNode, place: Mark) -> Any:
+        text, kind = str(node.value), node.tag.removeprefix(_TAG)
+        if kind == "str":
+            return self._text(text, place)
+        if kind not in _PLAIN:
+            self._refuse(place, f"the tag {shortened(node.tag)} is not allowed")
+        elif not _PLAIN[kind].fullmatch(text):
+            self._refuse(place, f"{shortened(repr(text))}: not a value of the tag {node.tag}")
+        elif kind == "bool":
+            return text == "true"
+        elif kind != "null" and len(text) > MAX_DIGITS:
+            self._refuse(place, f"a number of {len(text):,} digits; {MAX_DIGITS} are the most")
+        elif kind == "int":
+            return int(text)
+        elif kind == "float":
+            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        return None
+
+    def _text(self, text: str, place: Mark) -> str:
+        """Halves of characters beyond the basic plane, as JSON escapes them, are put together."""
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self._refuse(place, f"{shortened(ascii(text))}: half a character is no text")
+            return ""
+
+    def _refuse(self, place: Mark, message: str) -> None:
+        self.problems.append(Problem(*place, "", message))
 
     def _mark(self, node: yaml.Node) -> Mark:
         return Mark(self._path, node.start_mark.line + 1, node.start_mark.column + 1)
 
+    def _count(self, place: Mark, depth: int) -> None:
+        self._values += 1
+        if self._values > MAX_VALUES or depth > MAX_DEPTH:
+            raise _LimitError(Problem(*place, "", TOO_MUCH))
+
     def _items(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, Any]]:
-        seen: set[str] = set()
-        for key_node, value_node in node.value:
-            key, place = str(key_node.value), self._mark(key_node)
-            if key in seen:
-                self.problems.append(Problem(*place, key, "this key stands here twice"))
-            seen.add(key)
+        own, bases = self._keys(node)
+        for base in bases:
+            for key, entry in self._merged(base, depth=len(path)).items():
+                own.setdefault(key, entry)
+        for key, (place, value_node) in own.items():
             self.marks[(*path, key)] = place
             yield key, self.read(value_node, (*path, key))
+
+    def _keys(self, node: yaml.MappingNode) -> tuple[_Entries, list[yaml.Node]]:
+        """What stands in a mapping by its keys, and what is merged into it (`<<: *base`)."""
+        entries: _Entries = {}
+        bases: list[yaml.Node] = []
+        for key_node, value_node in node.value:
+            place = self._mark(key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._refuse(place, "a key is one word")
+                continue
+            key = self._text(str(key_node.value), place)
+            if key == _MERGE and key_node.style is None:
+                is_list = isinstance(value_node, yaml.SequenceNode)
+                bases += value_node.value if is_list else [value_node]
+            elif key in entries:
+                self.problems.append(Problem(*place, shortened(key), "this key stands here twice"))
+            else:
+                entries[key] = (place, value_node)
+        return entries, bases
+
+    def _merged(self, node: yaml.Node, depth: int) -> _Entries:
+        """The entries of a mapping that is merged into another; of several, the first that has a key counts."""
+        place = self._mark(node)
+        self._count(place, depth)
+        if not isinstance(node, yaml.MappingNode):
+            self._refuse(place, "<< takes keys with values, or a list of such")
+            return {}
+        entries, bases = self._keys(node)
+        for base in bases:
+            for key, entry in self._merged(base, depth + 1).items():
+                entries.setdefault(key, entry)
+        return entries
 
 
 class _LimitError(Exception):
@@ -114,17 +220,21 @@ def read_yaml(path: Path) -> YamlSource:
         raise UserError(f"{path}: not a text file in UTF-8") from error
     reader = _Reader(path)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _Loader(text, path).get_single_node()
         data = reader.read(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise FileError([Problem(path, line, column, "", f"not YAML: {error.problem}")]) from error
+        message = f"not YAML: {shortened(str(error.problem))}"
+        raise FileError([Problem(path, line, column, "", message)]) from error
     except yaml.YAMLError as error:
-        raise FileError([Problem(path, 1, 1, "", f"not YAML: {error}")]) from error
-    except (_LimitError, RecursionError) as error:
-        problem = error.problem if isinstance(error, _LimitError) else None
-        raise FileError([problem or Problem(path, 1, 1, "", "nested too deep")]) from error
+        message = f"not YAML: {' '.join(str(error).split())}"
+        raise FileError([Problem(path, 1, 1, "", message)]) from error
+    except _LimitError as error:
+        raise FileError([error.problem]) from error
+    except (RecursionError, ValueError, OverflowError) as error:
+        # Escapes beyond Unicode, and what else a parser of pure Python lets through.
+        raise FileError([Problem(path, 1, 1, "", f"not YAML: {shortened(str(error))}")]) from error
     if reader.problems:
         raise FileError(reader.problems)
     return YamlSource(path, data, reader.marks)

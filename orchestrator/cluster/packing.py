@@ -12,6 +12,8 @@ from pathlib import Path
 from orchestrator.language.settings import DatasetChoice
 from orchestrator.language.sweep import Sweep
 from orchestrator.store.provenance import COMMIT_FILE, PACKAGES, TOP, git_state
+from trainer.problems import UserError
+from trainer.yaml_source import MAX_BYTES
 
 
 def pack(sweep: Sweep, folder: Path) -> str:
@@ -19,6 +21,9 @@ def pack(sweep: Sweep, folder: Path) -> str:
 
     Returns:
         The name of the sweep's file in it.
+
+    Raises:
+        UserError: as `write_packed`.
     """
     for name in PACKAGES:
         shutil.copytree(TOP / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -27,7 +32,23 @@ def pack(sweep: Sweep, folder: Path) -> str:
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: kdsweep\nVersion: {number}\n")
     (folder / COMMIT_FILE).write_text(json.dumps(git_state()))
-    text = json.dumps(for_elsewhere(sweep).model_dump(mode="json", exclude_none=True), indent=1)
+    return write_packed(sweep, folder)
+
+
+def write_packed(sweep: Sweep, folder: Path) -> str:
+    """Write the file of a sweep, readable from any working directory, which is read back as an equal one.
+
+    Returns:
+        Its name.
+
+    Raises:
+        UserError: the sweep, with its schemes, is too long.
+    """
+    # Escaped to ASCII: of what JSON leaves as it is, YAML forbids some.
+    text = json.dumps(for_elsewhere(sweep).model_dump(mode="json"), indent=1)
+    if len(text) > MAX_BYTES:
+        size = f"{len(text):,} bytes with its schemes; {MAX_BYTES:,} are the most"
+        raise UserError(f"{sweep.name}: too long to be submitted: {size}")
     (folder / f"{sweep.name}.yaml").write_text(text)
     return f"{sweep.name}.yaml"
 

@@ -46,13 +46,15 @@ def _read(path: Path, readers: tuple[Path, ...]) -> YamlSource:
 def _merged(base: YamlSource, source: YamlSource) -> YamlSource:
     data: dict[str, Any] = dict(base.data)
     marks: dict[KeyPath, Mark] = dict(base.marks)
+    replaced = {}
     for key, value in source.data.items():
         section = data.get(key)
         if key in MERGED and isinstance(section, dict) and isinstance(value, dict):
             _replace(section := dict(section), marks, source, (key,), value)
             data[key] = section
         elif key != "extends":
-            _replace(data, marks, source, (), {key: value})
+            replaced[key] = value
+    _replace(data, marks, source, (), replaced)
     marks[()] = source.marks[()]
     return YamlSource(source.path, data, marks)
 
@@ -65,12 +67,14 @@ def _replace(
     values: dict[str, Any],
 ) -> None:
     """Set keys, with everything below them, and remember where they stand now."""
+    length = len(parents) + 1
+    here = {(*parents, key) for key in values}
+    for old in [path for path in marks if path[:length] in here]:
+        del marks[old]
+    kept = {(*parents, key) for key, value in values.items() if value is not None}
+    marks.update({path: mark for path, mark in source.marks.items() if path[:length] in kept})
     for key, value in values.items():
-        path = (*parents, key)
-        for old in [p for p in marks if p[: len(path)] == path]:
-            del marks[old]
         if value is None:
             target.pop(key, None)
-            continue
-        target[key] = value
-        marks.update({p: mark for p, mark in source.marks.items() if p[: len(path)] == path})
+        else:
+            target[key] = value

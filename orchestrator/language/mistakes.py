@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from trainer.problems import FileError, Problem, did_you_mean
+from trainer.problems import MOST_TOLD, FileError, Problem, did_you_mean
 from trainer.yaml_source import KeyPath, YamlSource
 
 NAMED = frozenset({"dataset", "pairs", "schemes", "augmentations", "seeds"})
@@ -63,6 +63,7 @@ def file_error(
     what was found wrong is taken out and the rest validated again, until nothing new is found.
     """
     problems: dict[KeyPath, Problem] = {}
+    num_more = 0
     removed: set[KeyPath] = set()
     while True:
         kept: dict[KeyPath, list[int]] = {}
@@ -73,13 +74,17 @@ def file_error(
             mistakes = {_path_in_file(source, details, kept): details for details in error.errors()}
         new = {path: details for path, details in mistakes.items() if path not in removed}
         for path, details in new.items():
-            if not _follows(path, details, removed):
+            if _follows(path, details, removed):
+                continue
+            if len(problems) >= MOST_TOLD:
+                num_more += 1
+            else:
                 problems[path] = source.problem(path, _message(details, path, models))
         removable = {path for path in new if path in source.marks and path}
         if not removable:
             break
         removed |= removable
-    return FileError(list(problems.values()))
+    return FileError(list(problems.values()), num_more)
 
 
 def _without(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainer.trial import Frozen, Name
+from trainer.trial import Frozen, Name, Number, Rate
 
 Kind = Literal["teacher", "student", "stddev"]
 KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
@@ -18,10 +18,10 @@ class Resources(Frozen):
     `custom` are amounts of the cluster's own resources.
     """
 
-    cpu: Annotated[int, Field(ge=1, le=1024)] = 1
-    gpu: Annotated[float, Field(ge=0, le=1)] | None = None
+    cpu: Annotated[int, Field(ge=1, le=1024), Number] = 1
+    gpu: Annotated[float, Field(ge=0, le=1), Number] | None = None
     accelerator: Name | None = None
-    custom: dict[Name, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    custom: dict[Name, Rate] = Field(default_factory=dict)
 
     def on(self, cluster_has_gpus: bool) -> "Resources":
         """The same with `gpu` decided."""

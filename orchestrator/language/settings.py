@@ -56,7 +56,7 @@ class DatasetChoice(Frozen):
     test_images: Count | None = None
     path: str | None = None
     format: str | None = None
-    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    image_size: Annotated[int, Field(ge=8, le=1024), Number] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -38,7 +38,7 @@ from orchestrator.language.shipped import find
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
 from trainer.catalog import AUGMENTATIONS, BASE_SCHEMES, DATASETS, base_of, pick_of
 from trainer.problems import FileError
-from trainer.trial import Count, Frozen, Measurement, OwnScheme, Randomness, Seed
+from trainer.trial import Count, Frozen, Measurement, OwnScheme, Randomness, Rate, Seed
 from trainer.yaml_source import KeyPath
 
 Measure = Literal["s_test_loss", "t_stddev"]
@@ -106,11 +106,11 @@ class Sweep(Frozen):
     """Only points that match one of these are run; all, where none is named."""
     exclude: Rules = ()
     resources: AllResources = AllResources()
-    checkpoint_every_minutes: Annotated[float, Field(gt=0)] = 5.0
+    checkpoint_every_minutes: Rate = 5.0
     checkpoint_every_epochs: Count | None = None
-    heartbeat_minutes: Annotated[float, Field(gt=0)] = 10.0
+    heartbeat_minutes: Rate = 10.0
     """A worker that finishes no step for so long is killed, and its trials are tried again."""
-    time_limit_minutes: Annotated[float, Field(gt=0)] | None = None
+    time_limit_minutes: Rate | None = None
     """A job may take so long for each of its trials."""
     store: str | None = None
     data: str | None = None

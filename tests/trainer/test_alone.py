@@ -140,7 +140,7 @@ def test_a_finished_trial_is_not_run_again(folder: Path) -> None:
             STUDENT.replace("teacher_from: teacher.yaml", "teacher: resnet8"),
             "teacher_from: FILE names",
         ),
-        (TEACHER.replace("epochs: 2", "epochs: yes"), "expected a number, not True"),
+        (TEACHER.replace("epochs: 2", "epochs: yes"), "expected a number, not 'yes'"),
         (TEACHER + "checkpoint: none.pth\n", "none.pth: no such file"),
         (STUDENT + "scheme: none.py\n", "none.py: cannot be read"),
         ("kind: &a [*a]", "nested at most 50 deep"),

@@ -5,14 +5,17 @@ import os
 import pty
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.cluster.jobs import Handover
-from orchestrator.cluster.packing import for_elsewhere, pack
+from orchestrator.cluster.packing import for_elsewhere, pack, write_packed
 from orchestrator.cluster.probe import software
-from orchestrator.language.sweep import load_sweep
+from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand
 from orchestrator.store.provenance import PACKAGES, git_state
 from orchestrator.worker.preparation import samples
@@ -32,6 +35,62 @@ def test_a_packed_sweep_is_the_same_sweep(path: Path, tmp_path: Path) -> None:
     packed = load_sweep(tmp_path / name)
     assert [t.fingerprint for t in expand(packed)] == [t.fingerprint for t in expand(sweep)]
     assert packed.resources == sweep.resources
+
+
+NUMBERS = st.floats(min_value=5e-324, allow_nan=False, allow_infinity=False)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(
+    lambda text: text.replace("{", "").replace("}", "") or "x"
+)
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", fullmatch=True)
+
+
+@st.composite
+def sweeps(draw: st.DrawFn) -> Sweep:
+    """Any numbers and any text that a sweep can hold."""
+    resources = {
+        "cpu": draw(st.integers(1, 1024)),
+        "gpu": draw(st.none() | st.floats(0, 1)),
+        "custom": draw(st.dictionaries(NAMES, NUMBERS, max_size=3)),
+    }
+    return Sweep.model_validate(
+        {
+            "name": draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True)),
+            "dataset": [
+                "fashion_mini",
+                {"name": draw(NAMES), "path": "/" + draw(TEXT), "format": "cifar10"},
+            ],
+            "pairs": ["resnet20/resnet8", "vgg13/vgg8"],
+            "seeds": draw(st.lists(st.integers(0, 2**63 - 1), min_size=1, unique=True)),
+            "teachers": {"learning_rate": draw(st.none() | NUMBERS)}
+            | draw(st.just({}) | TEXT.map(lambda path: {"checkpoint": f"/{path}/{{teacher}}"})),
+            "student": {"temperature": draw(NUMBERS), "label_weight": draw(st.just(0.0) | NUMBERS)},
+            "grid": {
+                "student.weight_decay": draw(st.lists(NUMBERS, min_size=1, unique=True)),
+                "student.learning_rate": draw(
+                    st.lists(st.none() | NUMBERS, min_size=1, unique=True)
+                ),
+            },
+            "overrides": [
+                {
+                    "where": {"student": "vgg8"},
+                    "set": {"student.learning_rate": draw(st.none() | NUMBERS)},
+                }
+            ],
+            "resources": {"student": resources},
+            "checkpoint_every_minutes": draw(NUMBERS),
+            "time_limit_minutes": draw(st.none() | NUMBERS),
+            "data": "/" + draw(TEXT),
+        }
+    )
+
+
+@given(sweeps())
+def test_what_is_packed_is_read_back_equal(sweep: Sweep) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        packed = load_sweep(Path(folder) / write_packed(sweep, Path(folder)))
+    elsewhere = for_elsewhere(sweep)
+    assert packed == elsewhere
+    assert repr(packed) == repr(elsewhere)
 
 
 def test_a_package_runs_by_itself_and_knows_where_it_comes_from(tmp_path: Path) -> None:
