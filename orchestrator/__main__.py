@@ -1,5 +1,5 @@
 """`python -m orchestrator`: the command `kdsweep`, where it is not installed as one."""
 
-from orchestrator.cli.main import main
+from orchestrator.cli.main import command_line
 
-main()
+command_line()

@@ -1,4 +1,4 @@
-"""`python -m trainer TRIAL.yaml`: one trial, without Ray."""
+"""`python -m trainer TRIAL.yaml`: what `kdsweep trial` does, where only the trainer is there."""
 
 import argparse
 import sys
@@ -13,16 +13,36 @@ DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = _parser().parse_args(arguments)
+    return run(
+        options.trial,
+        output=options.output,
+        weights=options.weights,
+        data_folder=options.data,
+        threads=options.threads,
+        device=options.device,
+    )
+
+
+def run(
+    trial_file: Path,
+    *,
+    output: Path,
+    weights: Path | None,
+    data_folder: Path,
+    threads: int,
+    device: str,
+) -> int:
+    """As `trainer.alone.run_alone`, for a terminal: prints where the result is, and returns an exit code."""
     from trainer.alone import TrialFailedError, run_alone
 
     try:
         result = run_alone(
-            options.trial,
-            output=options.output,
-            weights=options.weights,
-            data_folder=options.data,
-            threads=options.threads,
-            device=options.device,
+            trial_file,
+            output=output,
+            weights=weights,
+            data_folder=data_folder,
+            threads=threads,
+            device=device,
         )
     except (UserError, OSError) as error:
         sys.stderr.write(f"{error}\n")

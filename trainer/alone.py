@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from trainer.checkpoint import CheckpointError, CheckpointFolder
 from trainer.datasets.dataset import load_dataset
 from trainer.datasets.errors import DataError
-from trainer.device import device_name, prepare_device
+from trainer.device import NoGpuError, device_name, has_gpu, prepare_device
 from trainer.keeper import Command, FolderKeeper, Row
 from trainer.keeper import Progress as GroupProgress
 from trainer.lockstep import run_group
@@ -57,9 +57,10 @@ def run_alone(
                 f"{weights}; run that trial first, or name their folder with --weights"
             )
     log = TrialLog(folder)
-    chosen = prepare_device(threads, use_gpu=device != "cpu")
-    if device == "cuda" and chosen.type != "cuda":
-        raise UserError("--device cuda: torch finds no GPU here")
+    try:
+        chosen = prepare_device(threads, device == "cuda" or (device == "auto" and has_gpu()))
+    except NoGpuError as error:
+        raise UserError("--device cuda: torch finds no GPU here") from error
     try:
         dataset = load_dataset(trial.data, data_folder)
     except DataError as error:

@@ -25,6 +25,9 @@ from trainer.problems import PlacedError
 NUM_KEPT = 2
 """Checkpoints of an unfinished trial: the last, and the one before."""
 
+ABOUT = "kdsweep"
+"""The key of a file's metadata, as JSON: owner, record, and the checksum of everything."""
+
 SPARED_BYTES = 4 << 20
 """A checkpoint leaves so much of a disk free: rows and curves, a few kB each, still fit."""
 
@@ -42,8 +45,11 @@ class CheckpointError(PlacedError):
     """A file that is not, or is no longer, what was written."""
 
 
-def _checksum(tensors: Mapping[str, Tensor], record: str) -> str:
+def _checksum(tensors: Mapping[str, Tensor], record: str, owner: str | None = None) -> str:
+    """Of everything in a file; files of the first form left their owner out."""
     content = hashlib.sha256(record.encode())
+    if owner is not None:
+        content.update(f"\0{owner}\0".encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -60,7 +66,9 @@ def _write(
 ) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(record)
-    content = save(plain, {"record": text, "sha256": _checksum(plain, text), "owner": owner})
+    about = {"owner": owner, "record": text, "sha256": _checksum(plain, text, owner)}
+    # Under one key, as safetensors writes several in any order: equal content makes equal bytes.
+    content = save(plain, {ABOUT: json.dumps(about)})
     free = folder.free_bytes()
     if free is not None and free < len(content) + SPARED_BYTES:
         what = f"no space for {name}: {len(content):,} bytes, and {free:,} are free"
@@ -74,14 +82,16 @@ def _read(folder: Folder, name: str, owner: str) -> tuple[dict[str, Tensor], dic
     where = f"{folder.address}/{name}"
     try:
         tensors = dict(sorted(load(content).items()))
-    except (SafetensorError, ValueError) as error:
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        about = json.loads(header[ABOUT]) if ABOUT in header else header
+        text, others = about.get("record", ""), about.get("owner", "")
+        told = _checksum(tensors, text, others if ABOUT in header else None)
+        is_whole = about.get("sha256") == told
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(where, f"not a safetensors file: {error}") from error
-    length = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    text = metadata.get("record", "")
-    if metadata.get("sha256") != _checksum(tensors, text):
+    if not is_whole:
         raise CheckpointError(where, "damaged: its content does not match its checksum")
-    others = metadata.get("owner", "")
     if owner and others and others != owner:
         raise CheckpointError(where, f"it is of another trial, {others[:12]}")
     return tensors, json.loads(text or "{}")

@@ -41,7 +41,7 @@ class Member(Protocol):
 
     def step(self, views: StepViews) -> None: ...
 
-    def end_epoch(self, epoch: int) -> None: ...
+    def end_epoch(self, epoch: int, group_size: int) -> None: ...
 
     def save(self, position: Position) -> Checkpoint: ...
 
@@ -123,8 +123,8 @@ class _TrainedMember:
     def _loss(self, views: StepViews) -> Tensor:
         raise NotImplementedError
 
-    def end_epoch(self, epoch: int) -> None:
-        """Test, and add a row to the curve.
+    def end_epoch(self, epoch: int, group_size: int) -> None:
+        """Test, and add a row to the curve; `group_size` members have shared the epoch.
 
         Raises:
             DivergedError: the training or test loss is not finite.
@@ -143,6 +143,7 @@ class _TrainedMember:
                 "test_accuracy": score.accuracy,
                 "learning_rate": self._optimiser.param_groups[0]["lr"],
                 "seconds": self._clock.seconds(),
+                "group_size": group_size,
             }
         )
         self._loss_sum = torch.zeros_like(self._loss_sum)
@@ -256,8 +257,8 @@ class StddevMember:
         mixed = views.mixed(self._trial, self._student)
         self._meter.update(views.original.logits.softmax(1), mixed.logits.softmax(1))
 
-    def end_epoch(self, epoch: int) -> None:
-        """Add a row to the curve; T. stddev is nan while there are fewer than two windows.
+    def end_epoch(self, epoch: int, group_size: int) -> None:
+        """Add a row to the curve, of an epoch that `group_size` members have shared; T. stddev is nan while there are fewer than two windows.
 
         Raises:
             DivergedError: the teacher's probabilities are not numbers.
@@ -271,6 +272,7 @@ class StddevMember:
                 "t_stddev": value,
                 "num_windows": self._meter.num_windows,
                 "seconds": self._clock.seconds(),
+                "group_size": group_size,
             }
         )
         self._clock.restart()

@@ -192,7 +192,7 @@ class _Group:
         self._keeper.fail(trial, error)
 
     def _end_epoch(self, epoch: int) -> None:
-        self._each(operator.methodcaller("end_epoch", epoch))
+        self._each(operator.methodcaller("end_epoch", epoch, len(self._members)))
         for trial, member in self._members.items():
             self._keeper.after_epoch(trial, member.curve[-1])
         for trial in [t for t in self._members if t.epochs == epoch]:

@@ -1,4 +1,4 @@
-"""A trial in a YAML file, as `python -m trainer` takes it.
+"""A trial in a YAML file, as `kdsweep trial` takes it.
 
 Either everything is said, as in the `trial.yaml` that a sweep leaves in its store, or only what is not the
 paper's default:

@@ -4,6 +4,7 @@ FOLDER/trial.yaml    everything the trial is
 FOLDER/log.txt       when, where, what became of it, epoch by epoch
 """
 
+import hashlib
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,21 +27,39 @@ def repeat_command(trial_file: Path, weights: Path, data: Path, threads: int, de
     }
     options["--device"] = device
     words = [word for option in options.items() for word in option]
-    command = ["python", "-m", "trainer", trial_file.absolute(), *words, "--output", "repeated"]
+    command = ["kdsweep", "trial", trial_file.absolute(), *words, "--output", "repeated"]
     return shlex.join(map(str, command))
+
+
+TRIAL_FILE = "trial.yaml"
+CHECKSUM = "# sha256 of what follows: "
+
+
+def written(trial: Trial) -> bytes:
+    """A trial's file: YAML, below a line with its checksum."""
+    content = yaml.safe_dump(trial.model_dump(mode="json", exclude_none=True), sort_keys=False)
+    checksum = hashlib.sha256(content.encode()).hexdigest()
+    return f"{CHECKSUM}{checksum}\n{content}".encode()
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether a trial's file is what was written; those of older versions have no checksum."""
+    first, _, rest = content.partition(b"\n")
+    if not first.startswith(CHECKSUM.encode()[:2]):
+        return True
+    return first.decode(errors="replace") == CHECKSUM + hashlib.sha256(rest).hexdigest()
 
 
 class TrialLog:
     """The log of one trial; an interrupted trial goes on in the same file."""
 
     def __init__(self, folder: Path) -> None:
-        self.trial_file = folder / "trial.yaml"
+        self.trial_file = folder / TRIAL_FILE
         self.path = folder / "log.txt"
 
     def begin(self, trial: Trial, command: str, circumstances: str) -> None:
         """Write the trial's file, and say how to repeat it and where it runs."""
-        content = yaml.safe_dump(trial.model_dump(mode="json", exclude_none=True), sort_keys=False)
-        write_atomically(self.trial_file, content.encode())
+        write_atomically(self.trial_file, written(trial))
         self.add(f"{trial.kind} {trial.fingerprint}")
         self.add(f"to repeat: {command}")
         self.add(circumstances)

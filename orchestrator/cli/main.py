@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import evidence, importing, jobs, plan, rank, run, status, sweeps, upkeep
+from orchestrator.cli import (
+    evidence,
+    importing,
+    jobs,
+    plan,
+    rank,
+    run,
+    status,
+    sweeps,
+    trial,
+    upkeep,
+)
 from orchestrator.cli.console import BAD_INPUT, STOPPED, print_json, stderr, stdout
 from orchestrator.cli.options import Json
 from orchestrator.cluster.interruption import end_deaf
@@ -43,7 +54,26 @@ def _options(
 
 
 def main() -> None:
-    """The entry point: a user's mistake ends in one line and exit code 2, never in a traceback."""
+    """The entry point of the command `kdsweep`; it refuses to run another kdsweep's code."""
+    from orchestrator.store.provenance import TOP
+    from orchestrator.worker.own_packages import installed_at
+
+    own = installed_at()
+    if own not in (None, TOP):
+        stderr().print(
+            f"the command kdsweep belongs to {own}, but Python finds the code of {TOP} first "
+            "(PYTHONPATH?); python -m orchestrator in that folder runs it",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+            style="red",
+        )
+        sys.exit(BAD_INPUT)
+    command_line()
+
+
+def command_line() -> None:
+    """Run the command; a user's mistake ends in one line and exit code 2, never in a traceback."""
     from trainer.problems import UserError
 
     try:
@@ -59,7 +89,7 @@ def main() -> None:
         end_deaf()
 
 
-for commands in (plan, run, status, jobs, evidence, rank, importing):
+for commands in (plan, run, status, jobs, evidence, rank, importing, trial):
     commands.add_commands(app)
 
 

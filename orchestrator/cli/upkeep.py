@@ -25,15 +25,17 @@ def verify(store: StoreAddress, as_json: Json = False) -> None:
 
     opened = existing_store(store)
     findings = verification.verify(opened)
+    broken = [finding for finding in findings if not finding.is_note]
     if as_json:
         print_json(verification.as_json(findings))
     else:
         for finding in findings:
-            text = f"{finding.where}: {finding.problem}\n    mend: {finding.mend}"
+            kind = "note" if finding.is_note else "mend"
+            text = f"{finding.where}: {finding.problem}\n    {kind}: {finding.mend}"
             stdout().print(text, markup=False, soft_wrap=True)
-        told = f"{len(findings)} findings" if findings else "nothing is broken"
+        told = f"{len(broken)} findings" if broken else "nothing is broken"
         stdout().print(f"{len(opened.finished())} finished trials, {told}")
-    sys.exit(SOME_FAILED if findings else DONE)
+    sys.exit(SOME_FAILED if broken else DONE)
 
 
 def export(
@@ -61,7 +63,7 @@ def prune(
     what: Annotated[
         list[str],
         typer.Argument(
-            help="checkpoints, student-weights, teacher-weights, failures, damaged, or a fingerprint."
+            help="checkpoints, student-weights, teacher-weights, failures, damaged, unnamed, or a fingerprint."
         ),
     ],
     dry_run: DryRun = False,

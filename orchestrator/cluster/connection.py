@@ -7,14 +7,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.interruption import Interruption
+from orchestrator.store.provenance import PACKAGES, TOP
+from orchestrator.worker import own_packages
 from orchestrator.worker.foreign import first_line, is_other_version, wants_token
 from trainer.problems import UserError
 
 ANSWERS_WITHIN_S = 10.0
+STANDARD_LIBRARY = Path(os.__file__).parent
 OBJECT_STORE_BYTES = 200 * 2**20
 
 QUIET = {
@@ -77,12 +81,16 @@ def connected(place: Place) -> Iterator[Cluster]:
     else:
         where = {"address": _checked(place.address)}
     try:
-        context: Any = ray.init(
-            **where,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"}},
-        )
+        with _by_value(own_packages), _standing_in(STANDARD_LIBRARY):
+            context: Any = ray.init(
+                **where,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={
+                    "env_vars": {"RAY_CHDIR_TO_TRIAL_DIR": "0"},
+                    "worker_process_setup_hook": own_packages.hook_for(str(TOP), PACKAGES),
+                },
+            )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if isinstance(place, LocalCluster):
             raise
@@ -97,6 +105,30 @@ def connected(place: Place) -> Iterator[Cluster]:
         yield Cluster(ray, f"{context.address_info['session_dir']}/logs")
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _by_value(module: ModuleType) -> Iterator[None]:
+    """Functions of a module travel by their code: where they arrive, it could not be imported yet."""
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _standing_in(folder: Path) -> Iterator[None]:
+    """Ray puts the folder where its driver stands first on the path of its workers: it is to be a harmless one."""
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(folder)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 def _refusal(error: Exception) -> str:

@@ -5,7 +5,6 @@ driver wrote, writes what the driver reads back, and prepares the data: so they 
 a node that lacks them says so at once, not at its first job.
 """
 
-import hashlib
 import socket
 import sys
 import time
@@ -13,7 +12,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from orchestrator.cluster.cluster import Cluster, Task, TaskFailedError
 from orchestrator.cluster.nodes import Node
 from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
-from orchestrator.store.provenance import PACKAGES, TOP
+from orchestrator.store.provenance import PACKAGES, TOP, digest_of, version_of
 from orchestrator.store.store import Store
 from orchestrator.worker.preparation import prepare, samples
 from trainer.problems import UserError
@@ -40,41 +38,39 @@ class Question:
     drivers_mark: str
     nodes_mark: str
     software: dict[str, str]
+    driver_has_it_in: str
     data_folder: str
     trials: tuple[dict[str, Any], ...]
 
 
 def software() -> dict[str, str]:
     """What must be equal everywhere, as a trial's numbers may depend on it."""
-    code = hashlib.sha256()
-    for package in PACKAGES:
-        for file in sorted((TOP / package).rglob("*.py")):
-            code.update(f"{file.relative_to(TOP)}\0".encode() + file.read_bytes())
     return {
         "Python": ".".join(map(str, sys.version_info[:2])),
-        **{name: _version(name) for name in ("ray", "torch", "torchvision", "pyarrow")},
-        "kdsweep": f"{_version('kdsweep')} (code {code.hexdigest()[:12]})",
+        **{
+            name: version_of(name) or "not installed"
+            for name in ("ray", "torch", "torchvision", "pyarrow")
+        },
+        "kdsweep": f"{version_of('kdsweep') or 'not installed'} (code {digest_of(*PACKAGES)[:12]})",
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def answer(question: Question) -> list[str]:
     """What is wrong on this node; runs there. Empty where all is well."""
     here = software()
     problems = [
-        f"{name} is {here.get(name, 'unknown')}, the driver has {wanted}"
+        f"{name} is {here.get(name, 'unknown')}{_of(TOP, name)}, "
+        f"the driver has {wanted}{_of(question.driver_has_it_in, name)}"
         for name, wanted in question.software.items()
         if here.get(name) != wanted
     ]
     if not problems:
         problems = [text for text in (_store_problem(question), _data_problem(question)) if text]
     return problems
+
+
+def _of(folder: object, name: str) -> str:
+    return f" in {folder}" if name == "kdsweep" else ""
 
 
 def _store_problem(question: Question) -> str | None:
@@ -125,7 +121,8 @@ def probe(
     here, data = software(), str(data_folder)
     try:
         questions = [
-            Question(store.address, drivers_mark, mark, here, data, trials) for mark in marks
+            Question(store.address, drivers_mark, mark, here, str(TOP), data, trials)
+            for mark in marks
         ]
         problems = _ask(cluster, asked, questions, note)
         for node, mark in zip(asked, marks, strict=True):

@@ -8,6 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
+import uuid
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduling import Job, Scheduler
 from orchestrator.planning.simulation import best_simulation
+from orchestrator.store.provenance import TOP, trainer_digest
 from orchestrator.store.store import Store
 from orchestrator.worker.job import JobConfig, JobReport, RunJob
 
@@ -213,6 +215,7 @@ class SweepRun:
         sweep = self._plan.sweep
         return JobConfig(
             run_id=self._run_id,
+            job_id=uuid.uuid4().hex[:16],
             store=self._store.address,
             data_folder=str(self._data_folder),
             trials=tuple(trial.model_dump_json() for trial in job.trials),
@@ -223,6 +226,8 @@ class SweepRun:
             checkpoint_every_s=60 * sweep.checkpoint_every_minutes,
             checkpoint_every_epochs=sweep.checkpoint_every_epochs,
             command=shlex.join(sys.argv),
+            code=str(TOP),
+            trainer_sha256=trainer_digest(),
         ).as_config()
 
     # What Tune tells

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from trainer.problems import PlacedError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 VERSION_KEY = b"kdsweep_schema_version"
 
 
@@ -68,10 +68,20 @@ RESULTS = _schema(
     num_attempts=pa.int64(),
     group_size=pa.int64(),
     num_teacher_passes=pa.int64(),
+    job_id=pa.string(),
+    trainer_sha256=pa.string(),
+    libraries=pa.string(),
+    cudnn_version=pa.string(),
+    precision=pa.string(),
+    execution=pa.string(),
+    notes=pa.string(),
 )
 """One row per finished trial. Accuracies are shares in 0..1; `trial` is the whole trial as JSON, `environment`
 the environment variables of an allow-list. `wall_seconds` were spent on the trial's group while it was a
-member, `device_seconds` are the trial's share of that, times the GPUs (else CPUs) that the job held."""
+member, `device_seconds` are the trial's share of that, epoch by epoch, times the GPUs (else CPUs) that the job
+held. `job_id` is the job that finished it; `trainer_sha256` the digest of the code that computed it,
+`libraries` the versions of other libraries as JSON; `precision` and `execution` how it was computed; `notes`
+what a reader should know."""
 
 IMPORTED = _schema(
     **_IDENTITY,
@@ -97,8 +107,20 @@ EPOCHS = _schema(
     t_stddev=pa.float64(),
     num_windows=pa.int64(),
     seconds=pa.float64(),
+    group_size=pa.int64(),
+    written_at=_TIME,
 )
-"""One row per epoch of a finished trial."""
+"""One row per epoch of a finished trial. `group_size` trials shared the epoch; all rows of a curve were
+`written_at` one time, so that of a trial that was computed twice one whole curve counts."""
+
+PREDICTORS = _schema(
+    fingerprint=pa.string(),
+    name=pa.string(),
+    value=pa.float64(),
+    standard_error=pa.float64(),
+    written_at=_TIME,
+)
+"""One row per quantity that a finished trial yields beside its own, and that may predict something."""
 
 FAILURES = _schema(
     **_IDENTITY,

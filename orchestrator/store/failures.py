@@ -19,6 +19,9 @@ class Cause(StrEnum):
     IO = "input or output failed"
     WORKER_DIED = "worker died"
     NODE_DIED = "node died"
+    NO_GPU = "no gpu"
+    OTHER_CODE = "other code"
+    BAD_WEIGHTS = "weights damaged"
     HUNG = "no sign of life"
     OVER_TIME = "time limit"
 

@@ -16,6 +16,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 T = TypeVar("T")
 
 
+def to_json(content: Mapping[str, Any]) -> bytes:
+    """As all files of a store are written."""
+    return json.dumps(content, indent=1).encode()
+
+
 class JsonFiles:
     """The JSON files of a folder."""
 
@@ -34,7 +39,7 @@ class JsonFiles:
         """
         if not _NAME.fullmatch(name):
             raise UserError(f"{name!r}: not a name for a file of a store")
-        self._folder.write(name + ENDING, json.dumps(content, indent=1).encode())
+        self._folder.write(name + ENDING, to_json(content))
 
     def text(self, name: str) -> bytes:
         """A file's content as it is. Raises `FileNotFoundError`."""

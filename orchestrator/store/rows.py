@@ -1,4 +1,4 @@
-"""The rows of a store: results with their curves, imported ones, failed attempts. Five tables, one rule.
+"""The rows of a store: results with their curves, imported ones, predictors, failed attempts. Six tables, one rule.
 
 A result row exists if and only if its trial finished: its curve is written first, the row last. Writing a
 fingerprint twice is harmless.
@@ -6,11 +6,12 @@ fingerprint twice is harmless.
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.store.columns import EPOCHS, FAILURES, IMPORTED, RESULTS
+from orchestrator.store.columns import EPOCHS, FAILURES, IMPORTED, PREDICTORS, RESULTS
 from orchestrator.store.failures import Failure, failure_of
 from orchestrator.store.names import checked_fingerprint, is_fingerprint
 from orchestrator.store.table import ParquetTable, Rewriting
@@ -30,9 +31,10 @@ class Rows:
             return ParquetTable(root.folder(name), schema, key, newest_by)
 
         self._results = table("results", RESULTS, row, "finished_at")
-        self._epochs = table("epochs", EPOCHS, curve, "seconds")
+        self._epochs = table("epochs", EPOCHS, curve, "written_at")
         self._imported = table("imported", IMPORTED, row, "started_at")
-        self._imported_epochs = table("imported_epochs", EPOCHS, curve, "seconds")
+        self._imported_epochs = table("imported_epochs", EPOCHS, curve, "written_at")
+        self._predictors = table("predictors", PREDICTORS, ("fingerprint", "name"), "written_at")
         self._failures = table("failures", FAILURES, attempt, "at")
 
     @property
@@ -43,6 +45,7 @@ class Rows:
             "epochs": self._epochs,
             "imported": self._imported,
             "imported_epochs": self._imported_epochs,
+            "predictors": self._predictors,
             "failures": self._failures,
         }
 
@@ -54,9 +57,13 @@ class Rows:
         """Record a finished trial: first its curve, then the row that says it is finished."""
         _add(self._results, self._epochs, row, curve)
 
-    def results(self, fingerprints: Collection[str] | None = None) -> pa.Table:
-        """Result rows, one per finished trial: all, or those of some trials."""
-        return self._results.read(fingerprints)
+    def results(
+        self,
+        fingerprints: Collection[str] | None = None,
+        columns: Collection[str] | None = None,
+    ) -> pa.Table:
+        """Result rows, one per finished trial: all, or those of some trials; with all columns, or these."""
+        return self._results.read(fingerprints, columns)
 
     def epochs(self) -> pa.Table:
         """The learning curves of all finished trials."""
@@ -73,6 +80,14 @@ class Rows:
     def imported_epochs(self) -> pa.Table:
         """The learning curves of imported runs."""
         return self._imported_epochs.read()
+
+    def add_predictors(self, fingerprint: str, predictors: Sequence[Row]) -> None:
+        """Record quantities (`name`, `value`, `standard_error`) that a finished trial yields."""
+        _add_stamped(self._predictors, checked_fingerprint(fingerprint), predictors)
+
+    def predictors(self) -> pa.Table:
+        """All predictors, one row per trial and name."""
+        return self._predictors.read()
 
     def add_failure(self, row: Row) -> None:
         """Record a failed attempt."""
@@ -93,11 +108,17 @@ class Rows:
 
     def drop(self, fingerprints: Collection[str]) -> None:
         """Take out all rows of some trials; the result first, so that none is left without its curve."""
-        for table in (self._results, self._epochs, self._failures):
+        for table in (self._results, self._epochs, self._predictors, self._failures):
             table.drop(fingerprints)
 
 
 def _add(rows: ParquetTable, curves: ParquetTable, row: Row, curve: Sequence[Row]) -> None:
     fingerprint = checked_fingerprint(row["fingerprint"])
-    curves.add(fingerprint, [{**point, "fingerprint": fingerprint} for point in curve])
+    _add_stamped(curves, fingerprint, curve)
     rows.add(fingerprint, [row])
+
+
+def _add_stamped(table: ParquetTable, fingerprint: str, rows: Sequence[Row]) -> None:
+    """Rows that belong together are known by the moment in which they were written."""
+    stamp = {"fingerprint": fingerprint, "written_at": datetime.now(UTC)}
+    table.add(fingerprint, [{**row, **stamp} for row in rows])

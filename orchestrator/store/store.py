@@ -4,22 +4,25 @@
     epochs/*.parquet                the learning curves
     imported/*.parquet              one row per run of other software; never stands in for a trial
     imported_epochs/*.parquet       their learning curves
+    predictors/*.parquet            other quantities that finished trials yield
     failures/*.parquet              one row per failed attempt
     running/FINGERPRINT.json        who works on it now; goes stale by itself
     runs/RUN.json                   a driver at work; goes stale by itself
     checkpoints/FINGERPRINT/        last good checkpoints, or final weights
     trials/FINGERPRINT/             the trial as YAML, and its log
-    sweeps/NAME.json                the sweep as it was resolved
+    sweeps/NAME.DIGEST.json         a sweep as it was resolved; each version that was ever run
     stops/ begun/ marks/            marks for another process (`orchestrator.store.marks`)
 
-A `Store` is composed of parts, each of which knows its own files: `Rows` (five tables), `Signs` (of life),
+A `Store` is composed of parts, each of which knows its own files: `Rows` (six tables), `Signs` (of life),
 `Marks` (flags), `JsonFiles` (resolved sweeps), and folders of checkpoints. Every file appears under its name
 only when it is complete and flushed. Rows are written to a file each and merged by `compact`;
 `orchestrator.store.table` tells why readers see the same rows meanwhile. The store imports neither Ray nor
 torch, so a reader is quick.
 """
 
+import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +32,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from orchestrator.store.addresses import open_folder
-from orchestrator.store.json_files import JsonFiles
+from orchestrator.store.json_files import JsonFiles, to_json
 from orchestrator.store.marks import Marks
 from orchestrator.store.names import checked_fingerprint, is_fingerprint, refuse_link
 from orchestrator.store.rows import Row, Rows
@@ -38,6 +41,8 @@ from orchestrator.store.table import ParquetTable, Rewriting
 from trainer.files import Folder, LocalFolder
 from trainer.problems import UserError
 from trainer.trial import TRIAL, Trial, digest
+
+_VERSIONED = re.compile(r".+\.(?P<digest>[0-9a-f]{16})")
 
 
 class Store:
@@ -112,9 +117,13 @@ class Store:
         """Record a finished trial."""
         self.rows.add_result(row, curve)
 
-    def results(self, fingerprints: Collection[str] | None = None) -> pa.Table:
-        """Result rows, one per finished trial: all, or those of some trials."""
-        return self.rows.results(fingerprints)
+    def results(
+        self,
+        fingerprints: Collection[str] | None = None,
+        columns: Collection[str] | None = None,
+    ) -> pa.Table:
+        """Result rows, one per finished trial: all, or those of some trials; with all columns, or these."""
+        return self.rows.results(fingerprints, columns)
 
     def epochs(self) -> pa.Table:
         """The learning curves of all finished trials."""
@@ -169,11 +178,11 @@ class Store:
         return path
 
     def save_sweep(self, name: str, sweep: Mapping[str, Any]) -> None:
-        """Keep a sweep as it was resolved."""
-        self._sweeps.write(name, sweep)
+        """Keep a sweep as it was resolved, beside its earlier versions."""
+        self._sweeps.write(f"{name}.{sweep_digest(to_json(sweep))}", sweep)
 
     def sweeps(self) -> dict[str, bytes]:
-        """The resolved sweeps by name, as JSON."""
+        """Every version of every resolved sweep, as JSON, by its name in the folder."""
         return {name: self._sweeps.text(name) for name in self._sweeps.names()}
 
     # The whole
@@ -201,6 +210,17 @@ class Store:
         checkpoints = self.folder.folder("checkpoints")
         for name in checkpoints.folders():
             checkpoints.folder(name).tidy()
+
+
+def sweep_digest(content: bytes) -> str:
+    """What tells the versions of a resolved sweep apart, and a damaged one from a whole one."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def is_whole_sweep(name: str, content: bytes) -> bool:
+    """Whether a resolved sweep is what was written; those of older versions have no digest in their name."""
+    match = _VERSIONED.fullmatch(name)
+    return match is None or match["digest"] == sweep_digest(content)
 
 
 def stored_trial(row: Mapping[str, Any]) -> Trial:

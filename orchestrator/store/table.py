@@ -1,9 +1,17 @@
 """A table made of many small Parquet files, and its compaction.
 
     table = ParquetTable(folder, RESULTS, key=("fingerprint",), newest_by="finished_at")
-    table.add(fingerprint, [row])      # one small file, named by its writer
+    table.add(fingerprint, [row])      # one small file, named by its rows
     table.read()                       # the rows of all files, each key once
     table.compact()                    # many files become one; readers and writers go on
+
+    merged-FINGERPRINT.0123456789abcdef.parquet     the rows of one trial
+    merged-HEXADECIMAL.0123456789abcdef.parquet     a compaction's
+
+Bits. A file's name carries 16 digits of the SHA-256 of its bytes, and every reader compares them before it
+decodes: so no flipped bit is ever read as another value. Files of older names have none; a compaction
+rewrites them. (Why `merged-` everywhere: an older kdsweep, which knows a trial's file by its bare fingerprint,
+must look into it, where it finds a newer schema and says so.)
 
 The rule. A row is in one or more files at any moment. A compaction writes a merged file, reads it back,
 then changes `_generation`, and only then removes the files it has merged: killed anywhere, it leaves rows
@@ -15,13 +23,15 @@ exist yet; but then the generation has changed in between, and the reader starts
 where a listed file is gone.
 """
 
+import hashlib
 import io
-import math
+import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -29,12 +39,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator.store.columns import conform
+from orchestrator.store.names import is_fingerprint
 from trainer.files import Folder
 from trainer.problems import PlacedError
 
 GENERATION = "_generation"
-MERGED = "merged-"
-SUFFIX = ".parquet"
+PREFIX, SUFFIX = "merged-", ".parquet"
+DIGITS = 16
+_NAME = re.compile(rf"{PREFIX}(?P<stem>[^.]+)\.(?P<digest>[0-9a-f]{{{DIGITS}}}){re.escape(SUFFIX)}")
 PARALLEL_READS = 16
 PHANTOM_LOOKS, BETWEEN_LOOKS_S = 20, 0.05
 """A file that is listed so often without being there, while nobody rewrites, will not come."""
@@ -42,7 +54,22 @@ PHANTOM_LOOKS, BETWEEN_LOOKS_S = 20, 0.05
 MANY = 64
 """From so many files on, reading them side by side is worth its threads."""
 
+BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError, TypeError, KeyError, MemoryError)
+"""What decoding damaged bytes has been seen to raise."""
+
 T = TypeVar("T")
+
+
+def fingerprint_in(name: str) -> str | None:
+    """The fingerprint of all rows of a file, as its name tells; None for a file of many trials."""
+    match = _NAME.fullmatch(name)
+    stem = match["stem"] if match else name.removesuffix(SUFFIX)
+    named = stem.partition("-")[0]
+    return named if is_fingerprint(named) else None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
 @dataclass(frozen=True)
@@ -73,20 +100,29 @@ class ParquetTable:
         self._newest_by = newest_by
 
     def add(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write rows as one file; a file of the same name is replaced. What is not a number becomes null."""
-        defined = [{k: None if _is_nan(v) else v for k, v in row.items()} for row in rows]
-        self._write(name, pa.Table.from_pylist(defined, schema=self.schema))
+        """Write rows as one file; what is not a number becomes null.
 
-    def read(self, only: Collection[str] | None = None) -> pa.Table:
+        `name` is the fingerprint of all of them; what follows behind a hyphen tells several files apart.
+        """
+        table = pa.Table.from_pylist(list(rows), schema=self.schema)
+        self._write(name, _without_nan(table))
+
+    def read(
+        self, only: Collection[str] | None = None, columns: Collection[str] | None = None
+    ) -> pa.Table:
         """All rows, or those of some fingerprints; each key once, sorted by key.
+
+        Args:
+            only: the fingerprints that are wanted; None: all.
+            columns: those that are wanted, in this order; None: all. Fewer are quicker.
 
         Raises:
             UserError: a file is damaged or of a newer schema.
         """
-        return self._steady(lambda names: self._rows(names, only))
+        return self._steady(lambda names: self._rows(names, only, columns))
 
     def fingerprints(self) -> frozenset[str]:
-        """The fingerprints of all rows, where every small file is named by its row's."""
+        """The fingerprints of all rows."""
         return self._steady(self._fingerprints)
 
     def files(self) -> list[str]:
@@ -110,8 +146,8 @@ class ParquetTable:
 
         return self._rewrite(kept, at_least=1)
 
-    def check(self, name: str) -> pa.Table:
-        """The rows of one file.
+    def check(self, name: str, columns: Collection[str] | None = None) -> pa.Table:
+        """The rows of one file, with all columns or some.
 
         Raises:
             NewerSchemaError: it is of a newer schema.
@@ -120,16 +156,24 @@ class ParquetTable:
         """
         where = f"{self.folder.address}/{name}"
         content = self.folder.read(name)
+        match = _NAME.fullmatch(name)
+        if match and match["digest"] != _digest(content):
+            raise PlacedError(where, "damaged: its bytes do not match the digest in its name")
+        wanted = [f for f in self.schema if columns is None or f.name in columns]
         try:
-            table = pq.read_table(io.BytesIO(content))
-        except (pa.ArrowException, OSError, ValueError) as error:
+            file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
+            table = file.read([field.name for field in wanted], use_threads=False)
+            if match is None:
+                table.to_pylist()  # the only way to find a value that Python cannot hold
+        except BROKEN as error:
             raise PlacedError(where, f"not a readable Parquet file: {error}") from error
-        return conform(table, self.schema, where)
+        schema = pa.schema(wanted, metadata=self.schema.metadata)
+        return conform(table, schema, where)
 
     def _rewrite(self, change: Callable[[pa.Table], pa.Table], at_least: int) -> Rewriting:
         while True:
             before = self._generation()
-            names, rows = self._steady(lambda names: (names, self._rows(names, None)))
+            names, rows = self._steady(lambda names: (names, self._rows(names, None, None)))
             if len(names) < at_least:
                 return Rewriting(len(names), len(names), rows.num_rows)
             changed = change(rows)
@@ -140,18 +184,20 @@ class ParquetTable:
         """Put one file in place of others; None where another rewriting came first, as it may have dropped rows."""
         # In this order: the rows are in the merged file before the generation tells readers to look anew, and
         # the old files go only after that. Whoever is killed in between leaves rows twice, never none.
-        merged = f"{MERGED}{uuid.uuid4().hex}"
+        merged = ""
         if changed.num_rows:
-            self._write(merged, changed)
+            changed = _without_nan(changed)
+            merged = self._write(uuid.uuid4().hex, changed)
             try:
-                written = self.check(merged + SUFFIX)
+                written = self.check(merged)
             except FileNotFoundError:
                 return None
-            if repr(written.to_pydict()) != repr(changed.to_pydict()):
+            if not written.equals(changed):
                 raise OSError(f"{self.folder.address}/{merged}: not what was written")
         # Another rewriting has come first: it may have dropped rows that this file would bring back.
         if self._generation() != before:
-            self.folder.remove(merged + SUFFIX)
+            if merged:
+                self.folder.remove(merged)
             return None
         self.folder.write(GENERATION, uuid.uuid4().hex.encode())
         for name in names:
@@ -181,14 +227,25 @@ class ParquetTable:
         except FileNotFoundError:
             return b""
 
-    def _rows(self, names: Sequence[str], only: Collection[str] | None) -> pa.Table:
+    def _rows(
+        self,
+        names: Sequence[str],
+        only: Collection[str] | None,
+        columns: Collection[str] | None,
+    ) -> pa.Table:
         if only is not None:
-            names = [n for n in names if n.startswith(MERGED) or n.removesuffix(SUFFIX) in only]
-        tables = self._each(names, self.check)
-        table = pa.concat_tables(tables) if tables else self.schema.empty_table()
+            names = [n for n in names if (fp := fingerprint_in(n)) is None or fp in only]
+        needed = None if columns is None else {*columns, *self._key, self._newest_by, "fingerprint"}
+        tables = self._each(names, partial(self.check, columns=needed))
+        schema = self.schema
+        if needed is not None:
+            fields = [field for field in schema if field.name in needed]
+            schema = pa.schema(fields, metadata=schema.metadata)
+        table = pa.concat_tables(tables) if tables else schema.empty_table()
         if only is not None:
             table = table.filter(pc.is_in(table["fingerprint"], pa.array(only, pa.string())))
-        return self._each_key_once(table)
+        table = self._each_key_once(table)
+        return table if columns is None else table.select(list(columns))
 
     def _each(self, names: Sequence[str], read: Callable[[str], T]) -> list[T]:
         if len(names) < MANY:
@@ -211,16 +268,26 @@ class ParquetTable:
         return table.take(pa.array(last.values(), pa.int64())).combine_chunks()
 
     def _fingerprints(self, names: Sequence[str]) -> frozenset[str]:
-        merged = [name for name in names if name.startswith(MERGED)]
-        alone = {name.removesuffix(SUFFIX) for name in names if name not in merged}
-        tables = [self.check(name) for name in merged]
+        told = {name: fingerprint_in(name) for name in names}
+        alone = {fingerprint for fingerprint in told.values() if fingerprint is not None}
+        tables = [self.check(n, ("fingerprint",)) for n, known in told.items() if known is None]
         return frozenset(alone.union(*(table["fingerprint"].to_pylist() for table in tables)))
 
-    def _write(self, name: str, table: pa.Table) -> None:
+    def _write(self, stem: str, table: pa.Table) -> str:
+        """Write a file; returns its name."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
-        self.folder.write(name + SUFFIX, buffer.getvalue())
+        content = buffer.getvalue()
+        name = f"{PREFIX}{stem}.{_digest(content)}{SUFFIX}"
+        self.folder.write(name, content)
+        return name
 
 
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _without_nan(table: pa.Table) -> pa.Table:
+    """The same rows, with null for what is not a number: NaN equals nothing, not even itself."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            column = table[field.name]
+            known = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
+            table = table.set_column(index, field, known)
+    return table

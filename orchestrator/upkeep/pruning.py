@@ -5,6 +5,7 @@ student-weights   final weights of students; their results stay
 teacher-weights   final weights of teachers; their results stay, but no new student can learn from them
 failures          of trials that have finished since
 damaged           what `kdsweep verify` found broken; the next run makes it again
+unnamed           finished trials that no version of any sweep of this store names
 FINGERPRINT       everything of one trial (the first 6 digits or more)
 """
 
@@ -12,13 +13,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from orchestrator.language.sweep import Sweep
+from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
-from orchestrator.upkeep.verification import PRUNED, verify
-from trainer.files import Folder
+from orchestrator.upkeep.verification import PRUNED, Finding, verify
+from trainer.files import Folder, LocalFolder
 from trainer.positions import FINAL
 from trainer.problems import UserError, did_you_mean
 
-WORDS = ("checkpoints", "student-weights", "teacher-weights", "failures", "damaged")
+WORDS = ("checkpoints", "student-weights", "teacher-weights", "failures", "damaged", "unnamed")
 _FINGERPRINT = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -48,6 +51,8 @@ def removals(store: Store, words: Sequence[str]) -> list[Removal]:
                 to_remove += _failures(store)
             case "damaged":
                 to_remove += _damaged(store)
+            case "unnamed":
+                to_remove += _unnamed(store)
             case _ if _FINGERPRINT.fullmatch(word):
                 to_remove += _trial(store, word)
             case _:
@@ -126,14 +131,67 @@ def _drop(drop: Callable[[list[str]], object], fingerprint: str) -> Callable[[],
 
 
 def _damaged(store: Store) -> Iterator[Removal]:
+    again = _SecondLook(store)
     for finding in verify(store):
         if finding.file is not None:
-            table, name = finding.file
-            folder = store.tables[table].folder
-            yield _files(folder, [name], f"{finding.where}: {finding.problem}")
+            place, name = finding.file
+            folder = _folder_at(store, place)
+            removal = _files(folder, [name], f"{finding.where}: {finding.problem}")
+            yield replace(removal, carry_out=again.confirming(finding, removal.carry_out))
         elif finding.fingerprint is not None:
             what = f"{finding.fingerprint}: {finding.problem}"
-            yield Removal(what, 0, _drop(store.forget, finding.fingerprint))
+            forget = _drop(store.forget, finding.fingerprint)
+            yield Removal(what, 0, again.confirming(finding, forget))
+
+
+class _SecondLook:
+    """Nothing is removed for one bad answer of a file system or an object store: all is read once more before."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._found: list[Finding] | None = None
+
+    def confirming(self, finding: Finding, carry_out: Callable[[], None]) -> Callable[[], None]:
+        def carry_out_if_it_is_so() -> None:
+            if self._found is None:
+                self._found = verify(self._store)
+            if finding in self._found:
+                carry_out()
+
+        return carry_out_if_it_is_so
+
+
+def _folder_at(store: Store, place: str) -> Folder:
+    """A folder of the store; the trials' are on this machine where the store itself cannot have them."""
+    folder: Folder = LocalFolder(store.files) if place.startswith("trials/") else store.folder
+    for name in place.split("/"):
+        folder = folder.folder(name)
+    return folder
+
+
+def _unnamed(store: Store) -> Iterator[Removal]:
+    """What dependents of named trials need is named with them, for a sweep's trials are closed."""
+    named: set[str] = set()
+    for name, content in store.sweeps().items():
+        try:
+            sweep = Sweep.model_validate_json(content)
+            named.update(trial.fingerprint for trial in expand(sweep))
+        except (ValueError, UserError) as error:
+            raise UserError(
+                f"{store.address}/sweeps/{name}.json: cannot be read, so what it names is unknown; "
+                f"kdsweep verify tells more: {error}"
+            ) from error
+    if not named:
+        raise UserError(f"{store.address}: no sweep is kept here, so every trial would be unnamed")
+    working = store.signs.running()
+    for row in store.results(columns=("fingerprint", "kind", "augmentation")).to_pylist():
+        fingerprint = row["fingerprint"]
+        if fingerprint not in named and fingerprint not in working:
+            of = f" of {row['augmentation']}" if row["augmentation"] else ""
+            what = f"{row['kind']} {fingerprint}{of}: no sweep names it"
+            folder = store.checkpoint_folder(fingerprint)
+            size = sum(_size(folder, name) for name in folder.names())
+            yield Removal(what, size, _drop(store.forget, fingerprint))
 
 
 def _trial(store: Store, prefix: str) -> Iterator[Removal]:

@@ -6,7 +6,7 @@ what can be done without a person, and the next run makes again what it took awa
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,14 +15,20 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from orchestrator.store.columns import NewerSchemaError
-from orchestrator.store.store import Store
-from orchestrator.store.table import MERGED, SUFFIX, ParquetTable
+from orchestrator.store.store import Store, is_whole_sweep
+from orchestrator.store.table import ParquetTable, fingerprint_in
+from trainer.files import LocalFolder
 from trainer.positions import FINAL
 from trainer.problems import PlacedError
 from trainer.trial import TRIAL, num_epochs
+from trainer.trial_log import TRIAL_FILE, is_whole
 
 PRUNED = "pruned"
 """A file of this name in a checkpoint folder: its weights were removed on purpose."""
+
+REMOVE = "kdsweep prune STORE damaged; the next run of the sweep writes it again"
+OF_THE_LAST_EPOCH = ("train_loss", "test_loss", "test_accuracy")
+Row = Mapping[str, Any]
 
 RUN_AGAIN = "kdsweep prune STORE damaged, then run the sweep again"
 
@@ -31,7 +37,8 @@ RUN_AGAIN = "kdsweep prune STORE damaged, then run the sweep again"
 class Finding:
     """One thing that is broken: where, what, and how to mend it.
 
-    `file` names a table's file that must go, as (table, name); `fingerprint` a trial that must.
+    `file` names a file that must go, as (folder of the store, name); `fingerprint` a trial that must. A note is
+    worth knowing, but nothing is broken.
     """
 
     where: str
@@ -39,6 +46,7 @@ class Finding:
     mend: str
     fingerprint: str | None = None
     file: tuple[str, str] | None = None
+    is_note: bool = False
 
 
 def verify(store: Store) -> list[Finding]:
@@ -50,19 +58,80 @@ def verify(store: Store) -> list[Finding]:
         findings += broken
         tables[name] = pa.concat_tables(whole) if whole else table.schema.empty_table()
     rows = {row["fingerprint"]: row for row in tables["results"].to_pylist()}
-    curves: dict[str, set[int]] = {}
-    for row in tables["epochs"].select(["fingerprint", "epoch"]).to_pylist():
-        curves.setdefault(row["fingerprint"], set()).add(row["epoch"])
+    curves: dict[str, list[Row]] = {}
+    for row in tables["epochs"].to_pylist():
+        curves.setdefault(row["fingerprint"], []).append(row)
     for fingerprint, row in rows.items():
         problem = _row_problem(row)
         where = f"results {fingerprint}"
         if problem is not None:
             findings.append(Finding(where, problem, RUN_AGAIN, fingerprint))
         else:
-            curve = curves.get(fingerprint, set())
-            findings += (Finding(where, *lost) for lost in _lost_around(row, rows, curve))
+            curve = _newest(curves.get(fingerprint, []))
+            findings += (Finding(where, *lost) for lost in _lost_around(row, rows, set(curve)))
+            if (told := _contradiction(row, curve)) is not None:
+                findings.append(Finding(where, told, RUN_AGAIN, fingerprint))
     findings += _checkpoint_findings(store, rows)
+    findings += _file_findings(store)
+    findings += _mixtures(rows.values())
     return findings
+
+
+def _newest(curve: Sequence[Row]) -> dict[int, Row]:
+    """By epoch, as a reader sees it: of a trial that was computed twice, the curve that was written last."""
+    ordered = sorted(curve, key=lambda row: (row["written_at"] is not None, row["written_at"]))
+    return {row["epoch"]: row for row in ordered}
+
+
+def _contradiction(row: Row, curve: Mapping[int, Row]) -> str | None:
+    """Where a row says something else than its learning curve, which was written by itself."""
+    if not curve:
+        return None
+    last = curve[max(curve)]
+    names = ["t_stddev", "num_windows"] if row["kind"] == "stddev" else [*OF_THE_LAST_EPOCH]
+    told = {name: (row[name], last[name]) for name in names}
+    accuracies = [point["test_accuracy"] for point in curve.values()]
+    if row["kind"] != "stddev" and None not in accuracies:
+        told["best_accuracy"] = (row["best_accuracy"], max(accuracies))
+    for name, (of_row, of_curve) in told.items():
+        if None not in (of_row, of_curve) and of_row != of_curve:
+            return f"{name} is {of_row}, but its learning curve says {of_curve}"
+    return None
+
+
+def _file_findings(store: Store) -> Iterator[Finding]:
+    """Trials as YAML, and resolved sweeps, that are not what was written."""
+    trials = LocalFolder(store.files / "trials")
+    for fingerprint in trials.folders():
+        folder = trials.folder(fingerprint)
+        try:
+            whole = is_whole(folder.read(TRIAL_FILE))
+        except FileNotFoundError:
+            continue
+        if not whole:
+            where = f"{folder.address}/{TRIAL_FILE}"
+            file = (f"trials/{fingerprint}", TRIAL_FILE)
+            yield Finding(where, "damaged: not what its checksum says", REMOVE, file=file)
+    for name, content in store.sweeps().items():
+        if not is_whole_sweep(name, content):
+            where, file = f"{store.address}/sweeps/{name}.json", ("sweeps", f"{name}.json")
+            yield Finding(where, "damaged: not what its name says", REMOVE, file=file)
+
+
+def _mixtures(rows: Iterable[Row]) -> Iterator[Finding]:
+    """Cells whose trials were computed by different code: their mean is over versions as well as over seeds."""
+    digests: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        if row["trainer_sha256"] and row["cell"]:
+            digests.setdefault((row["cell"], row["kind"]), set()).add(row["trainer_sha256"])
+    for (cell, kind), found in sorted(digests.items()):
+        if len(found) > 1:
+            versions = ", ".join(sorted(digest[:12] for digest in found))
+            problem = (
+                f"its trials were computed by {len(found)} versions of the trainer: {versions}"
+            )
+            mend = "nothing is broken; git log trainer/ tells whether the versions differ in what they compute"
+            yield Finding(f"cell {cell} of {kind} trials", problem, mend, is_note=True)
 
 
 def _files_of(
@@ -80,8 +149,8 @@ def _files_of(
             file = (table_name, name)
             broken.append(Finding(error.where, error.problem, RUN_AGAIN, file=file))
             continue
-        named = name.removesuffix(SUFFIX).partition("-")[0]
-        if not name.startswith(MERGED) and set(rows["fingerprint"].to_pylist()) - {named}:
+        named = fingerprint_in(name)
+        if named is not None and set(rows["fingerprint"].to_pylist()) - {named}:
             where = f"{table.folder.address}/{name}"
             problem = "holds a row of another fingerprint than its name says"
             broken.append(Finding(where, problem, RUN_AGAIN, file=(table_name, name)))
@@ -108,9 +177,7 @@ def _row_problem(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _lost_around(
-    row: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], epochs: set[int]
-) -> Iterator[tuple[str, str]]:
+def _lost_around(row: Row, rows: Mapping[str, Row], epochs: set[int]) -> Iterator[tuple[str, str]]:
     """What is missing beside a row that is right: that is no reason to take the row out, too."""
     trial = TRIAL.validate_json(row["trial"])
     wanted = num_epochs(trial)
@@ -148,9 +215,15 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
             yield Finding(where, "its final weights are missing", RUN_AGAIN, fingerprint)
 
 
-def as_json(findings: list[Finding]) -> list[dict[str, str | None]]:
+def as_json(findings: list[Finding]) -> list[dict[str, str | bool | None]]:
     """The findings for scripts."""
     return [
-        {"where": f.where, "problem": f.problem, "mend": f.mend, "fingerprint": f.fingerprint}
+        {
+            "where": f.where,
+            "problem": f.problem,
+            "mend": f.mend,
+            "fingerprint": f.fingerprint,
+            "is_note": f.is_note,
+        }
         for f in findings
     ]

@@ -15,6 +15,15 @@ OF_THE_PROGRAM = (FileNotFoundError, NotADirectoryError, IsADirectoryError, Perm
 """What comes back for certain; other errors of a file system or an object store come and go."""
 
 
+_BY_NAME = {
+    "CheckpointError": Cause.BAD_WEIGHTS,
+    "DivergedError": Cause.DIVERGED,
+    "NoGpuError": Cause.NO_GPU,
+    "OtherCodeError": Cause.OTHER_CODE,
+}
+"""Errors whose classes live beside torch, which a driver never imports."""
+
+
 def of_exception(error: BaseException) -> Failure:
     """The failure that an exception in a worker is."""
     message = f"{type(error).__name__}: {error}"
@@ -34,9 +43,8 @@ def of_death(text: str) -> Failure:
 
 
 def _cause(error: BaseException) -> Cause:
-    # By name: its class lives beside torch, which a driver never imports.
-    if type(error).__name__ == "DivergedError":
-        return Cause.DIVERGED
+    if type(error).__name__ in _BY_NAME:
+        return _BY_NAME[type(error).__name__]
     if isinstance(error, DataError):
         return Cause.NO_DATA
     if isinstance(error, OSError):

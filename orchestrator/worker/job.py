@@ -12,10 +12,12 @@ class JobConfig:
     """A job as it travels to its worker, in plain values, with all that its rows need.
 
     `trials` are written as they will stand in their rows. `bundle` is what Ray reserves for the job, `avoid`
-    are the nodes, by Ray's names, where it is not to be placed.
+    are the nodes, by Ray's names, where it is not to be placed. `trainer_sha256` is the digest of the code that
+    is to compute them, `code` the folder that has it where the driver is.
     """
 
     run_id: str
+    job_id: str
     store: str
     data_folder: str
     trials: tuple[str, ...]
@@ -26,6 +28,8 @@ class JobConfig:
     checkpoint_every_s: float
     checkpoint_every_epochs: int | None
     command: str
+    code: str
+    trainer_sha256: str
 
     def as_config(self) -> dict[str, Any]:
         """As Tune wants it; `JobConfig(**config)` is the way back."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from orchestrator.store.failures import Failure
 from orchestrator.store.provenance import provenance
 from orchestrator.store.records import failure_row, identity_columns
 from orchestrator.store.signs import sign_of_life
@@ -19,6 +20,7 @@ from orchestrator.worker.attempts import Attempts, begin_attempt, end_attempts
 from orchestrator.worker.causes import of_exception
 from orchestrator.worker.job import FailedTrial
 from trainer.checkpoint import Checkpoint, CheckpointFolder
+from trainer.device import cudnn_version
 from trainer.keeper import Command, Progress, Result, Row
 from trainer.problems import UserError
 from trainer.trial import Trial
@@ -47,12 +49,24 @@ class Intervals:
     epochs: int | None
 
 
+def record_failure(store: Store, trial: Trial, failure: Failure) -> FailedTrial:
+    """Write down that an attempt failed, as far as the store takes it; nobody works on the trial any more."""
+    try:
+        store.add_failure(failure_row(trial, failure))
+        is_recorded = True
+    except (OSError, MemoryError):
+        is_recorded = False
+    store.signs.clear_running(trial.fingerprint)
+    return FailedTrial(failure, is_recorded)
+
+
 class StoreKeeper:
     """Keeps the trials of one job in a store; now and then a sign of life and a look at the stop flag.
 
     Args:
         store: where everything goes.
         run_id: whose flag is looked at.
+        job_id: the job, for the record.
         command: what the user typed, for the record.
         place: where this job runs.
         checkpoints: how often they are taken.
@@ -63,6 +77,7 @@ class StoreKeeper:
         self,
         store: Store,
         run_id: str,
+        job_id: str,
         *,
         command: str,
         place: Place,
@@ -81,7 +96,10 @@ class StoreKeeper:
         """By fingerprint."""
         self._columns: dict[str, Any] = {
             **provenance(),
+            "job_id": job_id,
             "cuda_version": torch.version.cuda,
+            "cudnn_version": cudnn_version(),
+            "execution": "eager",
             "device": place.device,
             "num_threads": place.num_threads,
             "command": command,
@@ -136,8 +154,8 @@ class StoreKeeper:
         folder = self._folder(trial.fingerprint)
         folder.keep(result.weights)
         attempts = self._attempts[trial.fingerprint]
-        seconds = sum(point["seconds"] for point in result.curve)
         group_size = len(self._attempts)
+        shares = (point["seconds"] / point.get("group_size", group_size) for point in result.curve)
         row: Mapping[str, Any] = {
             **identity_columns(trial),
             **dependencies,
@@ -148,8 +166,9 @@ class StoreKeeper:
             "started_at": attempts.first_started_at,
             "finished_at": datetime.now(UTC),
             "num_attempts": attempts.count,
-            "wall_seconds": seconds,
-            "device_seconds": seconds * self._place.share / group_size,
+            "wall_seconds": sum(point["seconds"] for point in result.curve),
+            "device_seconds": sum(shares) * self._place.share,
+            "precision": trial.precision,
             "group_size": group_size,
             "num_teacher_passes": result.num_teacher_passes,
         }
@@ -163,13 +182,7 @@ class StoreKeeper:
         failure = of_exception(error)
         with suppress(OSError, MemoryError, UserError):
             self._log(trial).add(failure.trace)
-        try:
-            self._store.add_failure(failure_row(trial, failure))
-            is_recorded = True
-        except (OSError, MemoryError):
-            is_recorded = False
-        self.failed[trial.fingerprint] = FailedTrial(failure, is_recorded)
-        self._store.signs.clear_running(trial.fingerprint)
+        self.failed[trial.fingerprint] = record_failure(self._store, trial, failure)
 
     def after_epoch(self, trial: Trial, row: Row) -> None:
         self._log(trial).add_row(row)

@@ -7,13 +7,16 @@ the store before the job reports, so a retry of the job, a later run and a resum
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from orchestrator.store.provenance import TOP, trainer_digest
 from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
+from orchestrator.worker.causes import of_exception
 from orchestrator.worker.job import JobConfig, JobReport
 from orchestrator.worker.stacks import stack_on_request
 from trainer.trial import TRIAL, Trial
@@ -61,6 +64,18 @@ def _sigterm_noted() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+class OtherCodeError(Exception):
+    """The trainer that a worker has is not the one that its driver has."""
+
+
+def _check_code(job: JobConfig) -> None:
+    if trainer_digest() != job.trainer_sha256:
+        raise OtherCodeError(
+            f"the code in {TOP} on {socket.gethostname()} computes otherwise than the driver's in {job.code}: "
+            f"its digest is {trainer_digest()[:12]}, not {job.trainer_sha256[:12]}"
+        )
+
+
 def _run(
     job: JobConfig,
     store: Store,
@@ -68,9 +83,9 @@ def _run(
     node: str,
     must_leave: Callable[[], bool],
 ) -> JobReport:
-    from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
+    from orchestrator.worker.keeper import Intervals, Place, StoreKeeper, record_failure
     from trainer.datasets.dataset import load_dataset
-    from trainer.device import device_name, prepare_device
+    from trainer.device import NoGpuError, device_name, prepare_device
     from trainer.lockstep import run_group
 
     trials = list(written.values())
@@ -78,10 +93,16 @@ def _run(
     with suppress(OSError):
         for trial in trials:
             store.signs.set_running(sign_of_life(trial, job.run_id, step=0, node=node))
-    device = prepare_device(job.cpu, use_gpu=job.gpu > 0)
+    try:
+        _check_code(job)
+        device = prepare_device(job.cpu, use_gpu=job.gpu > 0)
+    except (NoGpuError, OtherCodeError) as error:
+        failed = {t.fingerprint: record_failure(store, t, of_exception(error)) for t in trials}
+        return JobReport(failed=failed)
     keeper = StoreKeeper(
         store,
         job.run_id,
+        job.job_id,
         command=job.command,
         place=Place(device_name(device), job.cpu, job.gpu or job.cpu, node),
         checkpoints=Intervals(job.checkpoint_every_s, job.checkpoint_every_epochs),

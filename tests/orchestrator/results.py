@@ -9,7 +9,7 @@ from trainer.checkpoint import CheckpointFolder
 
 TIMES = {
     *("started_at", "finished_at", "wall_seconds", "device_seconds", "group_size"),
-    *("num_teacher_passes", "num_attempts", "command", "host", "git_commit", "git_dirty"),
+    *("num_teacher_passes", "num_attempts", "command", "host", "git_commit", "git_dirty", "job_id"),
 }
 """Columns that say how a row came about, not what it says."""
 
@@ -21,7 +21,7 @@ def comparable(store: Store) -> dict[str, dict[str, Any]]:
 
 
 def curves(store: Store) -> list[dict[str, Any]]:
-    return [written(r, {"seconds"}) for r in store.epochs().to_pylist()]
+    return [written(r, {"seconds", "group_size", "written_at"}) for r in store.epochs().to_pylist()]
 
 
 def written(row: dict[str, Any], left_out: set[str]) -> dict[str, Any]:

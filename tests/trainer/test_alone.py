@@ -83,7 +83,7 @@ def test_progress_is_logged_epoch_by_epoch(folder: Path) -> None:
     trial = read_trial(folder / "teacher.yaml")
     lines = (folder / "runs" / trial.fingerprint / "log.txt").read_text().splitlines()
     assert f"teacher {trial.fingerprint}" in lines[0]
-    assert "to repeat: python -m trainer " in lines[1]
+    assert "to repeat: kdsweep trial " in lines[1]
     assert ["epoch 1  train_loss" in line for line in lines].count(True) == 1
     assert ["epoch 2  train_loss" in line for line in lines].count(True) == 1
 
@@ -92,7 +92,7 @@ def test_progress_is_logged_epoch_by_epoch(folder: Path) -> None:
 def test_the_logged_command_repeats_the_trial_bit_for_bit(name: str, folder: Path) -> None:
     trial = read_trial(folder / f"{name}.yaml")
     log = (folder / "runs" / trial.fingerprint / "log.txt").read_text()
-    command = log.split("to repeat: python -m trainer ")[1].splitlines()[0].split()
+    command = log.split("to repeat: kdsweep trial ")[1].splitlines()[0].split()
     code, _, error = trainer(folder, *command)
     assert code == 0, error
     assert_equal_results(folder / "runs", folder / "repeated", trial)

@@ -116,7 +116,7 @@ def test_the_example_of_one_s_own_schemes(home: Path, tmp_path: Path) -> None:
         row for row in rows.values() if (row["kind"], row["augmentation"]) == ("student", "noise")
     )
     log = (store.trial_folder(noisy["fingerprint"]) / "log.txt").read_text()
-    command = log.split("to repeat: python -m trainer ")[1].splitlines()[0].split()
+    command = log.split("to repeat: kdsweep trial ")[1].splitlines()[0].split()
     code, output, error = trainer(tmp_path, *command)
     assert code == 0, error
     again = json.loads((tmp_path / output.strip()).read_text())

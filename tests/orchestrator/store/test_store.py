@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from orchestrator.store.columns import EPOCHS, FAILURES, RESULTS
 from orchestrator.store.failures import Cause
 from orchestrator.store.signs import Running
 from orchestrator.store.store import Store
+from orchestrator.store.table import fingerprint_in
+from tests.orchestrator.parquet import file_of, put, put_bytes
 from trainer.problems import UserError
 
 ONE, OTHER = "1" * 64, "2" * 64
@@ -133,16 +136,19 @@ def test_only_fingerprints_become_paths(name: str, tmp_path: Path) -> None:
 def test_a_newer_schema_and_a_broken_file_are_refused(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.add_result({"fingerprint": ONE}, [])
-    path = tmp_path / "results" / f"{ONE}.parquet"
+    path = file_of(tmp_path / "results", ONE)
     table = pq.read_table(path)
-    pq.write_table(table.replace_schema_metadata({"kdsweep_schema_version": "99"}), path)
-    with pytest.raises(UserError, match="schema 99, newer than 2, which this kdsweep reads"):
+    path = put(path, table.replace_schema_metadata({"kdsweep_schema_version": "99"}))
+    with pytest.raises(UserError, match="schema 99, newer than 3, which this kdsweep reads"):
         store.results()
-    pq.write_table(table.replace_schema_metadata({}), path)
+    path = put(path, table.replace_schema_metadata({}))
     with pytest.raises(UserError, match="not one of kdsweep's tables"):
         store.results()
-    path.write_bytes(b"PAR1 nonsense")
+    path = put_bytes(path, b"PAR1 nonsense")
     with pytest.raises(UserError, match="not a readable Parquet file"):
+        store.results()
+    path.write_bytes(b"PAR1 other nonsense")
+    with pytest.raises(UserError, match="its bytes do not match the digest in its name"):
         store.results()
 
 
@@ -163,7 +169,83 @@ def test_a_store_of_version_1_is_read_and_compacted(tmp_path: Path) -> None:
     store.compact()
     assert store.results()["num_attempts"].to_pylist() == [None, 3]
     (file,) = (tmp_path / "store" / "results").glob("*.parquet")
-    assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"2"
+    assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"3"
+    assert fingerprint_in(file.name) is None
+
+
+def test_a_store_of_version_2_is_read_and_rewritten_by_compaction(tmp_path: Path) -> None:
+    """Its files were written by the code of that time: named by bare fingerprints, without digests."""
+    shutil.copytree(Path(__file__).parents[2] / "golden" / "store_v2", tmp_path / "store")
+    store = Store(tmp_path / "store")
+    rows = {row["fingerprint"]: row for row in store.results().to_pylist()}
+    assert store.finished() == rows.keys() == {ONE, OTHER}
+    assert (rows[ONE]["test_loss"], rows[ONE]["num_attempts"]) == (0.5, 2)
+    assert rows[ONE]["job_id"] is rows[ONE]["trainer_sha256"] is rows[ONE]["notes"] is None
+    assert store.epochs()["seconds"].to_pylist() == [1.5, 1.0]
+    assert store.rows.predictors().num_rows == 0
+    (failure,) = store.rows.last_failures().values()
+    assert (failure.cause, failure.place) == (Cause.DIVERGED, "trainer/a.py:1 in f")
+    assert store.sweeps() == {"tiny": b'{\n "name": "tiny"\n}'}
+    store.compact()
+    assert {row["fingerprint"]: row for row in store.results().to_pylist()} == rows
+    for folder in ("results", "epochs"):
+        (file,) = (tmp_path / "store" / folder).glob("*.parquet")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        assert file.name.startswith("merged-")
+        assert file.name.endswith(f".{digest}.parquet")
+        assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"3"
+
+
+def fingerprints_to_the_last_release(folder: Path) -> list[str]:
+    """How kdsweep of schema 2 found what is finished: a file by its name, unless the name says `merged-`."""
+    names = [path.name for path in folder.glob("*.parquet")]
+    for name in names:
+        if name.startswith("merged-"):
+            version = pq.read_schema(folder / name).metadata[b"kdsweep_schema_version"]
+            if int(version) > 2:
+                raise UserError(f"{folder / name}: written with schema {version.decode()}")
+    return [name.removesuffix(".parquet") for name in names]
+
+
+def test_the_last_release_refuses_what_this_one_wrote(tmp_path: Path) -> None:
+    """And does not take every trial for missing, because names have changed."""
+    shutil.copytree(Path(__file__).parents[2] / "golden" / "store_v2", tmp_path / "store")
+    results = tmp_path / "store" / "results"
+    assert set(fingerprints_to_the_last_release(results)) == {ONE, OTHER}
+    Store(tmp_path / "store").add_result({"fingerprint": "3" * 64}, [])
+    with pytest.raises(UserError, match="written with schema 3"):
+        fingerprints_to_the_last_release(results)
+
+
+def test_of_two_computations_the_newer_curve_counts_as_a_whole(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = [{"epoch": e, "test_loss": 1.0, "seconds": 9.0} for e in (1, 2)]
+    second = [{"epoch": e, "test_loss": 2.0, "seconds": 1.0} for e in (1, 2)]
+    store.add_result({"fingerprint": ONE}, first)
+    store.add_result({"fingerprint": ONE}, second)
+    assert store.epochs()["test_loss"].to_pylist() == [2.0, 2.0]
+    store.compact()
+    assert store.epochs()["test_loss"].to_pylist() == [2.0, 2.0]
+
+
+def test_predictors_are_kept_by_trial_and_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.rows.add_predictors(ONE, [{"name": "entropy", "value": 1.5, "standard_error": 0.1}])
+    (row,) = store.rows.predictors().to_pylist()
+    assert (row["fingerprint"], row["name"], row["value"]) == (ONE, "entropy", 1.5)
+    store.forget([ONE])
+    assert store.rows.predictors().num_rows == 0
+
+
+def test_only_the_columns_that_are_wanted_are_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add_result({"fingerprint": ONE, "kind": "student", "seed": 3}, [])
+    store.add_result({"fingerprint": OTHER, "kind": "teacher", "seed": 4}, [])
+    table = store.results(columns=("seed", "kind"))
+    assert table.to_pylist() == [{"seed": 3, "kind": "student"}, {"seed": 4, "kind": "teacher"}]
+    assert store.results([OTHER], columns=("seed",)).to_pylist() == [{"seed": 4}]
+    store.compact()
+    assert store.results(columns=("seed", "kind")).equals(table)
 
 
 def test_a_store_is_a_folder(tmp_path: Path) -> None:
@@ -192,10 +274,10 @@ store.add_result({{"fingerprint": "{ONE}"}}, [])
 
 
 def test_the_schema_is_a_promise() -> None:
-    """Columns may be added under a new version; this freezes version 2."""
+    """Columns may be added under a new version; this freezes version 3."""
     known = {"fingerprint", "cell", "kind", "test_loss", "t_stddev", "trial"}
     assert known <= set(RESULTS.names)
-    assert [len(schema.names) for schema in (RESULTS, EPOCHS, FAILURES)] == [39, 9, 14]
+    assert [len(schema.names) for schema in (RESULTS, EPOCHS, FAILURES)] == [46, 11, 14]
     assert RESULTS.field("finished_at").type == pa.timestamp("us", tz="UTC")
 
 

@@ -18,6 +18,7 @@ from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
 from orchestrator.upkeep.verification import verify
+from tests.orchestrator.parquet import put
 from tests.orchestrator.sweeps import write_sweep
 from tests.orchestrator.upkeep.test_maintenance import work
 
@@ -39,12 +40,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def older(made: Store, tmp_path: Path) -> Store:
     """The same, as it was written when NaN was still stored."""
     shutil.copytree(made.root, tmp_path / "older")
-    for path in (tmp_path / "older").glob("*/*.parquet"):
+    for path in list((tmp_path / "older").glob("*/*.parquet")):
         table = pq.read_table(path)
         rows = table.to_pylist()
         if any("num_windows" in row and row["num_windows"] for row in rows):
             rows = [{k: _nan_for_none(k, v) for k, v in row.items()} for row in rows]
-            pq.write_table(type(table).from_pylist(rows, schema=table.schema), path)
+            put(path, type(table).from_pylist(rows, schema=table.schema))
     return Store(tmp_path / "older")
 
 

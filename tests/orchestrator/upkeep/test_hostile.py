@@ -21,6 +21,7 @@ from orchestrator.upkeep.pruning import removals
 from orchestrator.upkeep.verification import verify
 from tests.analysis.stores import add
 from tests.orchestrator.commands import run
+from tests.orchestrator.parquet import file_of, put, put_bytes
 from tests.orchestrator.store.test_store import ONE, OTHER, running
 from tests.orchestrator.sweeps import write_sweep
 from trainer.problems import FileError, UserError
@@ -74,12 +75,12 @@ def results_file(store: Store) -> Path:
     return sorted((store.root / "results").glob("*.parquet"))[0]
 
 
-def rewrite(path: Path, **columns: pa.Array) -> None:
+def rewrite(path: Path, **columns: pa.Array) -> Path:
     """Put other columns into a file, which otherwise looks like one of ours."""
     table = pq.read_table(path)
     for name, column in columns.items():
         table = table.set_column(table.schema.get_field_index(name), name, column)
-    pq.write_table(table, path)
+    return put(path, table)
 
 
 def not_utf8() -> pa.Array:
@@ -87,11 +88,11 @@ def not_utf8() -> pa.Array:
     return pa.Array.from_buffers(pa.string(), 1, bad.buffers())
 
 
-TAMPERED: list[tuple[str, Callable[[Path], object]]] = [
-    ("not a readable Parquet file", lambda p: p.write_bytes(p.read_bytes()[:-20])),
-    ("not a readable Parquet file", lambda p: p.write_bytes(b"PAR1" + b"\0" * 100 + b"PAR1")),
-    ("not a readable Parquet file", lambda p: p.write_bytes(b"")),
-    ("not one of kdsweep's tables", lambda p: pq.write_table(pa.table({"a": [1]}), p)),
+TAMPERED: list[tuple[str, Callable[[Path], Path]]] = [
+    ("not a readable Parquet file", lambda p: put_bytes(p, p.read_bytes()[:-20])),
+    ("not a readable Parquet file", lambda p: put_bytes(p, b"PAR1" + b"\0" * 100 + b"PAR1")),
+    ("not a readable Parquet file", lambda p: put_bytes(p, b"")),
+    ("not one of kdsweep's tables", lambda p: put(p, pa.table({"a": [1]}))),
     ("damaged: ", lambda p: rewrite(p, test_loss=pa.array(["x"]))),
     ("damaged: ", lambda p: rewrite(p, seed=pa.array([[1]]))),
     ("damaged: ", lambda p: rewrite(p, teacher=not_utf8())),
@@ -101,10 +102,9 @@ TAMPERED: list[tuple[str, Callable[[Path], object]]] = [
 
 @pytest.mark.parametrize(("expected", "tamper"), TAMPERED, ids=range(len(TAMPERED)))
 def test_a_tampered_file_is_named_and_pruned(
-    expected: str, tamper: Callable[[Path], object], store: Store
+    expected: str, tamper: Callable[[Path], Path], store: Store
 ) -> None:
-    path = results_file(store)
-    tamper(path)
+    path = tamper(results_file(store))
     with pytest.raises(UserError) as caught:
         store.results()
     assert one_line(str(caught.value), expected)
@@ -125,7 +125,10 @@ def test_commands_tell_of_a_tampered_file_in_one_line(
     for command in (("table", store.root), ("run", sweep, "--store", store.root)):
         code, output = run(tmp_path, *command)
         assert code == 2
-        assert f"{path}: not a readable Parquet file" in output.splitlines()[-1]
+        assert (
+            f"{path}: damaged: its bytes do not match the digest in its name"
+            in output.splitlines()[-1]
+        )
         assert "Traceback" not in output
 
 
@@ -147,8 +150,9 @@ def test_a_trial_that_is_none_is_told_in_one_line(
     store: Store, sweep: Path, tmp_path: Path
 ) -> None:
     student = next(t for t in expand(load_sweep(sweep)) if t.kind == "student")
-    path = store.root / "results" / f"{student.fingerprint}.parquet"
-    rewrite(path, trial=pa.array(['{"kind": "other"}']))
+    rewrite(
+        file_of(store.root / "results", student.fingerprint), trial=pa.array(['{"kind": "other"}'])
+    )
     code, output = run(tmp_path, "table", store.root)
     assert code == 2
     assert one_line(output, "its trial cannot be read by this kdsweep")

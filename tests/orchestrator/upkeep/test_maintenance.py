@@ -24,6 +24,7 @@ from orchestrator.upkeep.bundle import export
 from orchestrator.upkeep.pruning import removals
 from orchestrator.upkeep.verification import as_json, verify
 from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
+from tests.orchestrator.parquet import file_of, put, put_bytes
 from tests.orchestrator.sweeps import write_sweep
 from trainer.datasets.dataset import load_dataset
 from trainer.keeper import Command, Progress
@@ -47,6 +48,7 @@ def keeper(store: Store, kind: type[StoreKeeper] = StoreKeeper) -> StoreKeeper:
     return kind(
         store,
         "run",
+        "job",
         command="kdsweep run",
         place=Place("cpu", num_threads=1, share=1.0, node=""),
         checkpoints=Intervals(seconds=60, epochs=None),
@@ -103,7 +105,7 @@ def of_kind(store: Store, kind: str, **columns: Any) -> dict[str, Any]:
 
 
 def results_file(store: Store, row: dict[str, Any]) -> Path:
-    return store.root / "results" / f"{row['fingerprint']}.parquet"
+    return file_of(store.root / "results", row["fingerprint"])
 
 
 def weights_file(store: Store, row: dict[str, Any]) -> Path:
@@ -112,8 +114,8 @@ def weights_file(store: Store, row: dict[str, Any]) -> Path:
 
 def tamper(store: Store, row: dict[str, Any], **changes: Any) -> None:
     path = results_file(store, row)
-    table = pq.read_table(path)
-    pq.write_table(pa.Table.from_pylist([{**row, **changes}], schema=table.schema), path)
+    schema = pq.read_schema(path)
+    put(path, pa.Table.from_pylist([{**row, **changes}], schema=schema))
 
 
 def test_rows_say_where_they_come_from(made: Store) -> None:
@@ -150,7 +152,7 @@ def test_a_sound_store_has_no_findings(store: Store) -> None:
 def newer(store: Store, row: dict[str, Any]) -> None:
     table = pq.read_table(results_file(store, row))
     metadata = {VERSION_KEY: str(SCHEMA_VERSION + 1).encode()}
-    pq.write_table(table.replace_schema_metadata(metadata), results_file(store, row))
+    put(results_file(store, row), table.replace_schema_metadata(metadata))
 
 
 def flip(path: Path) -> None:
@@ -160,7 +162,10 @@ def flip(path: Path) -> None:
 
 
 BREAKAGES: list[tuple[str, str, Callable[[Store, dict[str, Any]], object]]] = [
-    ("student", "not a readable Parquet file", lambda s, r: results_file(s, r).write_bytes(b"x")),
+    ("student", "not a readable Parquet file", lambda s, r: put_bytes(results_file(s, r), b"x")),
+    ("student", "do not match the digest in its name", lambda s, r: flip(results_file(s, r))),
+    ("student", "its learning curve says", lambda s, r: tamper(s, r, test_loss=0.123)),
+    ("stddev", "its learning curve says", lambda s, r: tamper(s, r, t_stddev=0.123)),
     ("student", "newer than", newer),
     ("student", "row or trial was changed", lambda s, r: tamper(s, r, trial=r["trial"].replace('"seed":0', '"seed":7'))),
     ("student", "its trial is not one", lambda s, r: tamper(s, r, trial="{}")),
@@ -176,7 +181,9 @@ BREAKAGES: list[tuple[str, str, Callable[[Store, dict[str, Any]], object]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "expected", "damage"), BREAKAGES, ids=[b[1] for b in BREAKAGES])
+@pytest.mark.parametrize(
+    ("kind", "expected", "damage"), BREAKAGES, ids=[f"{b[0]}: {b[1]}" for b in BREAKAGES]
+)
 def test_what_is_broken_is_found_and_mended(
     kind: str,
     expected: str,
@@ -191,7 +198,7 @@ def test_what_is_broken_is_found_and_mended(
     findings = verify(store)
     assert any(expected in finding.problem for finding in findings)
     assert json.loads(json.dumps(as_json(findings)))[0].keys() == (
-        {"where", "problem", "mend", "fingerprint"}
+        {"where", "problem", "mend", "fingerprint", "is_note"}
     )
     if expected == "newer than":
         assert "update kdsweep" in findings[0].mend
@@ -210,6 +217,60 @@ def test_what_is_broken_is_found_and_mended(
     assert verify(store) == []
     metrics = ["fingerprint", "trial", "test_loss", "train_loss", "t_stddev"]
     assert store.results().select(metrics) == complete.results().select(metrics)
+
+
+def test_a_damaged_trial_file_and_resolved_sweep_are_found_and_removed(store: Store) -> None:
+    """What they say is in the row as well, and the next run of the sweep writes it again."""
+    had = store.finished()
+    trial_file = store.trial_folder(of_kind(store, "student")["fingerprint"]) / "trial.yaml"
+    (resolved,) = (store.root / "sweeps").glob("*.json")
+    for path in (trial_file, resolved):
+        flip(path)
+    assert {f.where for f in verify(store)} == {str(trial_file), str(resolved)}
+    assert len(prune(store, "damaged")) == 2
+    assert verify(store) == []
+    assert store.finished() == had
+
+
+def test_each_version_of_a_sweep_is_kept_and_what_none_names_can_go(
+    store: Store, sweep: Sweep
+) -> None:
+    assert prune(store, "unnamed") == []
+    changed = sweep.model_copy(update={"augmentations": ("identity", "flip")})
+    work(store, [t for t in expand(changed) if t.fingerprint not in store.finished()])
+    others = {t.fingerprint for t in expand(changed)} - {t.fingerprint for t in expand(sweep)}
+    told = [removal.what for removal in removals(store, ["unnamed"])]
+    assert {what.split()[1].rstrip(":") for what in told} == others
+    assert others < store.finished(), "only told"
+    store.save_sweep(changed.name, changed.model_dump(mode="json"))
+    assert len(store.sweeps()) == 2
+    assert removals(store, ["unnamed"]) == []
+    shutil.rmtree(store.root / "sweeps")
+    with pytest.raises(UserError, match="no sweep is kept here"):
+        removals(store, ["unnamed"])
+
+
+def test_one_bad_answer_removes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of an object store behind a broken proxy: the second look finds the file whole."""
+    path, had = results_file(store, of_kind(store, "student")), store.finished()
+    content = path.read_bytes()
+    flip(path)
+    found = removals(store, ["damaged"])
+    path.write_bytes(content)
+    for removal in found:
+        removal.carry_out()
+    assert len(found) == 1
+    assert store.finished() == had
+
+
+def test_a_cell_of_two_trainers_is_noted_and_not_broken(store: Store) -> None:
+    row = of_kind(store, "student")
+    other = {**row, "fingerprint": "a" * 64, "trainer_sha256": "b" * 64}
+    store.add_result({**other, "trial": "{}"}, [])
+    notes = [finding for finding in verify(store) if finding.is_note]
+    assert [note.where for note in notes] == [f"cell {row['cell']} of student trials"]
+    assert "2 versions of the trainer" in notes[0].problem
+    assert row["trainer_sha256"][:12] in notes[0].problem
 
 
 def test_a_pickle_in_place_of_a_checkpoint_is_never_run(store: Store, sweep: Sweep) -> None:
@@ -274,13 +335,14 @@ def test_unknown_words_are_refused(word: str, store: Store) -> None:
 
 def test_the_bundle_holds_all_that_a_claim_rests_on(store: Store, tmp_path: Path) -> None:
     (store.root / "sweeps" / "..evil.json").write_text("{}")
+    (resolved,) = store.sweeps()
     names = export(store, tmp_path / "bundle.zip")
     with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
         assert bundle.testzip() is None
         assert bundle.namelist() == names
         assert set(names) == {
-            *("results.parquet", "epochs.parquet", "failures.parquet", "sweeps/tiny.json"),
-            *("imported.parquet", "imported_epochs.parquet"),
+            *("results.parquet", "epochs.parquet", "failures.parquet", f"sweeps/{resolved}.json"),
+            *("imported.parquet", "imported_epochs.parquet", "predictors.parquet"),
             *("tables.txt", "tables.json", "plots/scatter.png", "plots/scatter.svg"),
             *("environment.json", "MANIFEST.json"),
         }
@@ -292,7 +354,7 @@ def test_the_bundle_holds_all_that_a_claim_rests_on(store: Store, tmp_path: Path
         environment = json.loads(bundle.read("environment.json"))
         assert environment["of_the_rows"]["command"] == ["kdsweep run"]
         assert "torch" in environment["installed"]
-        assert Sweep.model_validate_json(bundle.read("sweeps/tiny.json")).name == "tiny"
+        assert Sweep.model_validate_json(bundle.read(f"sweeps/{resolved}.json")).name == "tiny"
 
 
 def test_an_empty_store_has_nothing_to_export(tmp_path: Path) -> None:

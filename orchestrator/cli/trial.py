@@ -1,0 +1,57 @@
+"""The command that runs one trial, without Ray and without a store."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Device(StrEnum):
+    """Where a trial runs by hand."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add it to the command `kdsweep`."""
+    app.command(epilog="Example: `kdsweep trial student.yaml --output runs`")(trial)
+
+
+def trial(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRIAL", help="A trial (YAML), short or as a sweep left it in its store."
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for results.")] = Path("trials"),
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder with the weights it depends on; OUTPUT by default.")
+    ] = None,
+    data: Annotated[
+        Path, typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets.")
+    ] = Path("data"),
+    threads: Annotated[
+        int, typer.Option(min=1, help="CPU threads; the bits of a result depend on it.")
+    ] = 1,
+    device: Annotated[
+        Device, typer.Option(help="auto takes a GPU where there is one.")
+    ] = Device.AUTO,
+) -> None:
+    """Run one trial without Ray: train, show progress, write its result and weights."""
+    from trainer.__main__ import run
+
+    sys.exit(
+        run(
+            file,
+            output=output,
+            weights=weights,
+            data_folder=data,
+            threads=threads,
+            device=device.value,
+        )
+    )
