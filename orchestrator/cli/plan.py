@@ -49,7 +49,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what would run and in which order, what the store already has, and the bill."""
-    from orchestrator.planning.bill import bill_of, throughput_of
+    from orchestrator.cluster.nodes import has_gpu, this_machine
+    from orchestrator.planning.bill import bill_of, throughput_of, with_cpus
     from orchestrator.planning.plan import make_plan
     from orchestrator.reports.plan import plan_as_dot
 
@@ -61,6 +62,9 @@ def plan(
         return
     gpus_there, unmet = _seen_on(address, planned)
     bill = bill_of(planned, throughput_of(opened, tflops))
+    if not (gpus or address or has_gpu()) and planned.missing:
+        cpus = int(this_machine().cpu)
+        bill = with_cpus(bill, cpus, throughput_of(opened, None, "CPU"))
     counts = gpus or ([gpus_there] if gpus_there else [])
     is_asked = bool(counts or simulate or html)
     forecasts = _forecasts(planned, bill, counts or [1], is_asked=is_asked)

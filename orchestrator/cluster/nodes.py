@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.language.resources import KINDS, AllResources, Resources
 from orchestrator.planning.plan import Plan
@@ -37,6 +38,11 @@ class Node:
 def this_machine() -> Node:
     """What is known of this machine without starting Ray: its CPUs."""
     return Node("this machine", {"CPU": float(os.cpu_count() or 1)})
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU, as far as its driver tells without torch."""
+    return Path("/dev/nvidiactl").exists()
 
 
 def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:

@@ -6,6 +6,7 @@ the whole DAG.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.cluster.connection import (
@@ -74,6 +75,9 @@ def run_plan(
                 run.fit()
             finally:
                 view.end(run.state)
+            with suppress(OSError, UserError):
+                # A courtesy to readers; whoever comes next may do it as well.
+                store.rows.compact_where_many()
     return run.summary()
 
 

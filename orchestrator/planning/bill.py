@@ -1,9 +1,9 @@
 """What a sweep will cost: operations, device-hours, and the makespan on a number of GPUs."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
 from orchestrator.language.resources import KINDS
 from orchestrator.planning.costs import group_cost, solo_cost
@@ -25,13 +25,15 @@ FLOPS = 2
 
 CPUS_ENOUGH = 1e6
 
-ASSUMED_TFLOPS = 10.0
-"""Of one GPU in fp32 without tensor cores, where the store has nothing to measure by: an assumption."""
+DeviceKind = Literal["GPU", "CPU"]
+
+ASSUMED_TFLOPS: Mapping[DeviceKind, float] = {"GPU": 10.0, "CPU": 0.05}
+"""Of one GPU in fp32 without tensor cores, and of one CPU, where the store has nothing to measure by."""
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """TFLOP/s of one GPU (of one job, on a machine without), and where the figure comes from."""
+    """TFLOP/s of one GPU or one CPU, and where the figure comes from."""
 
     tflops: float
     source: str
@@ -43,6 +45,15 @@ class Throughput:
 
 
 @dataclass(frozen=True)
+class OnCpus:
+    """What the same costs on a machine without a GPU: hours of so many CPUs, at best."""
+
+    cpus: int
+    hours: float
+    throughput: Throughput
+
+
+@dataclass(frozen=True)
 class Bill:
     """What is missing of a sweep, in peta floating-point operations and hours of one GPU."""
 
@@ -51,6 +62,7 @@ class Bill:
     gpu_hours: float
     longest_chain_hours: float
     throughput: Throughput
+    on_cpus: "OnCpus | None" = None
 
     @property
     def saved(self) -> float:
@@ -58,33 +70,52 @@ class Bill:
         return 1 - self.pflop / self.pflop_alone if self.pflop_alone else 0.0
 
 
-def measured_throughput(store: Store) -> Throughput | None:
-    """From the finished trials of a store that tell their device's time; None where there are none."""
-    jobs: dict[tuple[Any, ...], list[tuple[Trial, float]]] = defaultdict(list)
+def measured_throughput(store: Store, kind: DeviceKind) -> Throughput | None:
+    """From the finished trials of a store that tell their device's time; None where there are none.
+
+    Only whole jobs count, and only those on devices of the kind: a CPU says nothing about a GPU.
+    """
+    columns = ("trial", "job_id", "group_size", "num_attempts", "device", "device_seconds")
+    jobs: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in store.results(columns=columns).to_pylist():
+        if row["job_id"] and row["device_seconds"] and _kind_of(row["device"]) == kind:
+            jobs[row["job_id"]].append(row)
+    cost, seconds, num_trials = 0.0, 0.0, 0
     devices: set[str] = set()
-    for row in store.results().to_pylist():
-        if row["device_seconds"]:
-            try:
-                trial = stored_trial(row)
-            except UserError:
-                continue
-            key = (row["host"], row["started_at"], row["kind"], row["teacher_fingerprint"])
-            jobs[key].append((trial, row["device_seconds"]))
-            devices.add(row["device"] or "an unknown device")
-    cost = sum(group_cost([trial for trial, _ in job]) for job in jobs.values())
-    seconds = sum(spent for job in jobs.values() for _, spent in job)
+    for rows in jobs.values():
+        is_whole = all(r["group_size"] == len(rows) and r["num_attempts"] == 1 for r in rows)
+        trials = _trials_of(rows) if is_whole else []
+        if not trials:
+            continue
+        cost += group_cost(trials)
+        seconds += sum(row["device_seconds"] for row in rows)
+        num_trials += len(rows)
+        devices.update(row["device"] for row in rows)
     if not cost or not seconds:
         return None
-    trials = sum(map(len, jobs.values()))
-    source = f"measured on {trials} trials of this store, on {', '.join(sorted(devices))}"
+    source = f"measured on {num_trials} trials of this store, on {', '.join(sorted(devices))}"
     return Throughput(FLOPS * cost / seconds / 1e12, source)
 
 
-def throughput_of(store: Store, given: float | None) -> Throughput:
-    """As given, else as measured, else as assumed."""
+def _kind_of(device: str | None) -> DeviceKind | None:
+    if not device:
+        return None
+    return "CPU" if device == "cpu" else "GPU"
+
+
+def _trials_of(rows: Sequence[Mapping[str, Any]]) -> list[Trial]:
+    """None of a job of which this kdsweep cannot read every trial."""
+    try:
+        return [stored_trial(row) for row in rows]
+    except UserError:
+        return []
+
+
+def throughput_of(store: Store, given: float | None, kind: DeviceKind = "GPU") -> Throughput:
+    """As given, else as measured on devices of this kind, else as assumed."""
     if given is not None:
         return Throughput(given, "as given")
-    return measured_throughput(store) or Throughput(ASSUMED_TFLOPS, "an assumption")
+    return measured_throughput(store, kind) or Throughput(ASSUMED_TFLOPS[kind], "an assumption")
 
 
 def bill_of(plan: Plan, throughput: Throughput) -> Bill:
@@ -98,6 +129,14 @@ def bill_of(plan: Plan, throughput: Throughput) -> Bill:
         longest_chain_hours=longest_chain(missing) / throughput.multiply_adds / 3600,
         throughput=throughput,
     )
+
+
+def with_cpus(bill: Bill, cpus: int, throughput: Throughput) -> Bill:
+    """The bill with what it comes to on `cpus` CPUs, whose throughput is of one."""
+    flop = bill.pflop * 1e15
+    shared = flop / (throughput.tflops * 1e12 * cpus)
+    chain = bill.longest_chain_hours * bill.throughput.tflops / throughput.tflops
+    return replace(bill, on_cpus=OnCpus(cpus, max(shared / 3600, chain), throughput))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
         f"{span(bill.gpu_hours)} of one GPU, longest chain {span(bill.longest_chain_hours)}, "
         f"at {bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
     )
+    if (here := bill.on_cpus) is not None:
+        caption += (
+            f"\nhere, without a GPU: {span(here.hours)} on {here.cpus} {'CPU' if here.cpus == 1 else 'CPUs'}, "
+            f"at {here.throughput.tflops:.3g} TFLOP/s per CPU ({here.throughput.source})"
+        )
     if plan.unknown:
         absent = ", ".join(plan.absent_checkpoints)
         caption += f"\nfingerprints of {len(plan.unknown)} trials are unknown without {absent}"

@@ -17,6 +17,9 @@ from orchestrator.store.names import checked_fingerprint, is_fingerprint
 from orchestrator.store.table import ParquetTable, Rewriting
 from trainer.files import Folder
 
+MANY_FILES = 200
+"""From so many on, merging them is worth it: each costs a reader about half a millisecond."""
+
 Row = Mapping[str, Any]
 
 
@@ -105,6 +108,12 @@ class Rows:
     def compact(self) -> dict[str, Rewriting]:
         """Merge the many small files of each table; readers and writers may go on meanwhile."""
         return {name: table.compact() for name, table in self.tables.items()}
+
+    def compact_where_many(self) -> None:
+        """The same for the tables that have so many files that reading them takes its time."""
+        for table in self.tables.values():
+            if len(table.files()) >= MANY_FILES:
+                table.compact()
 
     def drop(self, fingerprints: Collection[str]) -> None:
         """Take out all rows of some trials; the result first, so that none is left without its curve."""

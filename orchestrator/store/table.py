@@ -28,10 +28,9 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -40,7 +39,7 @@ import pyarrow.parquet as pq
 
 from orchestrator.store.columns import conform
 from orchestrator.store.names import is_fingerprint
-from trainer.files import Folder
+from trainer.files import Folder, LocalFolder
 from trainer.problems import PlacedError
 
 GENERATION = "_generation"
@@ -52,7 +51,7 @@ PHANTOM_LOOKS, BETWEEN_LOOKS_S = 20, 0.05
 """A file that is listed so often without being there, while nobody rewrites, will not come."""
 
 MANY = 64
-"""From so many files on, reading them side by side is worth its threads."""
+"""From so many files on, fetching them side by side is worth its threads."""
 
 BROKEN = (pa.ArrowException, OSError, ValueError, OverflowError, TypeError, KeyError, MemoryError)
 """What decoding damaged bytes has been seen to raise."""
@@ -154,21 +153,23 @@ class ParquetTable:
             PlacedError: it is damaged.
             FileNotFoundError: it is gone.
         """
+        return self._decode(name, self.folder.read(name), columns)
+
+    def _decode(self, name: str, content: bytes, columns: Collection[str] | None) -> pa.Table:
         where = f"{self.folder.address}/{name}"
-        content = self.folder.read(name)
         match = _NAME.fullmatch(name)
         if match and match["digest"] != _digest(content):
             raise PlacedError(where, "damaged: its bytes do not match the digest in its name")
         wanted = [f for f in self.schema if columns is None or f.name in columns]
         try:
-            file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
+            file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
             table = file.read([field.name for field in wanted], use_threads=False)
             if match is None:
                 table.to_pylist()  # the only way to find a value that Python cannot hold
         except BROKEN as error:
             raise PlacedError(where, f"not a readable Parquet file: {error}") from error
         schema = pa.schema(wanted, metadata=self.schema.metadata)
-        return conform(table, schema, where)
+        return conform(table, schema, where, is_sealed=match is not None)
 
     def _rewrite(self, change: Callable[[pa.Table], pa.Table], at_least: int) -> Rewriting:
         while True:
@@ -236,7 +237,7 @@ class ParquetTable:
         if only is not None:
             names = [n for n in names if (fp := fingerprint_in(n)) is None or fp in only]
         needed = None if columns is None else {*columns, *self._key, self._newest_by, "fingerprint"}
-        tables = self._each(names, partial(self.check, columns=needed))
+        tables = [self._decode(name, raw, needed) for name, raw in self._contents(names)]
         schema = self.schema
         if needed is not None:
             fields = [field for field in schema if field.name in needed]
@@ -247,11 +248,13 @@ class ParquetTable:
         table = self._each_key_once(table)
         return table if columns is None else table.select(list(columns))
 
-    def _each(self, names: Sequence[str], read: Callable[[str], T]) -> list[T]:
-        if len(names) < MANY:
-            return [read(name) for name in names]
+    def _contents(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """The bytes of files. Many of an object store are fetched side by side; decoding gains nothing by it."""
+        if len(names) < MANY or isinstance(self.folder, LocalFolder):
+            yield from ((name, self.folder.read(name)) for name in names)
+            return
         with ThreadPoolExecutor(PARALLEL_READS) as pool:
-            return list(pool.map(read, names))
+            yield from zip(names, pool.map(self.folder.read, names), strict=True)
 
     def _each_key_once(self, table: pa.Table) -> pa.Table:
         """Sorted by key; of equal keys the newest. The order of files does not matter."""

@@ -1,7 +1,10 @@
 """The planner on a virtual clock, the bill, and the groups that a run takes from it."""
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -77,27 +80,68 @@ def test_a_run_takes_the_groups_of_the_simulation() -> None:
     assert len(queue.finished) == len(wanted)
 
 
-def test_the_throughput_is_measured_where_it_can_be(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    assert measured_throughput(store) is None
-    assert throughput_of(store, None).tflops == ASSUMED_TFLOPS
-    assert throughput_of(store, 3.0).tflops == 3.0
-    group = [t for t in trials() if t.kind == "student"]
-    for trial in group:
+def add_job(store: Store, group: list[Trial], job_id: str, **columns: Any) -> None:
+    """What a job leaves, of which each trial is stamped alone."""
+    for second, trial in enumerate(group):
         row = identity_columns(trial) | {
             "cell": trial.cell,
-            "teacher_fingerprint": trial.teacher_fingerprint if trial.kind == "student" else None,
             "trial": trial.model_dump_json(),
             "host": "here",
             "device": "cpu",
             "device_seconds": 10.0,
+            "job_id": job_id,
+            "num_attempts": 1,
+            "group_size": len(group),
+            "started_at": datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC),
         }
-        store.add_result(row, [])
-    measured = measured_throughput(store)
+        store.add_result(row | columns, [])
+
+
+def test_the_throughput_is_measured_job_by_job(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert measured_throughput(store, "CPU") is None
+    assert throughput_of(store, None).tflops == ASSUMED_TFLOPS["GPU"]
+    assert throughput_of(store, 3.0).tflops == 3.0
+    group = [t for t in trials() if t.kind == "student"]
+    add_job(store, group, "one")
+    measured = measured_throughput(store, "CPU")
     assert measured is not None
     expected = FLOPS * group_cost(group) / (10.0 * len(group)) / 1e12
     assert measured.tflops == pytest.approx(expected)
     assert measured.source == "measured on 9 trials of this store, on cpu"
+    stddevs = [t for t in trials() if t.kind == "stddev"]
+    add_job(store, stddevs[:3], "cut", group_size=4)
+    add_job(store, stddevs[3:6], "twice", num_attempts=2)
+    add_job(store, stddevs[6:], "")
+    assert measured_throughput(store, "CPU") == measured, "only whole jobs tell"
+
+
+def test_devices_of_one_kind_price_that_kind_only(tmp_path: Path) -> None:
+    """After a sweep on CPUs the paper costs on GPUs what it costs in an empty store."""
+    store = Store(tmp_path / "store")
+    plan = ("plan", SWEEPS / "paper_cifar100.yaml", "--gpus", 8, "--json", "--store")
+    _, empty = run(tmp_path, *plan, tmp_path / "none")
+    add_job(store, [t for t in trials() if t.kind == "student"], "cpus")
+    assert throughput_of(store, None) == throughput_of(Store(tmp_path / "none"), None)
+    _, told = run(tmp_path, *plan, store.root)
+    assert json.loads(told)["bill"]["gpu_hours"] == json.loads(empty)["bill"]["gpu_hours"]
+    add_job(store, [t for t in trials() if t.kind == "stddev"], "gpus", device="NVIDIA H100")
+    measured = throughput_of(store, None)
+    assert measured.source == "measured on 9 trials of this store, on NVIDIA H100"
+    assert throughput_of(store, None, "CPU").source.endswith("on cpu")
+
+
+def test_a_machine_without_a_gpu_is_priced_by_its_cpus(tmp_path: Path) -> None:
+    _, told = run(tmp_path, "plan", "smoke", "--json", "--store", tmp_path / "none")
+    here = json.loads(told)["bill"]["on_cpus"]
+    if Path("/dev/nvidiactl").exists():
+        assert here is None
+        return
+    assert here["cpus"] == os.cpu_count()
+    assert here["throughput"] == {"tflops": ASSUMED_TFLOPS["CPU"], "source": "an assumption"}
+    assert 0 < here["hours"] < 0.1
+    _, told = run(tmp_path, "plan", "smoke", "--store", tmp_path / "none")
+    assert "here, without a GPU: " in told
 
 
 def test_the_bill_and_the_forecast_for_scripts(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.orchestrator.sweeps import write_sweep
 from tests.orchestrator.upkeep.test_maintenance import ImpatientKeeper, work
 from trainer.problems import UserError
 
-FLIPS_PER_FILE = 60
+FLIPS_PER_FILE = 64
 
 
 @pytest.fixture(scope="module")
