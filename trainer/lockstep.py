@@ -11,6 +11,7 @@ share batches: each such part of the group runs after the other.
 """
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -25,6 +26,7 @@ from trainer.datasets.dataset import Dataset
 from trainer.evaluation import evaluate
 from trainer.keeper import Command, Keeper, Progress, Result
 from trainer.learners import (
+    DivergedError,
     Member,
     StddevMember,
     StudentMember,
@@ -93,6 +95,8 @@ def _evaluate_published(
     )
     model = trained_model(trial.teacher, weights, dataset, device)
     score = evaluate(model, dataset.test, Palette(dataset.mean, dataset.std, device))
+    if not math.isfinite(score.loss):
+        raise DivergedError(f"{checkpoint.path}: its test loss is {score.loss}")
     metrics = {"test_loss": score.loss, "test_accuracy": score.accuracy}
     return Result(metrics, (), model.state_dict(), num_teacher_passes=0)
 

@@ -1,15 +1,17 @@
 """Published checkpoints: a teacher's weights from a file that somebody else wrote.
 
-Read are the authors' files (a dict with the key `model`), dicts with `state_dict` or `net`, plain
-state dicts, each with or without the prefix `module.` that DataParallel leaves, and safetensors.
-Nothing is unpickled but tensors and plain values (`weights_only=True`).
+Read are files as they are found: the authors' (a dict with the key `model`), dicts with `state_dict` and the
+like however nested, plain state dicts, each with or without the prefixes that modules around a model leave,
+and safetensors. Nothing is unpickled but tensors and data that cannot act (`weights_only=True`).
 """
 
+import argparse
 import hashlib
 import io
+import re
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -21,16 +23,39 @@ from torch import Tensor
 from trainer.checkpoint import CheckpointError
 from trainer.models import build_model
 
-WRAPPERS = ("model", "state_dict", "net")
-PREFIX = "module."
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model", "model_state", "net", "network", "weights"),
+    *("params", "module", "teacher", "model_ema", "ema", "state_dict_ema", "ema_state_dict"),
+)
+"""Keys under which files keep a state_dict; of several the first counts, so that averages come last."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "network.", "net.")
+"""What DataParallel, torch.compile and modules around a model put before its names."""
+
+DEEPEST = 4
+
 _SCALAR = np.float64(0).__reduce__()[0]
+_RECONSTRUCT = np.zeros(1).__reduce__()[0]
+_PLAIN_DTYPES = "biufcSUmM"
 HARMLESS: list[Any] = [
     *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((_RECONSTRUCT, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    np.ndarray,
     np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Float32DType,
+    *{
+        type(np.dtype(code))
+        for code in (*np.typecodes["All"],)
+        if np.dtype(code).kind in _PLAIN_DTYPES
+    },
+    argparse.Namespace,
+    *((PurePosixPath, f"{module}.PosixPath") for module in ("pathlib", "pathlib._local")),
+    *((PurePosixPath, f"{module}.PurePosixPath") for module in ("pathlib", "pathlib._local")),
+    *((PureWindowsPath, f"{module}.WindowsPath") for module in ("pathlib", "pathlib._local")),
 ]
-"""Some files keep an accuracy as a number of numpy's."""
+"""Data that training scripts keep beside the weights: options, accuracies, paths. None of it can act."""
+
+_NOT_ALLOWED = re.compile(r"GLOBAL (?P<name>[\w.]+)")
+HOW_TO_SAVE = "load it where it was made and save torch.save(model.state_dict(), FILE)"
 
 
 def read_published(
@@ -40,7 +65,7 @@ def read_published(
 
     Raises:
         CheckpointError: the file is missing, changed, damaged or no checkpoint, or holds the weights of
-            another architecture or number of classes.
+            another architecture or number of classes, or values that are not finite.
     """
     try:
         raw = path.read_bytes()
@@ -49,9 +74,7 @@ def read_published(
     digest = hashlib.sha256(raw).hexdigest()
     if digest != sha256:
         raise CheckpointError(path, f"its SHA-256 is {digest}; {sha256} was planned")
-    weights = _unwrapped(path, _content(path, raw))
-    _check(path, weights, architecture, num_classes)
-    return weights
+    return _checked(path, _content(path, raw), architecture, num_classes)
 
 
 def _content(path: Path, raw: bytes) -> Any:
@@ -62,52 +85,85 @@ def _content(path: Path, raw: bytes) -> Any:
             raise CheckpointError(path, f"not a safetensors file: {error}") from error
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(HARMLESS):
-            warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles raise almost anything
+        found = _NOT_ALLOWED.search(str(error))
+        what = f"it holds a {found['name']}" if found else type(error).__name__
+        hint = f"; {HOW_TO_SAVE}" if found else ""
         raise CheckpointError(
-            path, f"not a checkpoint of tensors and plain values ({type(error).__name__})"
+            path, f"not a checkpoint of tensors and plain values ({what}){hint}"
         ) from error
 
 
-def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
+def _state_dict(content: Any, depth: int = 0) -> dict[str, Tensor]:
+    """The tensors by name, of a state_dict or of the first one within wrappers; empty where there is none."""
+    if not isinstance(content, Mapping) or depth > DEEPEST:
+        return {}
     for key in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    is_plain = isinstance(content, Mapping) and all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    )
-    if not is_plain or not content:
+        if found := _state_dict(content.get(key), depth + 1):
+            return found
+    tensors = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    # A layer's tensors have its name before a point; what has none is an accuracy or the like.
+    return {name: tensor for name, tensor in tensors.items() if "." in name}
+
+
+def _named(path: Path, weights: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """The weights by a model's own names, without the prefixes that others have put before them."""
+    named: dict[str, Tensor] = {}
+    for given, tensor in weights.items():
+        name = given
+        while name not in wanted and (prefix := next(filter(name.startswith, PREFIXES), "")):
+            name = name.removeprefix(prefix)
+        if name in named:
+            raise CheckpointError(
+                path, f"{name!r} stands there twice, the second time as {given!r}"
+            )
+        named[name] = tensor
+    return named
+
+
+def _checked(path: Path, content: Any, architecture: str, num_classes: int) -> dict[str, Tensor]:
+    weights = _state_dict(content)
+    if not weights:
+        known = ", ".join(map(repr, WRAPPERS[:5]))
         raise CheckpointError(
-            path,
-            "no state_dict in it; expected one, plain or under the key "
-            f"{' or '.join(map(repr, WRAPPERS))}",
+            path, f"no state_dict in it; expected one, plain or under the key {known}, ..."
         )
-    return {name.removeprefix(PREFIX): value for name, value in content.items()}
-
-
-def _check(path: Path, weights: Mapping[str, Tensor], architecture: str, num_classes: int) -> None:
     with torch.device("meta"):
         rng = np.random.default_rng(0)
         wanted = build_model(architecture, num_classes, 32, rng).state_dict()
+    weights = _named(path, weights, wanted.keys())
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}
-    missing = wanted.keys() - weights.keys() - counters
-    unknown = weights.keys() - wanted.keys()
+    missing = sorted(wanted.keys() - weights.keys() - counters)
+    unknown = sorted(weights.keys() - wanted.keys())
     if missing or unknown:
-        example = sorted(missing or unknown)[0]
-        fault = "lacks" if missing else "has"
+        lacks = f"it lacks {missing[0]!r} ({len(missing)} in all)" if missing else ""
+        has = f"it has {unknown[0]!r} ({len(unknown)} in all)" if unknown else ""
+        told = " and ".join(filter(None, (lacks, has)))
         raise CheckpointError(
             path,
-            f"not the weights of {architecture}: it {fault} {example!r} "
-            f"({len(missing)} names are missing, {len(unknown)} are unknown)",
+            f"not the weights of {architecture}: {told}; expected the state_dict of kdsweep's "
+            f"{architecture}, such as torch.save(model.state_dict(), FILE) of RepDistiller's",
         )
     for name, tensor in weights.items():
-        actual, expected = tuple(tensor.shape), tuple(wanted[name].shape)
-        if actual == expected:
-            continue
+        _check_tensor(path, architecture, num_classes, name, tensor, wanted[name])
+    return weights
+
+
+def _check_tensor(
+    path: Path, architecture: str, num_classes: int, name: str, tensor: Tensor, wanted: Tensor
+) -> None:
+    actual, expected = tuple(tensor.shape), tuple(wanted.shape)
+    if actual != expected:
         if actual[1:] == expected[1:] and expected[:1] == (num_classes,):
             raise CheckpointError(path, f"made for {actual[0]} classes, not {num_classes}")
         raise CheckpointError(
             path, f"not the weights of {architecture}: {name} is {actual}, expected {expected}"
         )
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise CheckpointError(path, f"{name} is no plain tensor; {HOW_TO_SAVE}")
+    if wanted.is_floating_point() != tensor.is_floating_point():
+        raise CheckpointError(path, f"{name} is of {tensor.dtype}, expected {wanted.dtype}")
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise CheckpointError(path, f"{name} has values that are not finite: NaN or infinity")
