@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from orchestrator.language.settings import TeacherSettings
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
-from orchestrator.planning.data import identified
+from orchestrator.planning.data import identified, told_of_ignored
 from orchestrator.store.failures import Failure
 from orchestrator.store.store import Store
 from trainer.catalog import default_learning_rate, pick_of
@@ -190,6 +190,8 @@ class Plan:
     done: frozenset[str]
     failed: Mapping[str, Failure]
     failed_by_machine: Mapping[str, Failure] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    """Lines about files that lie among images of one's own and are none."""
 
     @property
     def blocked(self) -> frozenset[str]:
@@ -220,7 +222,7 @@ class Plan:
                     f"{trial.kind} {trial.augmentation}: a pick_size of {trial.pick_size} keeps the "
                     f"whole pool of {pick.runs} x {trial.batch_size} images: nothing is picked"
                 ] = None
-        return tuple(lines)
+        return (*self.ignored, *lines)
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -257,4 +259,5 @@ def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool) -> Plan:
             if not (failure.cause.by_machine or retry_failed)
         },
         failed_by_machine={fp: failure for fp, failure in left.items() if failure.cause.by_machine},
+        ignored=tuple(filter(None, map(told_of_ignored, sweep.dataset))),
     )

@@ -36,8 +36,10 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def own_data(folder: Path, form: str, image_size: int | None = None) -> Data:
-    found = identify(form, folder, image_size)
-    return Data(name="own", format=form, path=str(folder), **vars(found))
+    found = {
+        k: v for k, v in vars(identify(form, folder, image_size)).items() if "ignored" not in k
+    }
+    return Data(name="own", format=form, path=str(folder), **found)
 
 
 def is_empty_of_halves(root: Path) -> bool:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.datasets.errors import DataError
+from trainer.datasets.images import Ignored
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,12 @@ class Half:
 
 @dataclass(frozen=True)
 class Arrays:
-    """A whole data set."""
+    """A whole data set. `ignored` lay beside the images when they were decoded."""
 
     class_names: tuple[str, ...]
     train: Half
     test: Half
+    ignored: Ignored = field(default_factory=Ignored, kw_only=True)
 
     @property
     def image_size(self) -> int:

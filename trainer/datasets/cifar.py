@@ -54,6 +54,7 @@ _HARMLESS = {
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
     *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
+    *((f"numpy.{core}.multiarray", "scalar") for core in ("core", "_core")),
     *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
 }
 
@@ -76,7 +77,7 @@ def read(layout: Layout, read_file: ReadFile, where: Path) -> Arrays:
         raise DataError(f"{where / layout.meta}: {layout.names.decode()} is no list of names")
     train = [_half(layout, name, read_file, where) for name in layout.train]
     arrays = Arrays(
-        class_names=tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names),
+        class_names=tuple(map(_text, names)),
         train=Half(
             np.concatenate([half.images for half in train]),
             np.concatenate([half.labels for half in train]),
@@ -84,6 +85,16 @@ def read(layout: Layout, read_file: ReadFile, where: Path) -> Arrays:
         test=_half(layout, layout.test, read_file, where),
     )
     return checked(arrays, where)
+
+
+def _text(name: object) -> str:
+    """A class's name: bytes in UTF-8 or else in Latin-1, in which every byte is a letter."""
+    if not isinstance(name, bytes):
+        return str(name)
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name.decode("latin-1")
 
 
 def _half(layout: Layout, name: str, read_file: ReadFile, where: Path) -> Half:

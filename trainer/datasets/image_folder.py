@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainer.datasets.arrays import Arrays, Half, checked
 from trainer.datasets.errors import DataError
-from trainer.datasets.images import ENDINGS, decode
+from trainer.datasets.images import ENDINGS, Ignored, decode, is_foreign
 
 TEST_FOLDERS = ("test", "val")
 
@@ -30,13 +30,15 @@ def read(folder: Path, image_size: int) -> Arrays:
             f"{folder}: the class {strange[0]!r} is not in both {train.name}/ and {test.name}/"
         )
     halves = (_half(half, names, image_size) for half in (train, test))
-    return checked(Arrays(names, *halves), folder)
+    ignored = sum((_ignored(half, names) for half in (train, test)), Ignored())
+    return checked(Arrays(names, *halves, ignored=ignored), folder)
 
 
 def _classes(half: Path) -> tuple[str, ...]:
     if not half.is_dir():
         raise DataError(f"{half}: no such folder; expected {half.name}/CLASS/IMAGE files")
-    names = tuple(sorted(entry.name for entry in half.iterdir() if entry.is_dir()))
+    found = (entry.name for entry in half.iterdir() if entry.is_dir())
+    names = tuple(sorted(name for name in found if not is_foreign(name)))
     if len(names) < 2:
         raise DataError(f"{half}: {len(names)} folders of classes; two are needed at least")
     return names
@@ -46,9 +48,23 @@ def _half(half: Path, names: Sequence[str], image_size: int) -> Half:
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     for label, name in enumerate(names):
-        paths = sorted(p for p in (half / name).iterdir() if p.suffix.lower() in ENDINGS)
+        paths = sorted(filter(_is_image, (half / name).iterdir()))
         if not paths:
             raise DataError(f"{half / name}: no image in it")
         images.extend(decode(path.read_bytes(), path, image_size) for path in paths)
         labels.extend([label] * len(paths))
     return Half(np.stack(images), np.asarray(labels, dtype=np.int64))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS and not is_foreign(path.name)
+
+
+def _ignored(half: Path, names: Sequence[str]) -> Ignored:
+    """What lies in the folders of classes, is not hidden, and is no image."""
+    return Ignored.of(
+        path
+        for name in names
+        for path in (half / name).iterdir()
+        if not _is_image(path) and not is_foreign(path.name)
+    )

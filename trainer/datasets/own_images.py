@@ -1,7 +1,7 @@
 """One's own images, in any of the formats, and their identity: the SHA-256 of what was decoded.
 
 To know the identity, the images must be decoded. That is done once: what was decoded goes to the cache, and a
-note there tells the identity of a folder that has not changed since (same names, sizes and times).
+note there tells the identity of a folder that has not changed since (same names, sizes, times, inodes).
 """
 
 import hashlib
@@ -18,7 +18,11 @@ from trainer.datasets.errors import DataError, readable
 from trainer.files import write_atomically
 
 PREPARATION = "1"
-"""Raised when the same files would be decoded otherwise."""
+"""Part of the identity; raised only where all images would be decoded otherwise."""
+
+DECODING = 2
+"""Raised when some files would be decoded otherwise: everything is decoded anew, and what stays equal keeps
+its identity."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class OwnImages:
     image_size: int
     train_images: int
     test_images: int
+    num_ignored: int = 0
+    ignored: str = ""
+    """Files that lie among the images and are none: how many, and one of them."""
 
 
 def read_own(form: str, folder: Path, image_size: int | None) -> Arrays:
@@ -75,6 +82,8 @@ def identify(form: str, folder: Path, image_size: int | None) -> OwnImages:
         image_size=arrays.image_size,
         train_images=len(arrays.train.labels),
         test_images=len(arrays.test.labels),
+        num_ignored=arrays.ignored.count,
+        ignored=arrays.ignored.example,
     )
     with readable(note):
         write_atomically(note, json.dumps(asdict(seen)).encode())
@@ -101,9 +110,11 @@ def open_own(checksum: str, form: str, folder: Path, image_size: int) -> Arrays:
 
 def listing(folder: Path, *preparation: object) -> str:
     """A fingerprint of a folder's names, sizes and times of change, and of how it is prepared."""
-    digest = hashlib.sha256(json.dumps([PREPARATION, *preparation]).encode())
+    digest = hashlib.sha256(json.dumps([PREPARATION, DECODING, *preparation]).encode())
     for path, status in sorted(_files(folder)):
-        digest.update(json.dumps([path, status.st_size, status.st_mtime_ns]).encode())
+        # Times can be set and sizes be equal (cp -p, layers of images); what changed has another of these.
+        change = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        digest.update(json.dumps([path, *change]).encode())
     return digest.hexdigest()
 
 

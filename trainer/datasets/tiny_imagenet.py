@@ -1,7 +1,7 @@
 """Tiny ImageNet in its official layout, as a folder or as the zip file it comes in.
 
     wnids.txt                          the classes, a WordNet id per line
-    train/WNID/images/*.JPEG
+    train/WNID/images/*.JPEG           (other endings of images will do)
     val/images/*.JPEG, val/val_annotations.txt     the test images, and their classes
 
 The zip is read in place, never unpacked.
@@ -15,7 +15,7 @@ import numpy as np
 
 from trainer.datasets.arrays import Arrays, Half, checked
 from trainer.datasets.errors import DataError
-from trainer.datasets.images import decode
+from trainer.datasets.images import ENDINGS, Ignored, decode, is_foreign
 
 Files = Mapping[str, Callable[[], bytes]]
 """The files of a data set: their names below its top folder, and how to read each."""
@@ -50,12 +50,19 @@ def read(files: Files, where: Path) -> Arrays:
         for name, path in _images(files, "train")
         if path.parts[1] in labels
     ]
-    return checked(
-        Arrays(
-            classes, _half(files, train, where), _half(files, _test(files, labels, where), where)
-        ),
-        where,
+    test = _test(files, labels, where)
+    used = {name for name, _ in (*train, *test)}
+    ignored = Ignored.of(
+        where / name for name in files if name not in used and _is_strange(PurePosixPath(name))
     )
+    halves = (_half(files, train, where), _half(files, test, where))
+    return checked(Arrays(classes, *halves, ignored=ignored), where)
+
+
+def _is_strange(path: PurePosixPath) -> bool:
+    """Not one of the texts of the layout, and below a folder of images that is read."""
+    is_hidden = any(map(is_foreign, path.parts))
+    return path.parts[0] in ("train", "val") and path.suffix != ".txt" and not is_hidden
 
 
 def _images(files: Files, half: str) -> list[tuple[str, PurePosixPath]]:
@@ -63,7 +70,10 @@ def _images(files: Files, half: str) -> list[tuple[str, PurePosixPath]]:
     return [
         (name, path)
         for name, path in named
-        if path.parts[0] == half and path.suffix == ".JPEG" and "images" in path.parts
+        if path.parts[0] == half
+        and path.suffix.lower() in ENDINGS
+        and "images" in path.parts
+        and not any(map(is_foreign, path.parts))
     ]
 
 
@@ -84,10 +94,10 @@ def _test(files: Files, labels: Mapping[str, int], where: Path) -> list[tuple[st
 def _half(files: Files, named: list[tuple[str, int]], where: Path) -> Half:
     if not named:
         raise DataError(f"{where}: no images in the layout of Tiny ImageNet")
-    first = decode(files[named[0][0]](), where / named[0][0])
+    first = decode(files[named[0][0]](), where / named[0][0], upright=False)
     images = np.empty((len(named), *first.shape), dtype=np.uint8)
     for index, (name, _) in enumerate(named):
-        image = decode(files[name](), where / name)
+        image = decode(files[name](), where / name, upright=False)
         if image.shape != first.shape:
             actual, expected = (f"{s[2]}x{s[1]}" for s in (image.shape, first.shape))
             raise DataError(f"{where / name}: {actual} pixels, expected {expected}")
@@ -98,4 +108,7 @@ def _half(files: Files, named: list[tuple[str, int]], where: Path) -> Half:
 def _text(files: Files, name: str, where: Path) -> str:
     if name not in files:
         raise DataError(f"{where / name}: no such file; expected the layout of tiny-imagenet-200")
-    return files[name]().decode()
+    try:
+        return files[name]().decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where / name}: not a text file in UTF-8") from error
