@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import make_plan
-from orchestrator.store.store import Store
+from orchestrator.store.store import Store, sweep_name
 from trainer.problems import UserError
 
 
@@ -29,7 +29,7 @@ def progress_of(store: Store) -> list[SweepProgress]:
             sweep = Sweep.model_validate(json.loads(content))
             plan = make_plan(sweep, store, retry_failed=False)
         except (ValidationError, ValueError, UserError):
-            progress.append(SweepProgress(name, None, None, None))
+            progress.append(SweepProgress(sweep_name(name), None, None, None))
             continue
         progress.append(
             SweepProgress(sweep.name, len(plan.trials), len(plan.done), len(plan.failed))

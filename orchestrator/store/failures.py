@@ -21,7 +21,6 @@ class Cause(StrEnum):
     NODE_DIED = "node died"
     NO_GPU = "no gpu"
     OTHER_CODE = "other code"
-    BAD_WEIGHTS = "weights damaged"
     HUNG = "no sign of life"
     OVER_TIME = "time limit"
 

@@ -217,6 +217,11 @@ def sweep_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+def sweep_name(name: str) -> str:
+    """The name of a resolved sweep, without what tells its versions apart."""
+    return name.rpartition(".")[0] if _VERSIONED.fullmatch(name) else name
+
+
 def is_whole_sweep(name: str, content: bytes) -> bool:
     """Whether a resolved sweep is what was written; those of older versions have no digest in their name."""
     match = _VERSIONED.fullmatch(name)

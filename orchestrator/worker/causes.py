@@ -16,7 +16,6 @@ OF_THE_PROGRAM = (FileNotFoundError, NotADirectoryError, IsADirectoryError, Perm
 
 
 _BY_NAME = {
-    "CheckpointError": Cause.BAD_WEIGHTS,
     "DivergedError": Cause.DIVERGED,
     "NoGpuError": Cause.NO_GPU,
     "OtherCodeError": Cause.OTHER_CODE,

@@ -92,7 +92,8 @@ class Raylets:
             *(f"--object-store-memory={OBJECT_STORE}", f"--temp-dir={folder}"),
             f"--dashboard-agent-listen-port={free_port()}",
         )
-        surroundings = fresh_environment(self._home) | dict(WITH_TOKEN) | dict(environment)
+        pretended = {"KDSWEEP_PRETEND_GPUS": "1"}
+        surroundings = fresh_environment(self._home) | WITH_TOKEN | pretended | dict(environment)
         surroundings["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         with (folder / "start.log").open("wb") as log:
             process = subprocess.Popen(

@@ -34,6 +34,7 @@ class CountingKeeper(StoreKeeper):
         super().__init__(
             store,
             "run",
+            "job",
             command="kdsweep run",
             place=place,
             checkpoints=intervals,
