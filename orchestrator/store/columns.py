@@ -159,11 +159,11 @@ def conform(table: pa.Table, schema: pa.Schema, where: str, *, is_sealed: bool =
         )
     if version < 1 or "fingerprint" not in table.schema.names:
         raise PlacedError(where, "a Parquet file, but not one of kdsweep's tables")
-    if table.schema.equals(schema, check_metadata=True) and is_sealed:
-        return table
     try:
-        columns = [_column(table, field) for field in schema]
-        conformed = pa.table(columns, schema=schema)
+        conformed = table
+        if not table.schema.equals(schema, check_metadata=True):
+            columns = [_column(table, field) for field in schema]
+            conformed = pa.table(columns, schema=schema)
         conformed.validate(full=True)
     except pa.ArrowException as error:
         raise PlacedError(where, f"damaged: {error}") from error

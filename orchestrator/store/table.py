@@ -169,7 +169,7 @@ class ParquetTable:
         except BROKEN as error:
             raise PlacedError(where, f"not a readable Parquet file: {error}") from error
         schema = pa.schema(wanted, metadata=self.schema.metadata)
-        return conform(table, schema, where, is_sealed=match is not None)
+        return conform(table, schema, where)
 
     def _rewrite(self, change: Callable[[pa.Table], pa.Table], at_least: int) -> Rewriting:
         while True:
