@@ -140,10 +140,8 @@ class NewerSchemaError(PlacedError):
     """A file of a newer kdsweep: nothing is wrong with it."""
 
 
-def conform(table: pa.Table, schema: pa.Schema, where: str, *, is_sealed: bool = False) -> pa.Table:
+def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     """A table as this version declares it.
-
-    `is_sealed`: its bytes are those that kdsweep wrote, so that a table of this version needs no other check.
 
     Raises:
         NewerSchemaError: the table is of a newer version.
