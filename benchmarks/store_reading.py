@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import expand, make_plan
+from orchestrator.store.names import short_digest
 from orchestrator.store.provenance import provenance
 from orchestrator.store.records import identity_columns
 from orchestrator.store.store import Store
-from orchestrator.store.table import _digest
 from trainer.trial import Trial
 
 ROUNDS = 5
@@ -66,7 +66,7 @@ def main() -> None:
         table = store.rows.tables["results"]
         ways: dict[str, Callable[[], object]] = {
             "whole, as before": lambda: [pq.read_table(io.BytesIO(c)) for c in contents],
-            "digests alone": lambda: [_digest(content) for content in contents],
+            "digests alone": lambda: [short_digest(content) for content in contents],
             "all columns": table.read,
             "the columns of a bill": lambda: table.read(
                 columns=("trial", "job_id", "group_size", "num_attempts", "device")

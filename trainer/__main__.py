@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainer.problems import UserError
@@ -13,37 +13,26 @@ DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = _parser().parse_args(arguments)
-    return run(
-        options.trial,
-        output=options.output,
-        weights=options.weights,
-        data_folder=options.data,
-        threads=options.threads,
-        device=options.device,
+    from trainer.alone import run_alone
+
+    return exit_code_of(
+        lambda: run_alone(
+            options.trial,
+            output=options.output,
+            weights=options.weights,
+            data_folder=options.data,
+            threads=options.threads,
+            device=options.device,
+        )
     )
 
 
-def run(
-    trial_file: Path,
-    *,
-    output: Path,
-    weights: Path | None,
-    data_folder: Path,
-    threads: int,
-    device: str,
-) -> int:
-    """As `trainer.alone.run_alone`, for a terminal: prints where the result is, and returns an exit code."""
-    from trainer.alone import TrialFailedError, run_alone
+def exit_code_of(run_one: Callable[[], Path]) -> int:
+    """Let a trial run (`trainer.alone.run_alone`), tell where its result is or what went wrong, and how to exit."""
+    from trainer.alone import TrialFailedError
 
     try:
-        result = run_alone(
-            trial_file,
-            output=output,
-            weights=weights,
-            data_folder=data_folder,
-            threads=threads,
-            device=device,
-        )
+        result = run_one()
     except (UserError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT

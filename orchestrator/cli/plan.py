@@ -50,7 +50,7 @@ def plan(
 ) -> None:
     """Show what would run and in which order, what the store already has, and the bill."""
     from orchestrator.cluster.nodes import has_gpu, this_machine
-    from orchestrator.planning.bill import bill_of, throughput_of, with_cpus
+    from orchestrator.planning.bill import bill_of, measured_throughputs, throughput_of, with_cpus
     from orchestrator.planning.plan import make_plan
     from orchestrator.reports.plan import plan_as_dot
 
@@ -61,10 +61,10 @@ def plan(
         typer.echo(plan_as_dot(planned))
         return
     gpus_there, unmet = _seen_on(address, planned)
-    bill = bill_of(planned, throughput_of(opened, tflops))
+    measured = measured_throughputs(opened)
+    bill = bill_of(planned, throughput_of(measured, tflops))
     if not (gpus or address or has_gpu()) and planned.missing:
-        cpus = int(this_machine().cpu)
-        bill = with_cpus(bill, cpus, throughput_of(opened, None, "CPU"))
+        bill = with_cpus(bill, int(this_machine().cpu), throughput_of(measured, None, "CPU"))
     counts = gpus or ([gpus_there] if gpus_there else [])
     is_asked = bool(counts or simulate or html)
     forecasts = _forecasts(planned, bill, counts or [1], is_asked=is_asked)

@@ -43,10 +43,11 @@ def trial(
     ] = Device.AUTO,
 ) -> None:
     """Run one trial without Ray: train, show progress, write its result and weights."""
-    from trainer.__main__ import run
+    from trainer.__main__ import exit_code_of
+    from trainer.alone import run_alone
 
-    sys.exit(
-        run(
+    def run_one() -> Path:
+        return run_alone(
             file,
             output=output,
             weights=weights,
@@ -54,4 +55,5 @@ def trial(
             threads=threads,
             device=device.value,
         )
-    )
+
+    sys.exit(exit_code_of(run_one))

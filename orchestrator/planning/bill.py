@@ -70,37 +70,34 @@ class Bill:
         return 1 - self.pflop / self.pflop_alone if self.pflop_alone else 0.0
 
 
-def measured_throughput(store: Store, kind: DeviceKind) -> Throughput | None:
-    """From the finished trials of a store that tell their device's time; None where there are none.
+def measured_throughputs(store: Store) -> dict[DeviceKind, Throughput]:
+    """From the finished trials of a store, by the kind of device: a CPU says nothing about a GPU.
 
-    Only whole jobs count, and only those on devices of the kind: a CPU says nothing about a GPU.
+    Only whole jobs count. What no job has run on is not there.
     """
     columns = ("trial", "job_id", "group_size", "num_attempts", "device", "device_seconds")
     jobs: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in store.results(columns=columns).to_pylist():
-        if row["job_id"] and row["device_seconds"] and _kind_of(row["device"]) == kind:
+        if row["job_id"] and row["device_seconds"] and row["device"]:
             jobs[row["job_id"]].append(row)
-    cost, seconds, num_trials = 0.0, 0.0, 0
-    devices: set[str] = set()
+    by_kind: dict[DeviceKind, list[list[Mapping[str, Any]]]] = defaultdict(list)
     for rows in jobs.values():
-        is_whole = all(r["group_size"] == len(rows) and r["num_attempts"] == 1 for r in rows)
-        trials = _trials_of(rows) if is_whole else []
-        if not trials:
-            continue
-        cost += group_cost(trials)
-        seconds += sum(row["device_seconds"] for row in rows)
-        num_trials += len(rows)
-        devices.update(row["device"] for row in rows)
-    if not cost or not seconds:
+        if all(r["group_size"] == len(rows) and r["num_attempts"] == 1 for r in rows):
+            by_kind["CPU" if rows[0]["device"] == "cpu" else "GPU"].append(rows)
+    measured = {kind: _measured(of_kind) for kind, of_kind in by_kind.items()}
+    return {kind: throughput for kind, throughput in measured.items() if throughput is not None}
+
+
+def _measured(jobs: Sequence[Sequence[Mapping[str, Any]]]) -> Throughput | None:
+    known = [(trials, rows) for rows in jobs if (trials := _trials_of(rows))]
+    cost = sum(group_cost(trials) for trials, _ in known)
+    if not cost:
         return None
-    source = f"measured on {num_trials} trials of this store, on {', '.join(sorted(devices))}"
+    all_rows = [row for _, rows in known for row in rows]
+    seconds = sum(row["device_seconds"] for row in all_rows)
+    devices = ", ".join(sorted({row["device"] for row in all_rows}))
+    source = f"measured on {len(all_rows)} trials of this store, on {devices}"
     return Throughput(FLOPS * cost / seconds / 1e12, source)
-
-
-def _kind_of(device: str | None) -> DeviceKind | None:
-    if not device:
-        return None
-    return "CPU" if device == "cpu" else "GPU"
 
 
 def _trials_of(rows: Sequence[Mapping[str, Any]]) -> list[Trial]:
@@ -111,11 +108,13 @@ def _trials_of(rows: Sequence[Mapping[str, Any]]) -> list[Trial]:
         return []
 
 
-def throughput_of(store: Store, given: float | None, kind: DeviceKind = "GPU") -> Throughput:
+def throughput_of(
+    measured: Mapping[DeviceKind, Throughput], given: float | None, kind: DeviceKind = "GPU"
+) -> Throughput:
     """As given, else as measured on devices of this kind, else as assumed."""
     if given is not None:
         return Throughput(given, "as given")
-    return measured_throughput(store, kind) or Throughput(ASSUMED_TFLOPS[kind], "an assumption")
+    return measured.get(kind) or Throughput(ASSUMED_TFLOPS[kind], "an assumption")
 
 
 def bill_of(plan: Plan, throughput: Throughput) -> Bill:

@@ -1,27 +1,35 @@
 """A sweep's data: found and identified."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.language.settings import DatasetChoice
 from trainer.datasets.errors import DataError
 from trainer.problems import UserError
 from trainer.trial import Data
 
-if TYPE_CHECKING:
-    from trainer.datasets.own_images import OwnImages
 
-
-def identified(choice: DatasetChoice) -> Data:
+def identified(choice: DatasetChoice, note: Callable[[str], None]) -> Data:
     """The data that a sweep names. Images of one's own are decoded, the first time, to know them.
+
+    `note` hears of files that lie among them and are none.
 
     Raises:
         UserError: images of one's own are missing or wrong, or fewer than wanted.
     """
     if choice.path is None:
         return Data.official(choice.name, choice.train_images, choice.test_images)
-    folder, own = _own(choice, choice.path)
+    from trainer.datasets.own_images import identify
+
+    folder = Path(os.path.expanduser(choice.path)).absolute()  # noqa: PTH111
+    try:
+        own = identify(str(choice.format), folder, choice.image_size)
+    except DataError as error:
+        raise UserError(str(error)) from error
+    if own.num_ignored:
+        files = "1 file is" if own.num_ignored == 1 else f"{own.num_ignored:,} files are"
+        note(f"{folder}: {files} ignored, being no image by its name: {own.ignored}")
     counts = {}
     for half, wanted, available in (
         ("train_images", choice.train_images, own.train_images),
@@ -42,28 +50,3 @@ def identified(choice: DatasetChoice) -> Data:
         path=str(folder),
         **counts,
     )
-
-
-def told_of_ignored(choice: DatasetChoice) -> str | None:
-    """A line about files that lie among images of one's own and are none; None where there are none.
-
-    Raises:
-        UserError: as `identified`.
-    """
-    if choice.path is None:
-        return None
-    folder, own = _own(choice, choice.path)
-    if not own.num_ignored:
-        return None
-    files = "1 file is" if own.num_ignored == 1 else f"{own.num_ignored:,} files are"
-    return f"{folder}: {files} ignored, being no image by its name: {own.ignored}"
-
-
-def _own(choice: DatasetChoice, path: str) -> "tuple[Path, OwnImages]":
-    from trainer.datasets.own_images import identify
-
-    folder = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
-    try:
-        return folder, identify(str(choice.format), folder, choice.image_size)
-    except DataError as error:
-        raise UserError(str(error)) from error

@@ -8,7 +8,7 @@ teacher share its T. stddev, and only cutmixpick_s, which needs a student's entr
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from orchestrator.language.settings import TeacherSettings
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
-from orchestrator.planning.data import identified, told_of_ignored
+from orchestrator.planning.data import identified
 from orchestrator.store.failures import Failure
 from orchestrator.store.store import Store
 from trainer.catalog import default_learning_rate, pick_of
@@ -34,11 +34,16 @@ from trainer.trial import (
 )
 
 
-def expand(sweep: Sweep) -> list[Trial]:
+def _unheard(line: str) -> None:
+    pass
+
+
+def expand(sweep: Sweep, note: Callable[[str], None] = _unheard) -> list[Trial]:
     """All trials of a sweep, without duplicates; each after what it depends on, seed by seed.
 
     Official data need not be there. Of images of one's own and of published checkpoints the content is
     the identity, so they are read; without its checkpoint, a teacher is one whose identity is unknown.
+    `note` hears of what was passed over among images of one's own.
 
     Raises:
         UserError: images of one's own are missing or wrong, or too few for what is asked; or nothing is
@@ -46,7 +51,7 @@ def expand(sweep: Sweep) -> list[Trial]:
     """
     trials: dict[str, Trial] = {}
     for choice in sweep.dataset:
-        data = identified(choice)
+        data = identified(choice, note)
         for variation in _variations(sweep):
             for trial in _Expansion(sweep, data, variation).trials():
                 trials.setdefault(trial.fingerprint, trial)
@@ -243,7 +248,8 @@ class Plan:
 
 def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool) -> Plan:
     """A sweep against what the store has; `retry_failed` counts failed trials as missing."""
-    trials = tuple(expand(sweep))
+    ignored: list[str] = []
+    trials = tuple(expand(sweep, ignored.append))
     wanted = {trial.fingerprint for trial in trials}
     # In this order: what finishes in between is done, and no failure.
     last = store.rows.last_failures()
@@ -259,5 +265,5 @@ def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool) -> Plan:
             if not (failure.cause.by_machine or retry_failed)
         },
         failed_by_machine={fp: failure for fp, failure in left.items() if failure.cause.by_machine},
-        ignored=tuple(filter(None, map(told_of_ignored, sweep.dataset))),
+        ignored=tuple(ignored),
     )

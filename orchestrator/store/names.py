@@ -1,11 +1,20 @@
-"""Names that become paths, checked before they do."""
+"""Names that become paths, checked before they do; and the digests that stand in some."""
 
+import hashlib
 import re
 from pathlib import Path
 
 from trainer.problems import PlacedError
 
+DIGITS = 16
+"""Of the SHA-256 of a file's bytes, where its name carries it."""
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+def short_digest(content: bytes) -> str:
+    """What a file's name carries of the SHA-256 of its bytes."""
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
 def is_fingerprint(text: str) -> bool:

@@ -20,7 +20,6 @@ only when it is complete and flushed. Rows are written to a file each and merged
 torch, so a reader is quick.
 """
 
-import hashlib
 import os
 import re
 import tempfile
@@ -34,7 +33,13 @@ from pydantic import ValidationError
 from orchestrator.store.addresses import open_folder
 from orchestrator.store.json_files import JsonFiles, to_json
 from orchestrator.store.marks import Marks
-from orchestrator.store.names import checked_fingerprint, is_fingerprint, refuse_link
+from orchestrator.store.names import (
+    DIGITS,
+    checked_fingerprint,
+    is_fingerprint,
+    refuse_link,
+    short_digest,
+)
 from orchestrator.store.rows import Row, Rows
 from orchestrator.store.signs import Signs
 from orchestrator.store.table import ParquetTable, Rewriting
@@ -42,7 +47,7 @@ from trainer.files import Folder, LocalFolder
 from trainer.problems import UserError
 from trainer.trial import TRIAL, Trial, digest
 
-_VERSIONED = re.compile(r".+\.(?P<digest>[0-9a-f]{16})")
+_VERSIONED = re.compile(rf".+\.(?P<digest>[0-9a-f]{{{DIGITS}}})")
 
 
 class Store:
@@ -179,7 +184,7 @@ class Store:
 
     def save_sweep(self, name: str, sweep: Mapping[str, Any]) -> None:
         """Keep a sweep as it was resolved, beside its earlier versions."""
-        self._sweeps.write(f"{name}.{sweep_digest(to_json(sweep))}", sweep)
+        self._sweeps.write(f"{name}.{short_digest(to_json(sweep))}", sweep)
 
     def sweeps(self) -> dict[str, bytes]:
         """Every version of every resolved sweep, as JSON, by its name in the folder."""
@@ -212,11 +217,6 @@ class Store:
             checkpoints.folder(name).tidy()
 
 
-def sweep_digest(content: bytes) -> str:
-    """What tells the versions of a resolved sweep apart, and a damaged one from a whole one."""
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
 def sweep_name(name: str) -> str:
     """The name of a resolved sweep, without what tells its versions apart."""
     return name.rpartition(".")[0] if _VERSIONED.fullmatch(name) else name
@@ -225,7 +225,7 @@ def sweep_name(name: str) -> str:
 def is_whole_sweep(name: str, content: bytes) -> bool:
     """Whether a resolved sweep is what was written; those of older versions have no digest in their name."""
     match = _VERSIONED.fullmatch(name)
-    return match is None or match["digest"] == sweep_digest(content)
+    return match is None or match["digest"] == short_digest(content)
 
 
 def stored_trial(row: Mapping[str, Any]) -> Trial:

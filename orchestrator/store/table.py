@@ -23,7 +23,6 @@ exist yet; but then the generation has changed in between, and the reader starts
 where a listed file is gone.
 """
 
-import hashlib
 import io
 import re
 import time
@@ -38,13 +37,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator.store.columns import conform
-from orchestrator.store.names import is_fingerprint
+from orchestrator.store.names import DIGITS, is_fingerprint, short_digest
 from trainer.files import Folder, LocalFolder
 from trainer.problems import PlacedError
 
 GENERATION = "_generation"
 PREFIX, SUFFIX = "merged-", ".parquet"
-DIGITS = 16
 _NAME = re.compile(rf"{PREFIX}(?P<stem>[^.]+)\.(?P<digest>[0-9a-f]{{{DIGITS}}}){re.escape(SUFFIX)}")
 PARALLEL_READS = 16
 PHANTOM_LOOKS, BETWEEN_LOOKS_S = 20, 0.05
@@ -65,10 +63,6 @@ def fingerprint_in(name: str) -> str | None:
     stem = match["stem"] if match else name.removesuffix(SUFFIX)
     named = stem.partition("-")[0]
     return named if is_fingerprint(named) else None
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
 @dataclass(frozen=True)
@@ -153,22 +147,27 @@ class ParquetTable:
             PlacedError: it is damaged.
             FileNotFoundError: it is gone.
         """
-        return self._decode(name, self.folder.read(name), columns)
+        return self._decode(name, self.folder.read(name), self._part(columns))
 
-    def _decode(self, name: str, content: bytes, columns: Collection[str] | None) -> pa.Table:
+    def _part(self, columns: Collection[str] | None) -> pa.Schema:
+        """The schema, or some of its columns."""
+        if columns is None:
+            return self.schema
+        fields = [field for field in self.schema if field.name in columns]
+        return pa.schema(fields, metadata=self.schema.metadata)
+
+    def _decode(self, name: str, content: bytes, schema: pa.Schema) -> pa.Table:
         where = f"{self.folder.address}/{name}"
         match = _NAME.fullmatch(name)
-        if match and match["digest"] != _digest(content):
+        if match and match["digest"] != short_digest(content):
             raise PlacedError(where, "damaged: its bytes do not match the digest in its name")
-        wanted = [f for f in self.schema if columns is None or f.name in columns]
         try:
             file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
-            table = file.read([field.name for field in wanted], use_threads=False)
+            table = file.read(schema.names, use_threads=False)
             if match is None:
                 table.to_pylist()  # the only way to find a value that Python cannot hold
         except BROKEN as error:
             raise PlacedError(where, f"not a readable Parquet file: {error}") from error
-        schema = pa.schema(wanted, metadata=self.schema.metadata)
         return conform(table, schema, where)
 
     def _rewrite(self, change: Callable[[pa.Table], pa.Table], at_least: int) -> Rewriting:
@@ -237,11 +236,8 @@ class ParquetTable:
         if only is not None:
             names = [n for n in names if (fp := fingerprint_in(n)) is None or fp in only]
         needed = None if columns is None else {*columns, *self._key, self._newest_by, "fingerprint"}
-        tables = [self._decode(name, raw, needed) for name, raw in self._contents(names)]
-        schema = self.schema
-        if needed is not None:
-            fields = [field for field in schema if field.name in needed]
-            schema = pa.schema(fields, metadata=schema.metadata)
+        schema = self._part(needed)
+        tables = [self._decode(name, raw, schema) for name, raw in self._contents(names)]
         table = pa.concat_tables(tables) if tables else schema.empty_table()
         if only is not None:
             table = table.filter(pc.is_in(table["fingerprint"], pa.array(only, pa.string())))
@@ -281,7 +277,7 @@ class ParquetTable:
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
         content = buffer.getvalue()
-        name = f"{PREFIX}{stem}.{_digest(content)}{SUFFIX}"
+        name = f"{PREFIX}{stem}.{short_digest(content)}{SUFFIX}"
         self.folder.write(name, content)
         return name
 

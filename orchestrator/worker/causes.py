@@ -20,7 +20,7 @@ _BY_NAME = {
     "NoGpuError": Cause.NO_GPU,
     "OtherCodeError": Cause.OTHER_CODE,
 }
-"""Errors whose classes live beside torch, which a driver never imports."""
+"""Errors whose classes live beside torch, which a driver never imports, or in what imports this module."""
 
 
 def of_exception(error: BaseException) -> Failure:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.store.table import PREFIX, SUFFIX, _digest, fingerprint_in
+from orchestrator.store.names import short_digest
+from orchestrator.store.table import PREFIX, SUFFIX, fingerprint_in
 
 
 def file_of(folder: Path, fingerprint: str) -> Path:
@@ -28,6 +29,6 @@ def put_bytes(path: Path, content: bytes) -> Path:
     """A file whose name tells the digest of its bytes, whatever they are."""
     stem = path.name.removeprefix(PREFIX).removesuffix(SUFFIX).partition(".")[0]
     path.unlink(missing_ok=True)
-    other = path.with_name(f"{PREFIX}{stem}.{_digest(content)}{SUFFIX}")
+    other = path.with_name(f"{PREFIX}{stem}.{short_digest(content)}{SUFFIX}")
     other.write_bytes(content)
     return other

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.language.resources import AllResources, Resources
 from orchestrator.language.sweep import load_sweep
-from orchestrator.planning.bill import ASSUMED_TFLOPS, FLOPS, measured_throughput, throughput_of
+from orchestrator.planning.bill import ASSUMED_TFLOPS, FLOPS, measured_throughputs, throughput_of
 from orchestrator.planning.costs import group_cost, solo_cost
 from orchestrator.planning.plan import expand
 from orchestrator.planning.scheduling import Capacity, Scheduler
@@ -99,13 +99,12 @@ def add_job(store: Store, group: list[Trial], job_id: str, **columns: Any) -> No
 
 def test_the_throughput_is_measured_job_by_job(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert measured_throughput(store, "CPU") is None
-    assert throughput_of(store, None).tflops == ASSUMED_TFLOPS["GPU"]
-    assert throughput_of(store, 3.0).tflops == 3.0
+    assert measured_throughputs(store) == {}
+    assert throughput_of({}, None).tflops == ASSUMED_TFLOPS["GPU"]
+    assert throughput_of({}, 3.0).tflops == 3.0
     group = [t for t in trials() if t.kind == "student"]
     add_job(store, group, "one")
-    measured = measured_throughput(store, "CPU")
-    assert measured is not None
+    measured = measured_throughputs(store)["CPU"]
     expected = FLOPS * group_cost(group) / (10.0 * len(group)) / 1e12
     assert measured.tflops == pytest.approx(expected)
     assert measured.source == "measured on 9 trials of this store, on cpu"
@@ -113,7 +112,7 @@ def test_the_throughput_is_measured_job_by_job(tmp_path: Path) -> None:
     add_job(store, stddevs[:3], "cut", group_size=4)
     add_job(store, stddevs[3:6], "twice", num_attempts=2)
     add_job(store, stddevs[6:], "")
-    assert measured_throughput(store, "CPU") == measured, "only whole jobs tell"
+    assert measured_throughputs(store) == {"CPU": measured}, "only whole jobs tell"
 
 
 def test_devices_of_one_kind_price_that_kind_only(tmp_path: Path) -> None:
@@ -122,13 +121,13 @@ def test_devices_of_one_kind_price_that_kind_only(tmp_path: Path) -> None:
     plan = ("plan", SWEEPS / "paper_cifar100.yaml", "--gpus", 8, "--json", "--store")
     _, empty = run(tmp_path, *plan, tmp_path / "none")
     add_job(store, [t for t in trials() if t.kind == "student"], "cpus")
-    assert throughput_of(store, None) == throughput_of(Store(tmp_path / "none"), None)
+    assert set(measured_throughputs(store)) == {"CPU"}
     _, told = run(tmp_path, *plan, store.root)
     assert json.loads(told)["bill"]["gpu_hours"] == json.loads(empty)["bill"]["gpu_hours"]
     add_job(store, [t for t in trials() if t.kind == "stddev"], "gpus", device="NVIDIA H100")
-    measured = throughput_of(store, None)
-    assert measured.source == "measured on 9 trials of this store, on NVIDIA H100"
-    assert throughput_of(store, None, "CPU").source.endswith("on cpu")
+    measured = measured_throughputs(store)
+    assert measured["GPU"].source == "measured on 9 trials of this store, on NVIDIA H100"
+    assert measured["CPU"].source.endswith("on cpu")
 
 
 def test_a_machine_without_a_gpu_is_priced_by_its_cpus(tmp_path: Path) -> None:
