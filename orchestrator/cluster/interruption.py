@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM while Ray starts: libraries swallow the exception, so it is remembered too."""
 
 import signal
+import sys
 from types import FrameType
 
 
@@ -20,6 +21,7 @@ class Interruption:
         """To be said again after a library may have set handlers of its own."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+        sys.unraisablehook = _silent_when_interrupted
 
     def check(self) -> None:
         """Raises KeyboardInterrupt if a signal has come and was swallowed."""
@@ -29,3 +31,9 @@ class Interruption:
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
         raise KeyboardInterrupt
+
+
+def _silent_when_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
+    """A signal may come while Python finalizes an object: nobody can catch it there, and it is remembered."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
