@@ -69,8 +69,9 @@ def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()
     Raises:
         UserError: a filter is none, or names something that no row has.
     """
+    from analysis.filters import parse_filters
     from analysis.points import panels as panels_of
-    from analysis.rows import parse_filters, read_rows
+    from analysis.rows import read_rows
 
     wanted = None if sweep is None else {trial.fingerprint for trial in expand(sweep)}
     return panels_of(read_rows(store, parse_filters(filters), wanted))

@@ -28,7 +28,7 @@ from analysis.points import Panel
 from analysis.pooling import Pooled, panel_draws, pool
 from trainer.problems import UserError, did_you_mean
 
-GROUP_KEYS = ("dataset", "teacher", "student", "pair", "source")
+GROUP_KEYS = ("dataset", "teacher", "student", "pair", "setting", "source")
 
 
 @dataclass(frozen=True)
@@ -134,17 +134,21 @@ def grouped(panels: Sequence[Panel], keys: Sequence[str]) -> dict[str, list[Pane
 
 
 def _pools(panels: Sequence[Panel], keys: Sequence[str]) -> list[tuple[str, list[Panel]]]:
-    """The groups, then everything, own and imported panels apart: they may be of one and the same teacher.
+    """The groups, then everything; own and imported panels apart, and each setting for itself.
 
-    Groups of one panel say nothing new.
+    They may be of one and the same teacher: two settings of a pair are no two pairs. Groups of one panel say
+    nothing new.
     """
     pools: list[tuple[str, list[Panel]]] = []
-    sources = list(grouped(panels, ["source"]).items())
-    for source, of_source in sources:
-        suffix = f" ({source})" if len(sources) > 1 else ""
-        groups = list(grouped(of_source, keys).items())
+    alike = list(grouped(panels, ["source", "setting"]).values())
+    num_sources = len({panel.source for panel in panels})
+    for panels_alike in alike:
+        first = panels_alike[0]
+        told = (first.setting, first.source if num_sources > 1 else "")
+        suffix = f" ({', '.join(filter(None, told))})" if any(told) else ""
+        groups = list(grouped(panels_alike, keys).items())
         if len(groups) > 1:
-            groups.append(("all", of_source))
+            groups.append(("all", panels_alike))
         pools += [(title + suffix, group) for title, group in groups if len(group) > 1]
     return pools
 

@@ -10,16 +10,24 @@ Imported rows make panels of their own: nothing is averaged over where a number 
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.coefficients import Array
 from analysis.correlations import Correlation, correlate
-from analysis.rows import IMPORTED
-from analysis.settings import names_of, variants, with_settings, with_source
+from analysis.settings import (
+    IMPORTED,
+    OWN,
+    hyperparameters_of,
+    measurements_for,
+    names_of,
+    variants,
+    with_settings,
+    with_source,
+)
 from trainer.catalog import AUGMENTATIONS
 
 
@@ -70,7 +78,9 @@ class Point:
 class Panel:
     """The points of one pair on one data set, under one setting of everything else.
 
-    `variant` says in which settings panels of one pair differ; empty where there is only one.
+    `variant` says in which settings panels of one data set differ; empty where there is only one. `setting` is
+    the same without what only tells teachers apart: panels of equal settings can be pooled. `hyperparameters`
+    are all of it, by name.
     """
 
     dataset: str
@@ -80,6 +90,8 @@ class Panel:
     source: str
     teacher_fingerprint: str
     points: tuple[Point, ...]
+    setting: str = ""
+    hyperparameters: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def pair(self) -> str:
@@ -128,33 +140,52 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
     rows = with_settings(rows[rows["kind"] != "teacher"])
     students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
     named = []
-    for (dataset, teacher, student), of_pair in students.groupby(["dataset", "teacher", "student"]):
-        drafts, differ = [], []
-        for (fingerprint, common), of_setting in of_pair.groupby(["teacher_fingerprint", "common"]):
-            source = str(of_setting["source"].iloc[0])
-            of_teacher = stddevs[stddevs["teacher_fingerprint"] == fingerprint]
-            measurements = list(of_teacher.groupby("common")) or [("{}", of_teacher)]
-            for measurement, measured in measurements:
-                for chosen, losses, values in variants(of_setting, measured):
-                    drafts.append(
-                        Panel(
-                            dataset=str(dataset),
-                            teacher=str(teacher),
-                            student=str(student),
-                            variant="",
-                            source=source,
-                            teacher_fingerprint=str(fingerprint),
-                            points=tuple(_points(losses, values)),
-                        )
-                    )
-                    setting = {"teacher": str(fingerprint), "source": source}
-                    setting |= {"student": str(common), "stddev": str(measurement)}
-                    differ.append({**setting, **chosen})
-        named += [
-            replace(draft, variant=with_source(variant, draft.source))
-            for draft, variant in zip(drafts, names_of(differ), strict=True)
+    for _, of_dataset in students.groupby(["dataset", "source"]):
+        drafts = [
+            draft
+            for _, of_pair in of_dataset.groupby(["teacher", "student"])
+            for draft in _drafts(of_pair, stddevs)
         ]
-    return named
+        settings = [setting for _, setting in drafts]
+        pairs = [panel.pair for panel, _ in drafts]
+        without_teacher = [
+            {k: v for k, v in s.items() if k != "teacher_fingerprint"} for s in settings
+        ]
+        variants_of, settings_of = names_of(settings, pairs), names_of(without_teacher, pairs)
+        named += [
+            replace(
+                panel,
+                variant=with_source(variant, panel.source),
+                setting=setting,
+                hyperparameters=hyperparameters_of(of_panel),
+            )
+            for (panel, of_panel), variant, setting in zip(
+                drafts, variants_of, settings_of, strict=True
+            )
+        ]
+    return sorted(named, key=lambda p: (p.dataset, p.teacher, p.student, p.source != OWN))
+
+
+def _drafts(
+    of_pair: pd.DataFrame, stddevs: pd.DataFrame
+) -> Iterator[tuple[Panel, Mapping[str, str]]]:
+    """The panels of one pair, not named yet, each with its setting."""
+    for (fingerprint, common), of_setting in of_pair.groupby(["teacher_fingerprint", "common"]):
+        first = of_setting.iloc[0]
+        of_teacher = stddevs[stddevs["teacher_fingerprint"] == fingerprint]
+        for measurement, measured in measurements_for(str(common), of_teacher):
+            for chosen, losses, values in variants(of_setting, measured):
+                panel = Panel(
+                    dataset=str(first["dataset"]),
+                    teacher=str(first["teacher"]),
+                    student=str(first["student"]),
+                    variant="",
+                    source=str(first["source"]),
+                    teacher_fingerprint=str(fingerprint),
+                    points=tuple(_points(losses, values)),
+                )
+                told = {"student": str(common), "stddev": measurement, **chosen}
+                yield panel, {"teacher_fingerprint": str(fingerprint), **told}
 
 
 def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:

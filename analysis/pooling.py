@@ -67,6 +67,8 @@ class Pooled:
     teachers: tuple[str, ...]
     augmentations: tuple[str, ...]
     num_panels: int
+    num_pairs: int
+    """Distinct ones: two teachers of one architecture make two panels of a pair."""
     num_left_out: int
     is_exact: bool
     source: str
@@ -136,6 +138,7 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
         teachers=tuple(f"{dataset} {teacher}" for dataset, teacher, _ in distinct),
         augmentations=tuple(shared),
         num_panels=len(kept),
+        num_pairs=len({(panel.dataset, panel.pair) for panel in kept}),
         num_left_out=len(panels) - len(kept),
         is_exact=test.is_exact,
         source=kept[0].source if len({panel.source for panel in kept}) == 1 else "",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.filters import Filter
 from analysis.points import Mean, Panel, in_order, mean_of
-from analysis.rows import Filter
 from analysis.settings import names_of, variants, with_settings, with_source
 
 
@@ -56,17 +56,17 @@ class Measured:
 def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
     """Every teacher, and every way of measuring, of a store's rows (`analysis.rows.read_rows`)."""
     stddevs = with_settings(rows[rows["kind"] == "stddev"])
-    for (dataset, teacher), of_name in stddevs.groupby(["dataset", "teacher"]):
-        drafts, differ = [], []
-        for (fingerprint, common), group in of_name.groupby(["teacher_fingerprint", "common"]):
-            source = str(group["source"].iloc[0])
+    for (dataset, source), of_dataset in stddevs.groupby(["dataset", "source"]):
+        drafts: list[tuple[str, pd.DataFrame, dict[str, str]]] = []
+        keys = ["teacher", "teacher_fingerprint", "common"]
+        for (teacher, fingerprint, common), group in of_dataset.groupby(keys):
             for chosen, _, measured in variants(group.iloc[:0], group):
-                drafts.append((source, measured))
-                setting = {"teacher": str(fingerprint), "source": source, "stddev": str(common)}
-                differ.append({**setting, **chosen})
-        for (source, measured), variant in zip(drafts, names_of(differ), strict=True):
-            named = with_source(variant, source)
-            yield Measured(str(dataset), str(teacher), named, source, measured)
+                setting = {"teacher_fingerprint": str(fingerprint), "stddev": str(common), **chosen}
+                drafts.append((str(teacher), measured, setting))
+        names = names_of([setting for *_, setting in drafts], [teacher for teacher, *_ in drafts])
+        for (teacher, measured, _), variant in zip(drafts, names, strict=True):
+            named = with_source(variant, str(source))
+            yield Measured(str(dataset), teacher, named, str(source), measured)
 
 
 def teachers_alone(

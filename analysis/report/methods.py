@@ -8,7 +8,7 @@ from analysis.correlation_tables import cells_of, permutation_words
 from analysis.evidence import Findings
 from analysis.markup import tag, text
 from analysis.result_tables import undefined_notes
-from analysis.rows import OWN
+from analysis.settings import OWN
 
 
 def methods(rows: pd.DataFrame, findings: Findings, commit: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from analysis.coefficients import NAMES
 from analysis.correlation_tables import interval, number, p_value, permutation_words
 from analysis.curves import curves, read_epochs
 from analysis.evidence import Findings
+from analysis.filters import Filter
 from analysis.formats import html_tables
 from analysis.marks import Mark, marks
 from analysis.markup import data_block, page, tag, text
@@ -21,7 +22,7 @@ from analysis.plots.forest import forest_lines
 from analysis.points import Mean, Panel, in_order
 from analysis.report.charts import SHAPES, clip_definition, curve_card, forest_rows, scatter_card
 from analysis.report.methods import methods
-from analysis.rows import OWN, Filter, read_rows
+from analysis.settings import OWN
 from analysis.tables import table_grids
 from analysis.teachers import Measured, teachers_alone
 from orchestrator.store.store import Store
@@ -54,21 +55,33 @@ class Section:
 
 def render_report(
     store: Store,
-    filters: Sequence[Filter],
+    rows: pd.DataFrame,
     findings: Findings,
     *,
     group_by: Sequence[str],
+    filters: Sequence[Filter],
     progress: Sequence[Progress],
     commit: str | None,
+    fingerprints: Collection[str] | None = None,
 ) -> str:
-    """The whole page. It loads nothing: style, script and data are inside, and its policy allows no more."""
-    rows = read_rows(store, filters)
+    """The whole page. It loads nothing: style, script and data are inside, and its policy allows no more.
+
+    Args:
+        store: where curves and failures are.
+        rows: what is shown of it (`analysis.rows.read_rows`).
+        findings: what its panels say.
+        group_by: what tables are cut by.
+        filters: that left these rows.
+        progress: of the sweeps.
+        commit: of the checkout that writes the page.
+        fingerprints: of which trials failures are told; None: of all.
+    """
     panels = [evidence.panel for evidence in findings.evidence]
     names = in_order(point.augmentation for panel in panels for point in panel.points)
     looks = marks(names)
     classes = {name: f"m{i}" for i, name in enumerate(names)}
     teachers = teachers_alone(rows, panels, filters)
-    unfinished = _unfinished(store)
+    unfinished = _unfinished(store, fingerprints)
     sections = [
         Section("points", "T. stddev against S. test loss", _points(findings, looks, classes)),
         Section("coefficients", "How sure is that", _forest(findings)),
@@ -183,8 +196,9 @@ def _claim_of(source: str, findings: Findings, *, is_alone: bool) -> str | None:
         pooled = pools[-1]
         estimate = pooled.estimates[CLAIM]
         teachers = f"{len(pooled.teachers)} teacher{'s' if len(pooled.teachers) > 1 else ''}"
-        of_all = f" of {len(mine)}" if pooled.num_panels < len(mine) else ""
-        where = f"Over {pooled.num_panels}{of_all} pairs of {teachers}"
+        num_all = len({(e.panel.dataset, e.panel.pair) for e in mine})
+        of_all = f" of {num_all}" if pooled.num_pairs < num_all else ""
+        where = f"Over {pooled.num_pairs}{of_all} pairs of {teachers}"
         value, p, wide, n = estimate.value, estimate.p, estimate.over_augmentations, pooled.n
     elif defined:
         (evidence, *_) = defined
@@ -305,11 +319,15 @@ def _curves(
 # Failures and provenance
 
 
-def _unfinished(store: Store) -> list[dict[str, Any]]:
+def _unfinished(store: Store, wanted: Collection[str] | None) -> list[dict[str, Any]]:
     """The last failed attempt of every trial that has no result."""
     finished = store.finished()
     last = {row["fingerprint"]: row for row in store.failures().to_pylist()}
-    return [row for fingerprint, row in last.items() if fingerprint not in finished]
+    return [
+        row
+        for fingerprint, row in last.items()
+        if fingerprint not in finished and (wanted is None or fingerprint in wanted)
+    ]
 
 
 def _failures(failed: Sequence[Mapping[str, Any]]) -> str:

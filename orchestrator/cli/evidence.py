@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.console import stderr, stdout
-from orchestrator.cli.opening import existing_store
+from orchestrator.cli.opening import Shown, open_shown
 from orchestrator.cli.options import (
     Filters,
     GroupBy,
     Json,
     Metrics,
     Samples,
+    Source,
     StatisticsSeed,
-    StoreAddress,
+    StoreOfSweep,
 )
 from orchestrator.cli.output import (
     Format,
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.evidence import Findings
+    from analysis.filters import Filter
     from analysis.points import Panel
-    from analysis.rows import Filter
+    from orchestrator.reports.progress import SweepProgress
     from orchestrator.store.store import Store
 
 
@@ -63,7 +65,8 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def table(
-    store: StoreAddress,
+    source: Source,
+    store: StoreOfSweep = None,
     filters: Filters = None,
     group_by: GroupBy = "dataset",
     metric: Metrics = None,
@@ -86,23 +89,23 @@ def table(
     check_metrics(metric or ())
     chosen = chosen_format(format_, output, as_json)
     parsed, keys = _parsed(filters), _keys(group_by)
-    opened = existing_store(store)
+    shown = open_shown(source, store)
     if compare_paper:
         from analysis.published import COMPARED_NAMES, check_comparable, compare, comparison_grids
 
         check_comparable(metric or ())
-        panels = _panels(read_rows(opened, parsed), keys)
-        _tell_of_unfinished_sweeps(opened)
+        panels = _panels(read_rows(shown.store, parsed, shown.fingerprints), keys)
+        _tell_of_unfinished_sweeps(shown)
         grids = comparison_grids(compare(panels, seed, samples), metric or COMPARED_NAMES)
         write_records(grids, chosen, output)
         return
     metrics = metric or METRIC_NAMES
-    rows = read_rows(opened, parsed)
+    rows = read_rows(shown.store, parsed, shown.fingerprints)
     panels = _panels(rows, keys)
     teachers = teachers_alone(rows, panels, parsed)
-    _tell_of_unfinished_sweeps(opened)
+    _tell_of_unfinished_sweeps(shown)
     if not panels:
-        stderr().print(_no_student(store, bool(teachers)), markup=False, soft_wrap=True)
+        stderr().print(_no_student(source, bool(teachers)), markup=False, soft_wrap=True)
     findings = _weigh(panels, keys, samples, seed)
     if chosen is Format.JSON:
         write_json(tables_as_json(panels, findings, metrics, teachers), output)
@@ -110,14 +113,15 @@ def table(
         write_grids(table_grids(panels, findings, metrics, keys, teachers), chosen, output)
 
 
-def _no_student(store: str, has_t_stddev: bool) -> str:
+def _no_student(source: str, has_t_stddev: bool) -> str:
     if has_t_stddev:
-        return f"no student has finished yet: no S. test loss; kdsweep rank {store} orders by T. stddev"
+        return f"no student has finished yet: no S. test loss; kdsweep rank {source} orders by T. stddev"
     return "no student has finished yet: the tables are empty"
 
 
 def plot(
-    store: StoreAddress,
+    source: Source,
+    store: StoreOfSweep = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -140,20 +144,20 @@ def plot(
     if output and (ending := output.suffix.lstrip(".")) not in FORMATS:
         raise UserError(f"{output}: unknown format {ending!r}{did_you_mean(ending, FORMATS)}")
     parsed, keys = _parsed(filters), _keys(group_by)
-    opened = existing_store(store)
-    picture = output or _usual_picture(opened, kind)
-    panels = _panels(read_rows(opened, parsed), keys)
+    shown = open_shown(source, store)
+    picture = output or _usual_picture(shown.store, kind)
+    panels = _panels(read_rows(shown.store, parsed, shown.fingerprints), keys)
     try:
-        _draw(kind, opened, panels, keys, samples, seed, picture)
+        _draw(kind, shown.store, panels, keys, samples, seed, picture)
     except ValueError as error:
         raise UserError(
-            f"{store}: {error} as {kind}: no augmentation has both values yet"
+            f"{source}: {error} as {kind}: no augmentation has both values yet"
         ) from error
     except OSError as error:
         raise UserError(
             f"{picture}: cannot be written: {error.strerror}; --output names another place"
         ) from error
-    _tell_of_unfinished_sweeps(opened)
+    _tell_of_unfinished_sweeps(shown)
     stdout().print(f"{picture}", soft_wrap=True)
 
 
@@ -192,7 +196,8 @@ def _draw(
 
 
 def report(
-    store: StoreAddress,
+    source: Source,
+    store: StoreOfSweep = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
     filters: Filters = None,
     group_by: GroupBy = "dataset",
@@ -202,19 +207,20 @@ def report(
     """Write one self-contained HTML page: plots, tables, methods, failures, every trial."""
     from analysis.report import render_report
     from analysis.rows import read_rows
-    from orchestrator.reports.progress import progress_of
     from orchestrator.store.provenance import git_state
 
     parsed, keys = _parsed(filters), _keys(group_by)
-    opened = existing_store(store)
-    panels = _panels(read_rows(opened, parsed), keys)
+    shown = open_shown(source, store)
+    rows = read_rows(shown.store, parsed, shown.fingerprints)
     page = render_report(
-        opened,
-        parsed,
-        _weigh(panels, keys, samples, seed),
+        shown.store,
+        rows,
+        _weigh(_panels(rows, keys), keys, samples, seed),
         group_by=keys,
-        progress=progress_of(opened),
+        filters=parsed,
+        progress=_progress(shown),
         commit=git_state()[0],
+        fingerprints=shown.fingerprints,
     )
     write_text(page, output)
 
@@ -223,7 +229,7 @@ def report(
 
 
 def _parsed(filters: list[str] | None) -> "tuple[Filter, ...]":
-    from analysis.rows import parse_filters
+    from analysis.filters import parse_filters
 
     return parse_filters(filters or ())
 
@@ -245,11 +251,16 @@ def _panels(rows: "pd.DataFrame", group_by: Sequence[str]) -> "list[Panel]":
     return [panel for group in grouped(panels(rows), group_by).values() for panel in group]
 
 
-def _tell_of_unfinished_sweeps(store: "Store") -> None:
-    """On stderr, so that it is in no file and no JSON."""
-    from orchestrator.reports.progress import progress_of
+def _progress(shown: Shown) -> "list[SweepProgress]":
+    """Of the sweep that is shown or, of a store, of all."""
+    from orchestrator.reports.progress import progress_of, progress_of_plan
 
-    for sweep in progress_of(store):
+    return progress_of(shown.store) if shown.plan is None else [progress_of_plan(shown.plan)]
+
+
+def _tell_of_unfinished_sweeps(shown: Shown) -> None:
+    """On stderr, so that it is in no file and no JSON."""
+    for sweep in _progress(shown):
         if sweep.done is not None and sweep.done != sweep.total:
             stderr().print(
                 f"partial: {sweep.name}: {sweep.done} of {sweep.total} trials finished",

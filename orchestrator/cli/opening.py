@@ -1,10 +1,13 @@
 """How commands open what a user names: a sweep file, its store, its data, a store by itself."""
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.language.sweep import Sweep
+    from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
 
 DEFAULT_STORE = "kdsweep-store"
@@ -25,6 +28,50 @@ def data_folder(sweep: "Sweep", given: Path | None) -> Path:
     return (given or (Path(sweep.data) if sweep.data else DEFAULT_DATA)).expanduser().absolute()
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a command shows: a store, of a sweep file that sweep's trials alone."""
+
+    store: "Store"
+    plan: "Plan | None"
+
+    @property
+    def fingerprints(self) -> frozenset[str] | None:
+        """The trials that are shown; None: all."""
+        if self.plan is None:
+            return None
+        return frozenset(trial.fingerprint for trial in self.plan.trials)
+
+
+def open_shown(source: str, store: str | None) -> Shown:
+    """What is named by a store's address, or by a sweep file and perhaps its store.
+
+    Raises:
+        UserError: it is neither; a store was given to a store; the sweep file is refused.
+    """
+    from trainer.problems import UserError
+
+    if names_a_sweep(source):
+        from orchestrator.planning.plan import make_plan
+
+        sweep, opened = open_sweep(Path(source), store or os.environ.get("KDSWEEP_STORE"))
+        return Shown(existing_store(opened.address), make_plan(sweep, opened, retry_failed=False))
+    if store is not None:
+        raise UserError(f"{source} is no sweep file: --store {store} goes with one")
+    return Shown(existing_store(source), None)
+
+
+def names_a_sweep(source: str) -> bool:
+    """Whether a sweep file is meant, or a shipped sweep, and not a store; a folder is a store."""
+    from orchestrator.language.shipped import ENDING, shipped_sweeps
+
+    path = Path(source)
+    if "://" in source or path.is_dir():
+        return False
+    is_file = path.is_file() or path.suffix in (ENDING, ".yml", ".json")
+    return is_file or source in {sweep.name for sweep in shipped_sweeps()}
+
+
 STORE_FOLDERS = frozenset(
     {"results", "imported", "sweeps", "trials", "failures", "running", "runs"}
 )
@@ -38,7 +85,9 @@ def existing_store(address: str | Path) -> "Store":
 
     store = Store(address)
     if not store.is_remote and not store.root.is_dir():
-        raise UserError(f"{address}: no such folder; kdsweep run SWEEP makes a store")
+        raise UserError(
+            f"{address}: no such folder, nor a sweep file; kdsweep run SWEEP makes a store"
+        )
     if STORE_FOLDERS.isdisjoint(store.folder.folders()):
         raise UserError(
             f"{address}: not a store: neither results/ nor imported/ nor sweeps/ is in it"

@@ -21,6 +21,21 @@ StoreAddress = Annotated[
     str, typer.Argument(metavar="STORE", help="The results: a folder, or an address (s3://...).")
 ]
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="STORE|SWEEP",
+        help="A store's folder or address (s3://...): all in it. Or a sweep file: exactly its trials.",
+    ),
+]
+
+StoreOfSweep = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="Where the results of a sweep file are kept. [env var: KDSWEEP_STORE]"
+    ),
+]
+
 DataOption = Annotated[
     Path | None,
     typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets."),
@@ -69,7 +84,8 @@ Filters = Annotated[
         "--filter",
         metavar="KEY=VALUE",
         help="Only these rows: KEY=VALUE[,VALUE] or KEY!=VALUE; * and ? match anything. "
-        "Keys: dataset, teacher, student, pair, augmentation, seed, source. Repeat to narrow.",
+        "Keys: dataset, teacher, student, pair, augmentation, seed, source, and any hyper-parameter, "
+        "as student.temperature. Repeat to narrow.",
     ),
 ]
 
@@ -78,7 +94,7 @@ GroupBy = Annotated[
     typer.Option(
         "--group-by",
         metavar="KEY[,KEY]",
-        help="One table, and one pooled estimate, per dataset, teacher, student, pair or source; "
+        help="One table, and one pooled estimate, per dataset, teacher, student, pair, setting or source; "
         "plots keep a group's panels together.",
     ),
 ]

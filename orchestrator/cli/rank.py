@@ -1,16 +1,18 @@
 """The command that orders augmentations by T. stddev, from the teacher alone."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.console import stderr
-from orchestrator.cli.opening import data_folder, existing_store, open_sweep
-from orchestrator.cli.options import Filters, Json
+from orchestrator.cli.opening import data_folder, names_a_sweep, open_shown, open_sweep
+from orchestrator.cli.options import DataOption, Filters, Json, Source, StoreOfSweep
 from orchestrator.cli.output import FormatOption, Output, chosen_format, write_records
 
 if TYPE_CHECKING:
+    from orchestrator.language.sweep import Sweep
     from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
 
@@ -21,44 +23,37 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def rank(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="SWEEP|STORE", help="A sweep file, or a store's folder or address."),
-    ],
-    store: Annotated[
-        str | None,
-        typer.Option("--store", envvar="KDSWEEP_STORE", help="Of a sweep: where the results are."),
-    ] = None,
+    source: Source,
+    store: StoreOfSweep = None,
     measure: Annotated[
         bool,
         typer.Option("--measure", help="First measure what a sweep lacks; no student is trained."),
     ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets."),
-    ] = None,
+    data: DataOption = None,
     filters: Filters = None,
     format_: FormatOption = None,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Order augmentations by T. stddev, from the teacher alone, before any student is trained."""
+    from analysis.filters import parse_filters
     from analysis.ranking import rank as rank_rows
     from analysis.ranking import ranking_grids
-    from analysis.rows import parse_filters, read_rows
+    from analysis.rows import read_rows
     from trainer.problems import UserError
 
     chosen = chosen_format(format_, output, as_json)
     wanted = None
-    if "://" in source or Path(source).is_dir():
+    if not names_a_sweep(source):
         if measure:
             raise UserError(f"{source}: a store cannot be measured; --measure takes a sweep file")
-        opened = existing_store(source)
+        opened = open_shown(source, store).store
     else:
-        plan, opened = _open_without_students(Path(source), store)
+        sweep, opened = open_sweep(Path(source), store or os.environ.get("KDSWEEP_STORE"))
+        plan = _plan_without_students(sweep, opened)
         if measure and plan.missing:
             _run_here(plan, opened, data)
-            plan, opened = _open_without_students(Path(source), store)
+            plan = _plan_without_students(sweep, opened)
         wanted = {trial.fingerprint for trial in plan.trials}
         left = [trial for trial in plan.trials if trial.fingerprint not in plan.done]
         if left:
@@ -74,13 +69,12 @@ def rank(
     write_records(grids, chosen, output)
 
 
-def _open_without_students(sweep_file: Path, store: str | Path | None) -> "tuple[Plan, Store]":
-    """A sweep's plan, cut down to what needs no student, against its store."""
+def _plan_without_students(sweep: "Sweep", store: "Store") -> "Plan":
+    """A sweep's plan, cut down to what needs no student."""
     from orchestrator.planning.plan import make_plan
     from orchestrator.planning.selection import without_students
 
-    sweep, opened = open_sweep(sweep_file, store)
-    return without_students(make_plan(sweep, opened, retry_failed=False)), opened
+    return without_students(make_plan(sweep, store, retry_failed=False))
 
 
 def _run_here(plan: "Plan", store: "Store", data: Path | None) -> None:

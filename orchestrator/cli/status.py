@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from orchestrator.language.sweep import Sweep
     from orchestrator.planning.plan import Plan
-    from orchestrator.reports.status import Correlations
+    from orchestrator.reports.status import PanelCorrelation
     from orchestrator.store.store import Store
 
 Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it until all is done.")]
@@ -83,21 +83,24 @@ def _as_text(console: "Console", status: "Group") -> str:
     return capture.get()
 
 
-def _correlations(plan: "Plan", store: "Store") -> "Correlations":
-    """Pearson's coefficient of each pair over the augmentations that are complete by now."""
+def _correlations(plan: "Plan", store: "Store") -> "list[PanelCorrelation]":
+    """Pearson's coefficient of each panel over the augmentations that are complete by now."""
     import math
 
     from analysis.points import panels
     from analysis.rows import read_rows
-    from orchestrator.reports.status import PairCorrelation
+    from orchestrator.reports.status import PanelCorrelation
 
     wanted = {trial.fingerprint for trial in plan.trials}
-    correlations = {}
-    for panel in panels(read_rows(store, fingerprints=wanted)):
-        pearson = panel.correlation.pearson
-        correlations[panel.dataset, panel.pair] = PairCorrelation(
-            None if math.isnan(pearson) else pearson,
-            len(panel.complete),
-            len(plan.sweep.augmentations),
+    return [
+        PanelCorrelation(
+            dataset=panel.dataset,
+            pair=panel.pair,
+            setting=panel.variant,
+            hyperparameters=panel.hyperparameters,
+            pearson=None if math.isnan(panel.correlation.pearson) else panel.correlation.pearson,
+            complete=len(panel.complete),
+            planned=len(plan.sweep.augmentations),
         )
-    return correlations
+        for panel in panels(read_rows(store, fingerprints=wanted))
+    ]

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.console import DONE, SOME_FAILED, print_json, stdout
-from orchestrator.cli.opening import existing_store
-from orchestrator.cli.options import DryRun, Json, StoreAddress
+from orchestrator.cli.opening import existing_store, open_shown
+from orchestrator.cli.options import DryRun, Json, Source, StoreAddress, StoreOfSweep
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -39,7 +39,8 @@ def verify(store: StoreAddress, as_json: Json = False) -> None:
 
 
 def export(
-    store: StoreAddress,
+    source: Source,
+    store: StoreOfSweep = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")] = Path(
         "bundle.zip"
     ),
@@ -47,7 +48,8 @@ def export(
     """Make one evidence bundle: Parquet, resolved sweeps, environment, tables, plots and checksums."""
     from orchestrator.upkeep import bundle
 
-    names = bundle.export(existing_store(store), output)
+    shown = open_shown(source, store)
+    names = bundle.export(shown.store, output, shown.plan.sweep if shown.plan else None)
     stdout().print(f"{output}: {len(names)} files", soft_wrap=True)
 
 

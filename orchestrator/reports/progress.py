@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from orchestrator.language.sweep import Sweep
-from orchestrator.planning.plan import make_plan
+from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.store.store import Store, sweep_name
 from trainer.problems import UserError
 
@@ -31,7 +31,10 @@ def progress_of(store: Store) -> list[SweepProgress]:
         except (ValidationError, ValueError, UserError):
             progress.append(SweepProgress(sweep_name(name), None, None, None))
             continue
-        progress.append(
-            SweepProgress(sweep.name, len(plan.trials), len(plan.done), len(plan.failed))
-        )
+        progress.append(progress_of_plan(plan))
     return progress
+
+
+def progress_of_plan(plan: Plan) -> SweepProgress:
+    """Of one sweep against its store."""
+    return SweepProgress(plan.sweep.name, len(plan.trials), len(plan.done), len(plan.failed))

@@ -4,7 +4,7 @@ It is read from the store alone, so it works from another machine while the swee
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import RenderableType
@@ -35,41 +35,35 @@ SHORT = {
 
 
 @dataclass(frozen=True)
-class PairCorrelation:
-    """The correlation of a pair so far: Pearson's coefficient over `complete` of `planned` augmentations."""
+class PanelCorrelation:
+    """The correlation of a panel so far: Pearson's coefficient over `complete` of `planned` augmentations."""
 
+    dataset: str
+    pair: str
+    setting: str
+    """What tells it apart from other panels; empty where there is one per pair."""
+    hyperparameters: Mapping[str, str]
     pearson: float | None
     complete: int
     planned: int
 
     def __str__(self) -> str:
-        value = "" if self.pearson is None else f"{self.pearson:.2f} with "
+        value = "" if self.pearson is None else f"Pearson {self.pearson:.2f}, "
         return f"{value}{self.complete} of {self.planned}"
 
 
-Correlations = Mapping[tuple[str, str], PairCorrelation]
-"""By data set and pair."""
-
-
 def status_as_json(
-    plan: Plan, running: Mapping[str, Running], correlations: Correlations
+    plan: Plan, running: Mapping[str, Running], correlations: Sequence[PanelCorrelation]
 ) -> dict[str, Any]:
     """The status for scripts."""
-    pairs = [
-        {
-            "dataset": dataset,
-            "pair": pair,
-            "pearson": correlation.pearson,
-            "complete": correlation.complete,
-            "planned": correlation.planned,
-        }
-        for (dataset, pair), correlation in correlations.items()
-    ]
-    return plan_as_json(plan, running) | {"correlations": pairs}
+    return plan_as_json(plan, running) | {"correlations": [asdict(c) for c in correlations]}
 
 
 def status_report(
-    plan: Plan, running: Mapping[str, Running], correlations: Correlations, log_command: str
+    plan: Plan,
+    running: Mapping[str, Running],
+    correlations: Sequence[PanelCorrelation],
+    log_command: str,
 ) -> Iterator[RenderableType]:
     """A matrix per data set, what its glyphs mean, and every failure with its reason.
 
@@ -77,7 +71,10 @@ def status_report(
     """
     state = states(plan, running)
     for dataset in dict.fromkeys(trial.dataset for trial in plan.trials):
-        yield _matrix(plan, dataset, state, correlations)
+        of_dataset = [c for c in correlations if c.dataset == dataset]
+        yield _matrix(plan, dataset, state, of_dataset)
+        if any(c.setting for c in of_dataset):
+            yield _by_setting(of_dataset)
     yield _legend(plan, running)
     for trial in plan.trials:
         fingerprint = trial.fingerprint
@@ -95,7 +92,7 @@ def status_report(
 
 
 def _matrix(
-    plan: Plan, dataset: str, state: Mapping[str, str], correlations: Correlations
+    plan: Plan, dataset: str, state: Mapping[str, str], correlations: Sequence[PanelCorrelation]
 ) -> Table:
     """Two lines per pair: the students of each augmentation, and below them their T. stddev."""
     trials = [trial for trial in plan.trials if trial.dataset == dataset]
@@ -111,15 +108,31 @@ def _matrix(
         teacher = [t for t in trials if t.kind == "teacher" and t.teacher == pair.teacher]
         cells = [
             Text("\n").join(
-                _glyphs([t for t in of_pair if t.kind == kind], state)
+                _glyphs([t for t in of_cell if t.kind == kind], state)
                 for kind in ("student", "stddev")
             )
             for augmentation in augmentations
-            if (of_pair := _of(trials, pair.teacher, pair.student, augmentation)) is not None
+            if (of_cell := _of(trials, pair.teacher, pair.student, augmentation)) is not None
         ]
-        correlation = correlations.get((dataset, str(pair)))
-        name = Text(str(pair)) + Text(f"\n{correlation or ''}", style="dim")
+        of_pair = [c for c in correlations if c.pair == str(pair)]
+        told = str(of_pair[0]) if len(of_pair) == 1 else f"{len(of_pair)} settings"
+        name = Text(str(pair)) + Text(f"\n{told if of_pair else ''}", style="dim")
         table.add_row(name, _glyphs(teacher, state), *cells, end_section=True)
+    return table
+
+
+def _by_setting(correlations: Sequence[PanelCorrelation]) -> Table:
+    """A line per panel, where a pair is tried in more than one setting."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("pair", "Pearson", "augmentations", "setting"):
+        table.add_column(heading, header_style="dim")
+    for found in correlations:
+        table.add_row(
+            found.pair,
+            "" if found.pearson is None else f"{found.pearson:.2f}",
+            f"{found.complete} of {found.planned}",
+            found.setting,
+        )
     return table
 
 

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orchestrator.language.sweep import Sweep
+from orchestrator.planning.plan import expand
 from orchestrator.store.provenance import provenance
 from orchestrator.store.store import Store
 from trainer.files import write_atomically
@@ -36,16 +39,22 @@ EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def export(store: Store, path: Path) -> list[str]:
+def export(store: Store, path: Path, sweep: Sweep | None = None) -> list[str]:
     """Write the bundle; the names in it.
 
+    Args:
+        store: where the results are.
+        path: the zip file.
+        sweep: whose trials alone are bundled; None: everything, and what was imported.
+
     Raises:
-        UserError: the store has no results.
+        UserError: there are no results.
     """
-    results = store.results()
+    wanted = None if sweep is None else frozenset(t.fingerprint for t in expand(sweep))
+    results = store.results(wanted)
     if not results.num_rows:
         raise UserError(f"{store.address}: no trial has finished yet; there is nothing to export")
-    files = dict(_files(store, results))
+    files = dict(_files(store, results, sweep, wanted))
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files["MANIFEST.json"] = _json(sums)
     buffer = io.BytesIO()
@@ -56,14 +65,25 @@ def export(store: Store, path: Path) -> list[str]:
     return list(files)
 
 
-def _files(store: Store, results: pa.Table) -> Iterator[tuple[str, bytes]]:
+def _files(
+    store: Store, results: pa.Table, sweep: Sweep | None, wanted: frozenset[str] | None
+) -> Iterator[tuple[str, bytes]]:
     for name, table in store.tables.items():
-        yield f"{name}.parquet", _parquet(table.read())
-    for name, content in store.sweeps().items():
-        if _NAME.fullmatch(name):
-            yield f"sweeps/{name}.json", content
+        yield f"{name}.parquet", _parquet(_of_trials(table.read(), wanted))
+    if sweep is None:
+        for name, content in store.sweeps().items():
+            if _NAME.fullmatch(name):
+                yield f"sweeps/{name}.json", content
+    else:
+        yield f"sweeps/{sweep.name}.json", _json(sweep.model_dump(mode="json"))
     yield "environment.json", _json(_environment(results))
-    yield from _reports(store)
+    yield from _reports(store, wanted)
+
+
+def _of_trials(table: pa.Table, wanted: frozenset[str] | None) -> pa.Table:
+    if wanted is None:
+        return table
+    return table.filter(pc.is_in(table["fingerprint"], pa.array(sorted(wanted))))
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -83,7 +103,7 @@ def _environment(results: pa.Table) -> dict[str, Any]:
     return {"of_the_rows": recorded, "of_this_export": provenance(), "installed": installed}
 
 
-def _reports(store: Store) -> Iterator[tuple[str, bytes]]:
+def _reports(store: Store, wanted: frozenset[str] | None) -> Iterator[tuple[str, bytes]]:
     from rich.console import Console
 
     from analysis.evidence import weigh
@@ -94,7 +114,7 @@ def _reports(store: Store) -> Iterator[tuple[str, bytes]]:
     from analysis.tables import as_json, table_grids
     from analysis.teachers import teachers_alone
 
-    rows = read_rows(store)
+    rows = read_rows(store, fingerprints=wanted)
     shown = panels(rows)
     findings, teachers = weigh(shown), teachers_alone(rows, shown)
     text = io.StringIO()

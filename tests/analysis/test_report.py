@@ -14,9 +14,10 @@ import pytest
 
 from analysis.bootstrap import Bootstrap
 from analysis.evidence import weigh
+from analysis.filters import parse_filters
 from analysis.points import Panel, panels
 from analysis.report import render_report
-from analysis.rows import parse_filters, read_rows
+from analysis.rows import read_rows
 from orchestrator.language.sweep import Sweep
 from orchestrator.reports.progress import SweepProgress, progress_of
 from orchestrator.store.failures import Cause, Failure
@@ -88,10 +89,17 @@ def page(store: Store) -> str:
 
 def render(store: Store, *filters: str) -> str:
     parsed = parse_filters(filters)
-    findings = weigh(panels(read_rows(store, parsed)), bootstrap=Bootstrap(200))
+    rows = read_rows(store, parsed)
+    findings = weigh(panels(rows), bootstrap=Bootstrap(200))
     progress = [SweepProgress("mine", 100, 40, 1), SweepProgress("old", None, None, None)]
     return render_report(
-        store, parsed, findings, group_by=["dataset"], progress=progress, commit="c" * 40
+        store,
+        rows,
+        findings,
+        group_by=["dataset"],
+        filters=parsed,
+        progress=progress,
+        commit="c" * 40,
     )
 
 
@@ -226,7 +234,15 @@ def test_a_browser_would_tell_of_a_broken_page(tmp_path: Path) -> None:
 
 def page_of(found: list[Panel], store: Store) -> str:
     findings = weigh(found, bootstrap=Bootstrap(200))
-    return render_report(store, (), findings, group_by=["dataset"], progress=[], commit=None)
+    return render_report(
+        store,
+        read_rows(store),
+        findings,
+        group_by=["dataset"],
+        filters=(),
+        progress=[],
+        commit=None,
+    )
 
 
 def claim(page: str) -> str:

@@ -16,6 +16,7 @@ from rich.console import Console
 from analysis.bootstrap import Bootstrap
 from analysis.correlation_tables import p_value
 from analysis.evidence import weigh
+from analysis.filters import parse_filters
 from analysis.formats import (
     LATEX_COLUMNS,
     LATEX_LINES,
@@ -30,7 +31,7 @@ from analysis.grid import Entry, Grid, Row, emphasised
 from analysis.metrics import METRIC_NAMES, check_metrics
 from analysis.points import Panel, panels
 from analysis.result_tables import result_grids
-from analysis.rows import parse_filters, read_rows
+from analysis.rows import read_rows
 from analysis.tables import as_json, coefficient_lines, table_grids
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials

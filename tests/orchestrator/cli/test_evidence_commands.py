@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.cli.main import main
@@ -349,3 +352,83 @@ def test_a_teacher_whose_students_are_not_yet_trained_is_shown_beside_others(
     chosen = ("--filter", "student=vgg8")
     _, out, _ = kd("table", teachers_only.root, *chosen, "--metric", "t_stddev", "--format", "csv")
     assert "wrn_40_2" not in out
+
+
+def two_sweeps(folder: Path) -> tuple[Path, Store]:
+    """One store of two sweeps that differ in a temperature, and something imported; the first sweep's file."""
+    store, sweeps = Store(folder / "store"), []
+    for name, temperature in (("warm", 2), ("hot", 8)):
+        (folder / name).mkdir()
+        path = write_sweep(folder / name, name=name, student={"temperature": temperature})
+        sweeps.append(path)
+        sweep = load_sweep(path)
+        store.save_sweep(sweep.name, sweep.model_dump(mode="json"))
+        fill(store, expand(sweep))
+    code, output = run(folder, "import-logs", GOLDEN / "author_logs", "--store", store.root)
+    assert store.imported().num_rows, output
+    assert code in (0, 1)
+    return sweeps[0], store
+
+
+def test_a_sweep_file_shows_exactly_its_trials(kd: Command, tmp_path: Path) -> None:
+    sweep, store = two_sweeps(tmp_path)
+    mine = {trial.fingerprint for trial in expand(load_sweep(sweep))}
+    where = (sweep, "--store", store.root)
+
+    code, out, err = kd("table", *where, "--json", *FEW)
+    assert (code, err) == (0, "")
+    (panel,) = json.loads(out)["panels"]
+    assert panel["source"] == "own"
+    code, out, _ = kd("table", store.root, "--json", *FEW)
+    assert len(json.loads(out)["panels"]) > 2
+
+    code, out, err = kd("rank", *where, "--json")
+    assert (code, err) == (0, "")
+
+    code, _, err = kd("plot", *where, "-o", tmp_path / "p.svg")
+    assert (code, err) == (0, "")
+    assert "temperature" not in (tmp_path / "p.svg").read_text()
+
+    code, _, err = kd("report", *where, "-o", tmp_path / "r.html", *FEW)
+    assert (code, err) == (0, "")
+    page = (tmp_path / "r.html").read_text()
+    shown = set(re.findall(r'id="t-([0-9a-f]{64})"', page))
+    assert shown == mine
+    assert "hot:" not in page
+
+    code, _, err = kd("export", *where, "-o", tmp_path / "b.zip")
+    assert (code, err) == (0, "")
+    with zipfile.ZipFile(tmp_path / "b.zip") as bundle:
+        assert [n for n in bundle.namelist() if n.startswith("sweeps/")] == ["sweeps/warm.json"]
+        rows = pq.read_table(io.BytesIO(bundle.read("results.parquet")))
+        assert set(rows["fingerprint"].to_pylist()) == mine
+        assert pq.read_table(io.BytesIO(bundle.read("imported.parquet"))).num_rows == 0
+        epochs = pq.read_table(io.BytesIO(bundle.read("epochs.parquet")))
+        assert set(epochs["fingerprint"].to_pylist()) <= mine
+
+
+def test_the_store_of_a_sweep_file_may_come_from_the_environment(
+    kd: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, store = two_sweeps(tmp_path)
+    monkeypatch.setenv("KDSWEEP_STORE", str(store.root))
+    assert kd("table", sweep, "--json", *FEW)[0] == 0
+    assert kd("table", store.root, "--json", *FEW)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["table", "plot", "report", "rank", "export"])
+def test_a_store_of_a_store_is_refused(command: str, kd: Command, paper: Path) -> None:
+    code, _, err = kd(command, paper, "--store", "another")
+    assert code == 2
+    assert err.strip().count("\n") == 0
+    assert "--store another goes with" in err
+
+
+@pytest.mark.parametrize("command", ["table", "plot", "report", "rank", "export"])
+def test_neither_a_store_nor_a_sweep(command: str, kd: Command, tmp_path: Path) -> None:
+    for name in ("nowhere", "nowhere.yaml"):
+        code, _, err = kd(command, name)
+        assert code == 2
+        assert "nowhere" in err
+        assert err.strip().count("\n") == 0
+    assert list(tmp_path.iterdir()) == []

@@ -55,7 +55,8 @@ def test_the_matrix_fits_80_columns_and_shows_every_state(tmp_path: Path) -> Non
     row = next(line for line in lines if line.startswith("│resnet8/resnet8"))
     assert [cell.strip() for cell in row.split("│")[2:-1]] == ["●", "●·", "●◐", "●·", "●✗"]
     below = lines[lines.index(row) + 1]
-    assert "with 4 of 4" in below
+    assert ", 4 of 4" in below
+    assert below.startswith("│Pearson ")
     assert below.rstrip("│").endswith("●○    ")
     assert "● 9 done" in output
     assert "cutmixpick_s seed 1: ValueError: no" in output
@@ -92,6 +93,23 @@ def test_correlations_for_scripts(tmp_path: Path) -> None:
     (found,) = json.loads(output)["correlations"]
     assert (found["pair"], found["complete"], found["planned"]) == ("resnet8/resnet8", 4, 4)
     assert found["pearson"] > 0.9
+
+
+def test_a_value_per_panel_with_its_hyperparameters(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, seeds=[0], grid={"student.temperature": [2, 4]})
+    store = Store(tmp_path / "store")
+    for trial in expand(load_sweep(sweep)):
+        add(store, trial)
+    _, output = run(tmp_path, "status", sweep, "--store", store.root, "--json")
+    found = json.loads(output)["correlations"]
+    settings = ["student.temperature=2.0", "student.temperature=4.0"]
+    assert [entry["setting"] for entry in found] == settings
+    assert [e["hyperparameters"]["student.temperature"] for e in found] == ["2.0", "4.0"]
+    _, output = run(tmp_path, "status", sweep, "--store", store.root)
+    assert "2 settings" in output
+    for entry in found:
+        line = next(x for x in output.splitlines() if entry["setting"] in x)
+        assert f"{entry['pearson']:.2f}" in line
 
 
 def test_watching_ends_when_nothing_is_left(tmp_path: Path) -> None:

@@ -1,0 +1,113 @@
+"""`--filter`: any hyper-parameter, any scheme's version, and what is printed can be typed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis.filters import parse_filters
+from analysis.points import Panel, panels
+from analysis.rows import read_rows
+from orchestrator.planning.plan import expand
+from orchestrator.store.store import Store
+from tests.analysis.stores import add
+from tests.analysis.test_points import made_up, sweep
+from trainer.problems import UserError
+
+SCHEME = '@register("mine")\ndef f(images, rng): ...\n'
+
+
+def fill(store: Store, **changes: object) -> None:
+    small = {"pairs": ["resnet20/resnet8"], "augmentations": ["identity", "flip", "cutmixpick_s"]}
+    for trial in expand(sweep(**(small | changes))):
+        add(store, trial, **made_up(trial))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def kept(store: Store, *texts: str) -> list[Panel]:
+    return panels(read_rows(store, parse_filters(texts)))
+
+
+@pytest.mark.parametrize("text", ["student.temperature=2", "student.temperature=2.0"])
+def test_by_a_hyperparameter_of_students(store: Store, text: str) -> None:
+    fill(store, student={"temperature": 2})
+    fill(store, student={"temperature": 4})
+    (panel,) = kept(store, text)
+    assert panel.hyperparameters["student.temperature"] == "2.0"
+    assert len(panel.complete) == 3
+    (panel,) = kept(store, "student.temperature!=2")
+    assert panel.hyperparameters["student.temperature"] == "4.0"
+
+
+def test_without_its_kind_it_is_of_whatever_has_it(store: Store) -> None:
+    for size in (16, 32):
+        fill(store, student={"pick_size": size}, stddev={"pick_size": size})
+    assert [p.variant for p in kept(store)] == ["pick_size=16", "pick_size=32"]
+    (panel,) = kept(store, "pick_size=16")
+    assert [point.augmentation for point in panel.complete] == ["identity", "flip", "cutmixpick_s"]
+
+
+def test_by_how_the_teacher_was_trained(store: Store) -> None:
+    fill(store, teachers={"epochs": 2})
+    fill(store, teachers={"epochs": 3})
+    everything = kept(store)
+    (panel,) = kept(store, "teachers.epochs=2")
+    assert len(panel.complete) == 3
+    (same,) = kept(store, f"teacher_fingerprint={panel.teacher_fingerprint[:8]}")
+    assert same.cells() == panel.cells()
+    assert len(everything) == 2
+    assert {p.variant for p in everything} == {
+        f"teacher_fingerprint={p.teacher_fingerprint[:8]}" for p in everything
+    }
+
+
+def test_by_the_version_of_a_scheme_as_it_is_printed(store: Store) -> None:
+    for code in (SCHEME, SCHEME + "# changed\n"):
+        fill(
+            store,
+            schemes=[{"path": "mine.py", "source": code}],
+            augmentations=["identity", "flip", "mine"],
+        )
+    both = kept(store)
+    assert len(both) == 2
+    for panel in both:
+        assert panel.variant.startswith("own_scheme.mine=")
+        (found,) = kept(store, panel.variant)
+        assert found.cells() == panel.cells()
+
+
+def test_every_printed_setting_can_be_typed(store: Store) -> None:
+    fill(store)
+    fill(store, randomness="sample")
+    fill(store, student={"weight_decay": 1e-3})
+    for panel in kept(store):
+        (found,) = [
+            p for p in kept(store, *panel.variant.split(", ")) if p.variant in ("", panel.variant)
+        ][:1]
+        assert {c[0]: c[1:] for c in found.cells()}.keys() == {c[0] for c in panel.cells()}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "student.temprature=2",
+            "unknown key 'student.temprature'; did you mean 'student.temperature'",
+        ),
+        ("student.temperature=3", "the store has no student.temperature '3'; known are 2.0"),
+        ("temprature=3", "unknown key 'temprature'; did you mean 'temperature'"),
+    ],
+)
+def test_what_is_not_there_is_named(store: Store, text: str, message: str) -> None:
+    fill(store, student={"temperature": 2})
+    with pytest.raises(UserError, match=re.escape(message)):
+        kept(store, text)
+
+
+def test_a_known_hyperparameter_that_no_row_has_keeps_everything(store: Store) -> None:
+    fill(store, augmentations=["identity", "flip"])
+    assert len(kept(store, "student.pick_size=64")) == len(kept(store)) == 1
