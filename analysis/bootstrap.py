@@ -1,12 +1,13 @@
 """Bootstrap: how far a coefficient would move with other seeds, or with other augmentations.
 
-Over seeds. The augmentations stay; each cell's mean is redrawn from its own seeds. Of S seeds, the mean of a
-resample varies (S - 1) / S times as much as the mean itself, which matters at S = 3; so its deviation is
-stretched by sqrt(S / (S - 1)) (Rao & Wu, J. Am. Stat. Assoc. 83, 1988, p. 231). A cell of one seed stays where
-it is. Cells are redrawn independently: a shift that a seed gives to all augmentations alike would leave the
-coefficients unchanged, and this does not use it, so the interval errs on the wide side.
-The interval is about the coefficient that studies with S seeds have on average. Seed noise attenuates that one:
-it lies nearer to 0 than the coefficient without noise, of which the interval says less the larger the noise is.
+Over seeds. The augmentations stay; their means move by residuals redrawn within each cell, from a fit in which a
+shift that a seed gives to all augmentations alike is no noise (`analysis.blocks`): it leaves the coefficients
+unchanged. A cell of one seed stays where it is.
+The interval is about the coefficient that studies with as many seeds have on average. Cell means carry seed noise
+already and the redraw adds it again, so redrawn coefficients lie nearer to 0 than that one by about as much as the
+estimate lies nearer to 0 than the coefficient without noise. Percentiles alone would exclude the estimate itself
+where many panels are pooled; the interval is the hull of them and of the same shifted to the estimate.
+How often it holds what it says: `benchmarks/interval_coverage.py`.
 
 Over augmentations. Points are drawn with replacement, cell means as they are: they already carry the noise of
 their seeds, and drawing at both levels would count it twice (Davison & Hinkley, Bootstrap Methods and their
@@ -18,16 +19,14 @@ the jackknife, the ends are the draws' quantiles at Phi(z0 + (z0 + z) / (1 - a (
 At n = 9 they cover better than percentiles (`benchmarks/interval_coverage.py`). Where every draw equals the
 estimate, as for a rank coefficient of exactly 1, the data cannot say how far it might be from 1, and there is
 no interval.
-Intervals over seeds are percentiles: they are not of the kind whose bias a jackknife over points could tell.
 
-Draws are addressed, not carried: those of a cell depend on the cell and the seed alone. So a cell that panels
-share, such as one teacher's T. stddev, moves in all of them together, and a filter changes no interval.
+Draws are addressed, not carried: which of a cell's residuals are drawn depends on the cell and the seed alone. So a
+cell that panels share, such as one teacher's T. stddev, moves in all of them together.
 """
 
 import functools
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +57,9 @@ class Bootstrap:
     num_samples: int = SAMPLES
     seed: int = 0
 
-    def of_cell(self, values: Sequence[float], address: str) -> Array:
-        """[num_samples] redrawn means of one cell's values over seeds."""
-        return _cell_draws(tuple(values), address, self.num_samples, self.seed)
+    def of_cell(self, size: int, address: str) -> NDArray[np.intp]:
+        """[num_samples, size] which of a cell's values each sample is made of."""
+        return _cell_choice(size, address, self.num_samples, self.seed)
 
     def of_points(self, n: int) -> NDArray[np.intp]:
         """[num_samples, n] which points each sample is made of."""
@@ -69,24 +68,28 @@ class Bootstrap:
 
 
 @functools.lru_cache(maxsize=1024)
-def _cell_draws(values: tuple[float, ...], address: str, num: int, seed: int) -> Array:
-    seen = np.array(values)
-    mean, size = seen.mean(), len(seen)
-    if size == 1:
-        return np.full(num, mean)
+def _cell_choice(size: int, address: str, num: int, seed: int) -> NDArray[np.intp]:
     hashed = int.from_bytes(hashlib.sha256(address.encode()).digest()[:16], "big")
-    chosen = np.random.default_rng([seed, hashed]).integers(size, size=(num, size))
-    stretch = np.sqrt(size / (size - 1))
-    return np.asarray(mean + stretch * (seen[chosen].mean(axis=1) - mean))
+    return np.random.default_rng([seed, hashed]).integers(size, size=(num, size))
 
 
-def percentile_interval(draws: Array, level: float = LEVEL) -> Interval:
-    """The middle `level` of the finite draws [m]; undefined unless more than half are finite."""
+def hull_interval(draws: Array, estimate: float, level: float = LEVEL) -> Interval:
+    """From percentiles of draws, or of the same shifted to have the estimate as their mean, to the further one.
+
+    Args:
+        draws: [m] redrawn coefficients; those that are not finite are dropped.
+        estimate: the coefficient as it is.
+        level: of confidence.
+
+    Returns:
+        The interval, cut to -1..1; undefined unless more than half of the draws are finite and it has a width.
+    """
     finite = _finite(draws)
     if finite is None:
         return UNDEFINED
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+    shift = estimate - finite.mean()
+    return _with_a_width(max(low + min(shift, 0.0), -1.0), min(high + max(shift, 0.0), 1.0))
 
 
 def bca_interval(draws: Array, estimate: float, left_out: Array, level: float = LEVEL) -> Interval:
@@ -117,7 +120,12 @@ def bca_interval(draws: Array, estimate: float, left_out: Array, level: float = 
     # |a| is below 1/6 and, up to 18,000 draws at 95%, |z| below 6: the divisor stays above 0.
     z = z0 + ndtri([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(finite, ndtr(z0 + z / (1 - acceleration * z)))
-    return Interval(float(low), float(high))
+    return _with_a_width(low, high)
+
+
+def _with_a_width(low: float, high: float) -> Interval:
+    """Where nearly all draws are the same, the data cannot say how far the coefficient might be from it."""
+    return Interval(float(low), float(high)) if high - low > _ROUNDING else UNDEFINED
 
 
 def _finite(draws: Array) -> Array | None:

@@ -41,7 +41,7 @@ def correlation_grids(findings: Findings) -> Iterator[Grid]:
 
 def number(value: float, digits: int = 4) -> str:
     """A number, or a dash where it is undefined."""
-    return DASH if math.isnan(value) else f"{value:.{digits}f}"
+    return DASH if math.isnan(value) else f"{value:z.{digits}f}"
 
 
 def p_value(p: float) -> str:
@@ -56,8 +56,14 @@ def p_value(p: float) -> str:
 
 
 def interval(pair: Interval) -> str:
-    """`0.812 to 0.991`, or a dash where it is undefined."""
-    return DASH if math.isnan(pair.low) else f"{pair.low:.3f} to {pair.high:.3f}"
+    """`0.812 to 0.991`, with as many digits as tell the ends apart; a dash where it is undefined."""
+    if math.isnan(pair.low):
+        return DASH
+    for digits in range(3, 9):
+        low, high = f"{pair.low:z.{digits}f}", f"{pair.high:z.{digits}f}"
+        if low != high:
+            return f"{low} to {high}"
+    return DASH
 
 
 def cells_of(findings: Findings) -> list[Mean]:
@@ -172,7 +178,7 @@ def _is_flat(evidence: Evidence) -> bool:
 _POOLED_HEADINGS = (
     "coefficient",
     "value",
-    "panels",
+    "pairs",
     "teachers",
     "n",
     "p",
@@ -190,7 +196,7 @@ def _pooled_grid(findings: Findings) -> Grid:
             entries = (
                 name.capitalize(),
                 number(estimate.value),
-                str(pooled.num_panels),
+                str(pooled.num_pairs),
                 str(len(pooled.teachers)),
                 str(pooled.n),
                 p_value(estimate.p) + ("" if pooled.is_exact else " (sampled)"),
@@ -237,6 +243,7 @@ def _pooled_record(pooled: Pooled, name: str) -> dict[str, str | float | int | N
         "coefficient": name,
         "value": _finite(estimate.value),
         "n": pooled.n,
+        "num_pairs": pooled.num_pairs,
         "num_panels": pooled.num_panels,
         "num_teachers": len(pooled.teachers),
         "p": _finite(estimate.p),

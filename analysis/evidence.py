@@ -19,7 +19,7 @@ from analysis.bootstrap import (
     Bootstrap,
     Interval,
     bca_interval,
-    percentile_interval,
+    hull_interval,
 )
 from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
 from analysis.multiplicity import benjamini_hochberg, holm
@@ -169,7 +169,7 @@ def _evidence(
         of_seeds, of_points = panel_draws(
             tuple(c for _, c, _ in cells), tuple(c for _, _, c in cells), bootstrap
         )
-        seeds = [percentile_interval(of_seeds[:, k]) for k in range(len(NAMES))]
+        seeds = [hull_interval(of_seeds[:, k], float(value[k])) for k in range(len(NAMES))]
         augmentations = [
             bca_interval(of_points[:, k], float(value[k]), left_out[:, k])
             for k in range(len(NAMES))

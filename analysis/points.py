@@ -10,12 +10,13 @@ Imported rows make panels of their own: nothing is averaged over where a number 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from analysis.blocks import fit
 from analysis.coefficients import Array
 from analysis.correlations import Correlation, correlate
 from analysis.settings import (
@@ -24,6 +25,7 @@ from analysis.settings import (
     hyperparameters_of,
     measurements_for,
     names_of,
+    of_teachers,
     variants,
     with_settings,
     with_source,
@@ -34,6 +36,8 @@ from trainer.catalog import AUGMENTATIONS
 @dataclass(frozen=True)
 class Mean:
     """A cell: mean, unbiased standard deviation (nan for one value), and what it is made of, by seed.
+
+    Beside cells of other seeds the mean is what it would be on theirs (`comparable`).
 
     The trials `undefined` finished with a value that is not finite: they are left out, and counted. Where
     that is all of them, n is 0 and the mean nan.
@@ -49,6 +53,12 @@ class Mean:
     @property
     def n(self) -> int:
         return len(self.seeds)
+
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether the mean is not that of the values, but what it would be on other cells' seeds."""
+        plain = math.fsum(self.values) / self.n if self.n else math.nan
+        return self.n > 0 and not math.isclose(plain, self.mean, rel_tol=1e-9)
 
     @property
     def num_undefined(self) -> int:
@@ -137,6 +147,7 @@ def in_order(augmentations: Iterable[str]) -> list[str]:
 
 def panels(rows: pd.DataFrame) -> list[Panel]:
     """All panels of a store's rows (`analysis.rows.read_rows`), sorted by data set, teacher and student."""
+    teachers = of_teachers(rows)
     rows = with_settings(rows[rows["kind"] != "teacher"])
     students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
     named = []
@@ -157,7 +168,8 @@ def panels(rows: pd.DataFrame) -> list[Panel]:
                 panel,
                 variant=with_source(variant, panel.source),
                 setting=setting,
-                hyperparameters=hyperparameters_of(of_panel),
+                hyperparameters=teachers.get(panel.teacher_fingerprint, {})
+                | hyperparameters_of(of_panel),
             )
             for (panel, of_panel), variant, setting in zip(
                 drafts, variants_of, settings_of, strict=True
@@ -182,7 +194,7 @@ def _drafts(
                     variant="",
                     source=str(first["source"]),
                     teacher_fingerprint=str(fingerprint),
-                    points=tuple(_points(losses, values)),
+                    points=tuple(_comparable_points(list(_points(losses, values)))),
                 )
                 told = {"student": str(common), "stddev": measurement, **chosen}
                 yield panel, {"teacher_fingerprint": str(fingerprint), **told}
@@ -200,6 +212,24 @@ def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:
                 mean_of(losses, "test_accuracy"),
                 mean_of(measured, "t_stddev"),
             )
+
+
+def _comparable_points(points: Sequence[Point]) -> Iterator[Point]:
+    columns = [
+        comparable([getattr(point, metric) for point in points])
+        for metric in ("test_loss", "test_accuracy", "t_stddev")
+    ]
+    for point, (loss, accuracy, t_stddev) in zip(points, zip(*columns, strict=True), strict=True):
+        yield replace(point, test_loss=loss, test_accuracy=accuracy, t_stddev=t_stddev)
+
+
+def comparable(cells: Sequence[Mean | None]) -> list[Mean | None]:
+    """The same cells of several augmentations, with means that a missing trial does not shift (`analysis.blocks`)."""
+    filled = [cell for cell in cells if cell and cell.n]
+    if len({cell.seeds for cell in filled}) < 2:
+        return list(cells)
+    means = iter(fit(filled).means)
+    return [replace(c, mean=float(next(means))) if c and c.n else c for c in cells]
 
 
 def _belongs(stddevs: pd.DataFrame, students: pd.DataFrame, losses: pd.DataFrame) -> "pd.Series":

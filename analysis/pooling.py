@@ -32,13 +32,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.blocks import fit
 from analysis.bootstrap import (
     LEVEL,
     UNDEFINED,
     Bootstrap,
     Interval,
     bca_interval,
-    percentile_interval,
+    hull_interval,
 )
 from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
 from analysis.permutation import permutation_test
@@ -125,7 +126,7 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
         name: PooledEstimate(
             value=float(value[k]),
             p=float(test.p[k]),
-            over_seeds=percentile_interval(seeds[:, k]),
+            over_seeds=hull_interval(seeds[:, k], float(value[k])),
             over_augmentations=bca_interval(augmentations[:, k], float(value[k]), left_out[:, k]),
             over_teachers=t_interval(of_teachers[:, k]),
             of_teachers=tuple(map(float, of_teachers[:, k])),
@@ -186,16 +187,23 @@ def panel_draws(x: _Cells, y: _Cells, bootstrap: Bootstrap) -> tuple[Array, Arra
     Draws over seeds are nan where no cell has two seeds.
     """
     if any(cell.n > 1 for cell in (*x, *y)):
-        redrawn = [
-            np.stack([bootstrap.of_cell(cell.values, cell.address) for cell in cells], axis=1)
-            for cells in (x, y)
-        ]
-        seeds = coefficients(*redrawn)
+        seeds = coefficients(_redrawn(x, bootstrap), _redrawn(y, bootstrap))
     else:
         seeds = np.full((bootstrap.num_samples, len(NAMES)), np.nan)
     # Drawn from n alone: panels of one pool, which have equal n, all get the same augmentations.
     chosen = bootstrap.of_points(len(x))
     return seeds, coefficients(_means(x)[chosen], _means(y)[chosen])
+
+
+def _redrawn(cells: _Cells, bootstrap: Bootstrap) -> Array:
+    """[num_samples, A] means as other seeds might give them."""
+    fitted = fit(cells)
+    starts = np.cumsum([0, *(cell.n for cell in cells)])
+    drawn = [
+        fitted.residuals[start + bootstrap.of_cell(cell.n, cell.address)]
+        for cell, start in zip(cells, starts[:-1], strict=True)
+    ]
+    return _means(cells) + np.concatenate(drawn, axis=1) @ fitted.weights.T
 
 
 def _weighted(weights: Sequence[float], values: Array) -> Array:

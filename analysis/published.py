@@ -1,38 +1,53 @@
-"""A store beside the published points of four of the paper's figures.
+"""A store beside the published points of four of the paper's figures: same, different, or undecided?
 
 A published point is a mean over `PUBLISHED_SEEDS` runs or more, whose spread was not published. So the seed
 noise s of a panel is estimated from the store alone, pooled over its augmentations:
 
     s^2 = sum_a (n_a - 1) s_a^2 / sum_a (n_a - 1),        nu = sum_a (n_a - 1) degrees of freedom
 
-and a cell is *inside* seed noise where |ours - published| <= t_{0.975, nu} * s * sqrt(1 / n_a + 1 / 3), plus
-half of the last printed digit: the two-sample t-test at 5% for equal noise (Student, Biometrika 6, 1908).
-One in twenty cells is expected outside when nothing is wrong.
+and the difference d of a cell has the standard error s * sqrt(1 / n_a + 1 / 3) (Student, Biometrika 6, 1908).
+That no difference is seen shows nothing where noise is large. So a cell is *the same* only where two one-sided
+tests at 5% (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987, p. 657) show that d lies within a margin, half of
+the standard deviation of the published values over augmentations; *different* where it is not the same and d
+exceeds the 95% reach of noise; *undecided* otherwise. Half of the last printed digit counts as noise.
 
-A coefficient is inside where a difference as large as the one seen arises by seed noise in 5% or more of
-simulations in which store and paper have the same true points (their weighted mean) and noise s; its p-value is
-(b + 1) / (m + 1) for b such differences in m simulations.
+For a coefficient d is simulated: store and paper are drawn anew around their points with the noise of the
+residuals of augmentation + seed (`analysis.blocks`), and the verdicts are those of the intervals of 90% and 95% (hulls, as in
+`analysis.bootstrap`) and of a margin of `COEFFICIENT_MARGIN`.
+
+Where settings differ from the paper's (`analysis.paper_settings`) there is no verdict: it would be about those.
 """
 
 import csv
 import functools
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Literal
 
 import numpy as np
 
-from analysis.coefficients import NAMES, coefficients
+from analysis.blocks import fit
+from analysis.bootstrap import UNDEFINED, Interval
+from analysis.coefficients import NAMES, Array, coefficients
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
 from analysis.metrics import CORRELATION, S_TEST_LOSS, T_STDDEV, Metric
+from analysis.paper_settings import differing_settings
 from analysis.points import Mean, Panel
 from analysis.result_tables import entry
 from trainer.problems import UserError
 
 PUBLISHED_SEEDS = 3
-ALPHA = 0.05
 SIMULATIONS = 10_000
+CELL_MARGIN = 0.5
+"""In standard deviations of the published values over augmentations."""
+
+COEFFICIENT_MARGIN = 0.1
+Verdict = Literal["same", "different", "undecided", "unknown", "other settings"]
+"""`unknown`: a value is missing, or no cell has two seeds."""
+
 COMPARED = (T_STDDEV, S_TEST_LOSS)
 """What was published point by point: no accuracy was."""
 
@@ -63,33 +78,27 @@ def published_panels() -> tuple[PublishedPanel, ...]:
 
 
 @dataclass(frozen=True)
-class CellVerdict:
-    """One cell beside its published value; `is_inside` is None where noise is unknown or a value missing."""
-
-    published: float
-    ours: Mean | None
-    reach: float
-    """How far apart the two may be by seed noise; nan where it is unknown."""
-
-    @property
-    def is_inside(self) -> bool | None:
-        if self.ours is None or math.isnan(self.reach):
-            return None
-        return abs(self.ours.mean - self.published) <= self.reach
-
-
-@dataclass(frozen=True)
-class CoefficientVerdict:
-    """One coefficient beside the published one, both over the augmentations that the store has."""
+class Difference:
+    """Ours minus the published value, with its intervals of 90% and 95%; nan where something is unknown."""
 
     published: float
     ours: float
-    p: float
-    """How often seed noise alone sets the two at least so far apart; nan where noise is unknown."""
+    at_90: Interval
+    at_95: Interval
+    margin: float
 
     @property
-    def is_inside(self) -> bool | None:
-        return None if math.isnan(self.p) else self.p >= ALPHA
+    def value(self) -> float:
+        return self.ours - self.published
+
+    @property
+    def verdict(self) -> Verdict:
+        """By noise alone; settings are not looked at."""
+        if math.isnan(self.at_95.low):
+            return "unknown"
+        if -self.margin <= self.at_90.low and self.at_90.high <= self.margin:
+            return "same"
+        return "undecided" if self.at_95.low <= 0 <= self.at_95.high else "different"
 
 
 @dataclass(frozen=True)
@@ -97,10 +106,17 @@ class Comparison:
     """One panel of a store beside the published one."""
 
     panel: Panel
-    cells: dict[str, dict[str, CellVerdict]]
+    differing: tuple[str, ...]
+    """Settings that are not the paper's, in words."""
+    ours: dict[str, dict[str, Mean | None]]
     """By metric (`t_stddev`, `s_test_loss`) and augmentation."""
-    coefficients: dict[str, CoefficientVerdict]
+    cells: dict[str, dict[str, Difference]]
+    coefficients: dict[str, Difference]
     n: int
+
+    def verdict(self, difference: Difference) -> Verdict:
+        """On one of its differences; none where settings differ."""
+        return "other settings" if self.differing else difference.verdict
 
 
 def compare(
@@ -138,74 +154,100 @@ def _compare(panel: Panel, published: PublishedPanel, seed: int, num_samples: in
     ours = {
         metric.name: {p.augmentation: metric.of(p) for p in panel.points} for metric in COMPARED
     }
-    noise = {
-        metric: seed_noise([cell for cell in cells.values() if cell])
-        for metric, cells in ours.items()
-    }
     cells = {
-        metric.name: {
-            augmentation: CellVerdict(
-                value,
-                mean := ours[metric.name].get(augmentation),
-                _reach(metric, mean, noise[metric.name]),
-            )
-            for augmentation, value in getattr(published, metric.name).items()
-        }
+        metric.name: _cell_differences(metric, ours[metric.name], getattr(published, metric.name))
         for metric in COMPARED
     }
     shared = [a for a, _, _ in panel.cells() if a in published.t_stddev]
-    verdicts = _coefficient_verdicts(panel, published, shared, noise, seed, num_samples)
-    return Comparison(panel, cells, verdicts, len(shared))
+    return Comparison(
+        panel=panel,
+        differing=tuple(differing_settings(panel)),
+        ours=ours,
+        cells=cells,
+        coefficients=_coefficient_differences(panel, published, shared, seed, num_samples),
+        n=len(shared),
+    )
 
 
-def _reach(metric: Metric, mean: Mean | None, noise: tuple[float, int]) -> float:
+def _cell_differences(
+    metric: Metric, ours: Mapping[str, Mean | None], published: Mapping[str, float]
+) -> dict[str, Difference]:
     from scipy.special import stdtrit
 
-    std, freedom = noise
-    if mean is None or not mean.n or freedom == 0:
-        return math.nan
-    spread = std * math.sqrt(1 / mean.n + 1 / PUBLISHED_SEEDS)
-    return float(stdtrit(freedom, 1 - ALPHA / 2)) * spread + 0.5 * 10.0**-metric.digits
+    noise, freedom = seed_noise([cell for cell in ours.values() if cell])
+    margin = CELL_MARGIN * float(np.std(list(published.values()), ddof=1))
+    rounding = 0.5 * 10.0**-metric.digits
+    differences = {}
+    for augmentation, value in published.items():
+        cell = ours.get(augmentation)
+        if cell is None or not cell.n or not freedom:
+            mean = cell.mean if cell else math.nan
+            differences[augmentation] = Difference(value, mean, UNDEFINED, UNDEFINED, margin)
+            continue
+        error = noise * math.sqrt(1 / cell.n + 1 / PUBLISHED_SEEDS)
+        difference = cell.mean - value
+        at_90, at_95 = (
+            Interval(difference - reach, difference + reach)
+            for quantile in (0.95, 0.975)
+            for reach in (float(stdtrit(freedom, quantile)) * error + rounding,)
+        )
+        differences[augmentation] = Difference(value, cell.mean, at_90, at_95, margin)
+    return differences
 
 
-def _coefficient_verdicts(
+def _coefficient_differences(
     panel: Panel,
     published: PublishedPanel,
     shared: Sequence[str],
-    noise: dict[str, tuple[float, int]],
     seed: int,
     num_samples: int,
-) -> dict[str, CoefficientVerdict]:
+) -> dict[str, Difference]:
+    unknown = Difference(math.nan, math.nan, UNDEFINED, UNDEFINED, COEFFICIENT_MARGIN)
     if len(shared) < 3:
-        return {name: CoefficientVerdict(math.nan, math.nan, math.nan) for name in NAMES}
-    ours = {a: (x, y) for a, x, y in panel.cells()}
+        return dict.fromkeys(NAMES, unknown)
+    by_name = {a: (x, y) for a, x, y in panel.cells()}
     generator = np.random.default_rng([seed, len(shared)])
     drawn_ours, drawn_theirs, seen_ours, seen_theirs = [], [], [], []
     for k, metric in enumerate(metric.name for metric in COMPARED):
-        means = np.array([ours[a][k].mean for a in shared])
-        sizes = np.array([ours[a][k].n for a in shared])
+        cells = [by_name[a][k] for a in shared]
+        ours = np.array([cell.mean for cell in cells])
         theirs = np.array([getattr(published, metric)[a] for a in shared])
-        true = (sizes * means + PUBLISHED_SEEDS * theirs) / (sizes + PUBLISHED_SEEDS)
-        std = noise[metric][0]
+        noise = _residual_noise(cells)
         shape = (num_samples, len(shared))
-        drawn_ours.append(true + std / np.sqrt(sizes) * generator.standard_normal(shape))
-        drawn_theirs.append(
-            true + std / math.sqrt(PUBLISHED_SEEDS) * generator.standard_normal(shape)
-        )
-        seen_ours.append(means)
+        sizes = np.array([cell.n for cell in cells])
+        drawn_ours.append(ours + noise / np.sqrt(sizes) * generator.standard_normal(shape))
+        spread = noise / math.sqrt(PUBLISHED_SEEDS)
+        drawn_theirs.append(theirs + spread * generator.standard_normal(shape))
+        seen_ours.append(ours)
         seen_theirs.append(theirs)
     value, printed = coefficients(*seen_ours), coefficients(*seen_theirs)
-    simulated = np.abs(coefficients(*drawn_ours) - coefficients(*drawn_theirs))
-    # A difference of nothing but rounding is never extreme.
-    extreme = (simulated >= np.abs(value - printed) - 1e-9).sum(axis=0)
-    p = (extreme + 1) / (num_samples + 1)
-    known = all(not math.isnan(std) for std, _ in noise.values())
+    draws = coefficients(*drawn_ours) - coefficients(*drawn_theirs)
     return {
-        name: CoefficientVerdict(
-            float(printed[k]), float(value[k]), float(p[k]) if known else math.nan
+        name: Difference(
+            float(printed[k]),
+            float(value[k]),
+            _hull(draws[:, k], float(value[k] - printed[k]), 0.90),
+            _hull(draws[:, k], float(value[k] - printed[k]), 0.95),
+            COEFFICIENT_MARGIN,
         )
         for k, name in enumerate(NAMES)
     }
+
+
+def _residual_noise(cells: Sequence[Mean]) -> float:
+    """Standard deviation of one value, without what a seed does to all alike; nan where nothing tells of it."""
+    if all(cell.n < 2 for cell in cells):
+        return math.nan
+    noise = float(np.sqrt((fit(cells).residuals ** 2).mean()))
+    return noise if noise > 0 else math.nan
+
+
+def _hull(draws: Array, difference: float, level: float) -> Interval:
+    if not np.isfinite(draws).all():
+        return UNDEFINED
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    shift = difference - draws.mean()
+    return Interval(float(low + min(shift, 0.0)), float(high + max(shift, 0.0)))
 
 
 _HEADINGS = ("published", "ours", "difference", "verdict")
@@ -233,60 +275,53 @@ def _comparison_grid(comparison: Comparison, metrics: Sequence[str]) -> Grid:
     shown = {metric: comparison.cells[metric.name] for metric in COMPARED if metric.name in metrics}
     coefficients = comparison.coefficients if CORRELATION in metrics else {}
     for metric, cells in shown.items():
-        for i, (name, verdict) in enumerate(cells.items()):
-            rows.append(
-                Row(
-                    f"{metric.title}: {name}",
-                    _cell_entries(metric, verdict),
-                    begins_section=i == 0,
-                )
-            )
-            records.append(
-                _record(
-                    comparison.panel,
-                    f"{metric.name}:{name}",
-                    verdict.published,
-                    verdict.ours.mean if verdict.ours else math.nan,
-                    verdict.is_inside,
-                )
-            )
-    for i, (name, coefficient) in enumerate(coefficients.items()):
-        entries = _coefficient_entries(coefficient, comparison.n)
+        for i, (name, difference) in enumerate(cells.items()):
+            mean = comparison.ours[metric.name].get(name)
+            entries = _cell_entries(comparison, metric, mean, difference)
+            rows.append(Row(f"{metric.title}: {name}", entries, begins_section=i == 0))
+            records.append(_record(comparison, f"{metric.name}:{name}", difference))
+    for i, (name, difference) in enumerate(coefficients.items()):
+        entries = _coefficient_entries(comparison, difference)
         rows.append(Row(f"{name.capitalize()}, n = {comparison.n}", entries, begins_section=i == 0))
-        records.append(
-            _record(
-                comparison.panel,
-                name,
-                coefficient.published,
-                coefficient.ours,
-                coefficient.is_inside,
-            )
-        )
-    verdicts = [v.is_inside for cells in shown.values() for v in cells.values()]
-    of_cells = [
-        f"{verdicts.count(True)} of {len(verdicts)} cells inside seed noise, {verdicts.count(False)} outside, "
-        f"{verdicts.count(None)} unknown (missing, not finite, or one seed only); "
-        f"at 5% one in twenty is outside when nothing is wrong",
-    ]
-    notes = [
-        *(of_cells if verdicts else []),
-        f"seed noise from this store, pooled over augmentations; published values taken as means of "
-        f"{PUBLISHED_SEEDS} runs; settings are not compared, a paper's run has the paper's",
-    ]
+        records.append(_record(comparison, name, difference))
     title = f"{comparison.panel.title} beside the paper"
-    return Grid(title, "cell", _HEADINGS, tuple(rows), tuple(notes), tuple(records))
+    notes = tuple(_notes(comparison, [d for cells in shown.values() for d in cells.values()]))
+    return Grid(title, "cell", _HEADINGS, tuple(rows), notes, tuple(records))
 
 
-def _cell_entries(metric: Metric, verdict: CellVerdict) -> tuple[Entry, ...]:
-    published = Entry(metric.number(verdict.published))
-    if verdict.ours is None or not verdict.ours.n:
-        return (published, entry(verdict.ours, metric), Entry(DASH), Entry(DASH))
-    difference = verdict.ours.mean - verdict.published
+def _notes(comparison: Comparison, of_cells: Sequence[Difference]) -> Iterator[str]:
+    if comparison.differing:
+        yield f"no verdict: other settings than the paper's: {'; '.join(comparison.differing)}"
+        return
+    counts = Counter(comparison.verdict(difference) for difference in of_cells)
+    if counts:
+        yield (
+            f"cells: {counts['same']} the same, {counts['different']} different, "
+            f"{counts['undecided']} undecided for noise, {counts['unknown']} unknown (missing, not finite, "
+            "or one seed only)"
+        )
+    yield (
+        f"same: shown to lie within the margin in brackets (two one-sided tests at 5%), which for cells is "
+        f"{CELL_MARGIN:g} standard deviations of the published values, for coefficients {COEFFICIENT_MARGIN:g}; "
+        "different: further off than noise explains (95%)"
+    )
+    yield (
+        f"seed noise from this store, pooled over augmentations; published values taken as means of "
+        f"{PUBLISHED_SEEDS} runs"
+    )
+
+
+def _cell_entries(
+    comparison: Comparison, metric: Metric, mean: Mean | None, difference: Difference
+) -> tuple[Entry, ...]:
+    published = Entry(metric.number(difference.published))
+    if mean is None or not mean.n:
+        return (published, entry(mean, metric), Entry(DASH), Entry(DASH))
     return (
         published,
-        Entry(f"{metric.number(verdict.ours.mean)} ({_made_of(verdict.ours)})"),
-        Entry(f"{difference:+.{metric.digits}f}"),
-        _verdict(verdict.is_inside, f"±{metric.number(verdict.reach)}"),
+        Entry(f"{metric.number(mean.mean)} ({_made_of(mean)})"),
+        Entry(f"{difference.value:+z.{metric.digits}f}"),
+        _verdict(comparison, difference, metric.digits),
     )
 
 
@@ -295,27 +330,34 @@ def _made_of(cell: Mean) -> str:
     return f"n={cell.n}{undefined}"
 
 
-def _coefficient_entries(verdict: CoefficientVerdict, n: int) -> tuple[Entry, ...]:
-    if math.isnan(verdict.ours):
-        return (Entry(DASH), Entry(f"{MISSING} (n={n})", is_missing=True), Entry(DASH), Entry(DASH))
+def _coefficient_entries(comparison: Comparison, difference: Difference) -> tuple[Entry, ...]:
+    if math.isnan(difference.ours):
+        missing = Entry(f"{MISSING} (n={comparison.n})", is_missing=True)
+        return (Entry(DASH), missing, Entry(DASH), Entry(DASH))
     return (
-        Entry(f"{verdict.published:.4f}"),
-        Entry(f"{verdict.ours:.4f}"),
-        Entry(f"{verdict.ours - verdict.published:+.4f}"),
-        _verdict(verdict.is_inside, "p < 0.01" if verdict.p < 0.005 else f"p = {verdict.p:.2f}"),
+        Entry(f"{difference.published:z.4f}"),
+        Entry(f"{difference.ours:z.4f}"),
+        Entry(f"{difference.value:+z.4f}"),
+        _verdict(comparison, difference, 2),
     )
 
 
-def _verdict(is_inside: bool | None, detail: str) -> Entry:
-    if is_inside is None:
-        return Entry("unknown: one seed")
-    return Entry(f"{'inside' if is_inside else 'OUTSIDE'} ({detail})")
+def _verdict(comparison: Comparison, difference: Difference, digits: int) -> Entry:
+    match comparison.verdict(difference):
+        case "same":
+            return Entry(f"same (±{difference.margin:.{digits}f})")
+        case "different":
+            return Entry("DIFFERENT")
+        case "unknown":
+            return Entry("unknown: one seed")
+        case other:
+            return Entry(other)
 
 
 def _record(
-    panel: Panel, what: str, published: float, ours: float, is_inside: bool | None
+    comparison: Comparison, what: str, difference: Difference
 ) -> dict[str, str | float | int | None]:
-    words = {True: "inside", False: "outside", None: "unknown"}
+    panel = comparison.panel
     return {
         "table": "comparison",
         "dataset": panel.dataset,
@@ -323,7 +365,15 @@ def _record(
         "variant": panel.variant,
         "source": panel.source,
         "what": what,
-        "published": None if math.isnan(published) else published,
-        "ours": None if math.isnan(ours) else ours,
-        "verdict": words[is_inside],
+        "published": _known(difference.published),
+        "ours": _known(difference.ours),
+        "low_90": _known(difference.at_90.low),
+        "high_90": _known(difference.at_90.high),
+        "margin": difference.margin,
+        "verdict": comparison.verdict(difference),
+        "other_settings": "; ".join(comparison.differing) or None,
     }
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

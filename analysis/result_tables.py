@@ -129,6 +129,8 @@ def _notes(cells: Sequence[Sequence[Mean | None]], most: int) -> Iterator[str]:
     fewer = sum(mean.n + mean.num_undefined < most for mean in filled)
     if missing or fewer:
         yield f"partial: {missing} of {total} cells missing, {fewer} with fewer seeds"
+    if any(mean.is_adjusted for mean in filled):
+        yield "a mean of other seeds than the rest is set to theirs (augmentation + seed, least squares)"
     yield from undefined_notes(filled)
 
 

@@ -196,21 +196,23 @@ def all_hyperparameters(rows: pd.DataFrame) -> list[dict[str, str]]:
     Raises:
         UserError: a trial is none that this kdsweep knows.
     """
-    own = [_own_hyperparameters(row) for row in rows.to_dict("records")]
-    is_teacher = rows["kind"] == "teacher"
-    of_teachers = {
-        fingerprint: settings
-        for fingerprint, settings, is_one in zip(rows["fingerprint"], own, is_teacher, strict=True)
-        if is_one
-    }
+    own = [hyperparameters(_identity(row)) for row in rows.to_dict("records")]
+    teachers = of_teachers(rows)
     return [
-        of_teachers.get(teacher, {}) | settings
+        teachers.get(teacher, {}) | settings
         for teacher, settings in zip(rows["teacher_fingerprint"], own, strict=True)
     ]
 
 
-def _own_hyperparameters(row: Mapping[Any, Any]) -> dict[str, str]:
-    identity = _identity(row)
+def of_teachers(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """By fingerprint, what the teachers among some rows were made with."""
+    teachers = rows[rows["kind"] == "teacher"].to_dict("records")
+    return {str(row["fingerprint"]): hyperparameters(_identity(row)) for row in teachers}
+
+
+def hyperparameters(identity: Mapping[str, Any]) -> dict[str, str]:
+    """Everything that a trial was made with but its seed, by name: `student.epochs`, `randomness`."""
+    identity = dict(identity)
     kind, augmentation = identity.pop("kind"), identity.pop("augmentation", None)
     for name in ("seed", "student_fingerprint"):
         identity.pop(name, None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.filters import Filter
-from analysis.points import Mean, Panel, in_order, mean_of
+from analysis.points import Mean, Panel, comparable, in_order, mean_of
 from analysis.settings import names_of, variants, with_settings, with_source
 
 
@@ -50,7 +50,9 @@ class Measured:
             (name, mean_of(alone[alone["augmentation"] == name], "t_stddev"))
             for name in in_order(alone["augmentation"])
         )
-        return {**{name: cell for name, cell in own if cell}, **dict(self.picked_by_student())}
+        cells = {**{name: cell for name, cell in own if cell}, **dict(self.picked_by_student())}
+        means = comparable(list(cells.values()))
+        return {name: cell for name, cell in zip(cells, means, strict=True) if cell}
 
 
 def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:

@@ -2,9 +2,10 @@
 
 Over augmentations: percentile against BCa, and the true coefficient of the bivariate normal distribution that
 the points were drawn from.
-Over seeds: nine fixed points of such a distribution are seen through the noise of S seeds. Three things that
-one might take the interval for are counted: the coefficient that studies with S seeds of their own have on
-average, that of one such study, and that of the points without noise, which noise attenuates.
+Over seeds: panels of nine fixed points of such a distribution are seen through the noise of three seeds, which
+shift all points of a panel besides, and pooled. Three things that one might take the interval for are counted:
+the coefficient that studies with three seeds of their own have on average, that of one such study, and that of
+the points without noise, which noise attenuates. Percentiles alone stand beside, to show what they miss.
 Run: python benchmarks/interval_coverage.py
 """
 
@@ -12,12 +13,20 @@ import argparse
 
 import numpy as np
 
-from analysis.bootstrap import Bootstrap, Interval, bca_interval, percentile_interval
+from analysis.bootstrap import Bootstrap, Interval, bca_interval, hull_interval
 from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
+from analysis.points import Mean
+from analysis.pooling import panel_draws
 
 OTHER_STUDIES = 400
-SETTINGS_OF_SEEDS = ((0.5, 0.1, 3), (0.5, 0.3, 3), (0.9, 0.1, 3), (0.9, 0.3, 3), (0.9, 0.3, 10))
-"""True Pearson of the distribution, noise of one seed in standard deviations over augmentations, seeds."""
+NUM_SEEDS = 3
+SHIFT = 0.3
+"""Of a seed for all augmentations, in standard deviations over augmentations."""
+
+SETTINGS_OF_SEEDS = tuple(
+    (panels, 0.9, noise) for panels in (1, 10, 20) for noise in (0.05, 0.15, 0.3)
+)
+"""Panels pooled, true Pearson of each, noise of one seed in standard deviations over augmentations."""
 
 
 def normal_points(rho: float, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
@@ -52,34 +61,60 @@ def over_augmentations(bootstrap: Bootstrap, n: int, repeats: int) -> None:
         _tell(f"over augmentations, rho {rho}", held, repeats)
 
 
+def percentile_interval(draws: Array) -> Interval:
+    """The middle 95%."""
+    return Interval(*map(float, np.quantile(draws[np.isfinite(draws)], (0.025, 0.975))))
+
+
+def _cells(values: Array, address: str) -> tuple[Mean, ...]:
+    """Cells of values [n, seeds]."""
+    return tuple(
+        Mean(
+            mean=float(of_cell.mean()),
+            std=float(of_cell.std(ddof=1)),
+            seeds=tuple(range(len(of_cell))),
+            values=tuple(map(float, of_cell)),
+            fingerprints=(f"{address} {i}",),
+        )
+        for i, of_cell in enumerate(values)
+    )
+
+
 def over_seeds(bootstrap: Bootstrap, n: int, repeats: int) -> None:
-    for rho, noise, num_seeds in SETTINGS_OF_SEEDS:
+    spread = np.sqrt(1 / NUM_SEEDS)
+    for num_panels, rho, noise in SETTINGS_OF_SEEDS:
         generator = np.random.default_rng(1)
-        wanted = ("mean over studies", "one other study", "without noise")
+        wanted = ("mean over studies", "the same, percentiles", "one other study", "without noise")
         held = {name: np.zeros(len(NAMES)) for name in wanted}
         for repeat in range(repeats):
-            points = normal_points(rho, (n,), generator)
-            seen = points[..., None] + noise * generator.standard_normal((2, n, num_seeds))
-            x, y = (
-                [bootstrap.of_cell(seen[k, i], f"{repeat} {k} {i}") for i in range(n)]
-                for k in range(2)
-            )
-            draws = coefficients(np.stack(x, axis=1), np.stack(y, axis=1))
-            spread = noise / np.sqrt(num_seeds)
-            others = points[:, None] + spread * generator.standard_normal((2, OTHER_STUDIES, n))
-            studies = coefficients(*others)
+            draws = np.zeros((bootstrap.num_samples, len(NAMES)))
+            estimate, others, true = np.zeros((3, OTHER_STUDIES, len(NAMES)))
+            for panel in range(num_panels):
+                points = normal_points(rho, (n,), generator)
+                shape = (2, n, NUM_SEEDS)
+                seen = points[..., None] + noise * generator.standard_normal(shape)
+                seen += SHIFT * generator.standard_normal((2, 1, NUM_SEEDS))
+                x, y = (_cells(seen[k], f"{repeat} {panel} {k}") for k in range(2))
+                of_seeds, _ = panel_draws(x, y, bootstrap)
+                studies = noise * spread * generator.standard_normal((2, OTHER_STUDIES, n))
+                draws += of_seeds / num_panels
+                estimate += coefficients(*seen.mean(axis=-1)) / num_panels
+                others += coefficients(*(points[:, None] + studies)) / num_panels
+                true += coefficients(*points) / num_panels
             for k in range(len(NAMES)):
-                interval = percentile_interval(draws[:, k])
-                truths = (studies[:, k].mean(), studies[0, k], coefficients(*points)[k])
-                for name, truth in zip(wanted, truths, strict=True):
-                    held[name][k] += holds(interval, truth)
-        _tell(f"over {num_seeds} seeds, rho {rho}, noise {noise}", held, repeats)
+                interval = hull_interval(draws[:, k], float(estimate[0, k]))
+                told = (others[:, k].mean(), others[0, k], true[0, k])
+                held["mean over studies"][k] += holds(interval, told[0])
+                held["the same, percentiles"][k] += holds(percentile_interval(draws[:, k]), told[0])
+                held["one other study"][k] += holds(interval, told[1])
+                held["without noise"][k] += holds(interval, told[2])
+        _tell(f"over seeds, {num_panels} panels, rho {rho}, noise {noise}", held, repeats)
 
 
 def _tell(setting: str, held: dict[str, Array], repeats: int) -> None:
     for name, count in held.items():
         shares = zip(NAMES, count / repeats, strict=True)
-        print(f"{setting:36} {name:18}", *(f"{c} {share:.3f}" for c, share in shares), flush=True)
+        print(f"{setting:42} {name:22}", *(f"{c} {share:.3f}" for c, share in shares), flush=True)
 
 
 def main() -> None:
@@ -91,7 +126,7 @@ def main() -> None:
     bootstrap = Bootstrap(options.samples)
     print(f"n = {options.n}, {options.repeats} repeats of {options.samples} bootstrap samples")
     over_augmentations(bootstrap, options.n, options.repeats)
-    over_seeds(bootstrap, options.n, options.repeats)
+    over_seeds(bootstrap, options.n, options.repeats // 4)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def _measured(rows: pd.DataFrame, findings: Findings) -> Iterator[str]:
         "averaged over classes; it needs no student, but for cutmixpick_s, which picks by its student's entropies."
     )
     yield (
-        "A point is the mean over trials that differ in the seed only; ± is the standard deviation over seeds. "
+        "A point is the mean over trials that differ in the seed only, by least squares (augmentation + seed) where "
+        "some lack seeds that others have; ± is the standard deviation over seeds. "
         "Nothing else is averaged: other settings make other panels."
     )
     counts = {cell.n for e in findings.evidence for _, x, y in e.panel.cells() for cell in (x, y)}
@@ -63,10 +64,11 @@ def _weighed(findings: Findings) -> Iterator[str]:
         "scipy's, as in the paper."
     )
     yield (
-        f"Intervals hold 95% of {findings.bootstrap.num_samples} bootstrap samples: over seeds, percentiles with "
-        "the stretch of Rao and Wu (1988), about the coefficient that as many other seeds give on average, which "
-        "seed noise pulls towards 0; over augmentations, BCa (Efron 1987). With nine augmentations they are "
-        "wide, and rightly so."
+        f"Intervals at 95% are from {findings.bootstrap.num_samples} bootstrap samples: over seeds, of the "
+        "residuals of augmentation + seed within each cell (Davison and Hinkley 1997), the hull of percentiles and "
+        "of the same shifted to the estimate, about the coefficient that as many other seeds give on average, "
+        "which seed noise pulls towards 0; over augmentations, BCa (Efron 1987). With nine augmentations they "
+        "are wide, and rightly so."
     )
     yield (
         "Pairs that share a teacher share T. stddev, so a pooled coefficient is the mean over a teacher's pairs and "

@@ -76,6 +76,11 @@ class Rows:
         """Record a run that was not a trial of ours; `finished` does not know of it."""
         _add(self._imported, self._imported_epochs, row, curve)
 
+    def drop_imported(self, fingerprints: Collection[str]) -> None:
+        """Take out imported runs; the row first."""
+        for table in (self._imported, self._imported_epochs):
+            table.drop(fingerprints)
+
     def imported(self) -> pa.Table:
         """One row per imported run."""
         return self._imported.read()

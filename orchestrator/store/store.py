@@ -138,6 +138,10 @@ class Store:
         """Record a run of other software."""
         self.rows.add_imported(row, curve)
 
+    def forget_imported(self, fingerprints: Collection[str]) -> None:
+        """Take out runs of other software."""
+        self.rows.drop_imported(fingerprints)
+
     def imported(self) -> pa.Table:
         """One row per imported run."""
         return self.rows.imported()

@@ -8,7 +8,7 @@ No seed is logged: the run's id takes its place.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn, get_args
@@ -36,14 +36,36 @@ SCHEMES = ("identity", "flip", "crop+flip", "cutout", "autoaugment", "mixup", "c
 PICK = "cutmix_pick"
 Criterion = Literal["student_entropy", "teacher_entropy", "kld"]
 
-_SETTINGS = (
-    *("batch_size", "kd_T", "gamma", "alpha", "beta", "lw_mix", "epoch_factor", "lr_decay_epochs"),
-    *("lr_decay_rate", "momentum", "weight_decay", "weight_decay_schedule", "path_t", "n_pick"),
-    *("distill", "cutmix_pick_scheme", "DA_pick_base", "cut_size", "bbox", "ratio_CE_loss"),
-    *("t_output_as_target_for_input_mix", "input_mix_no_kld_epoch", "modify_student_input"),
-    *("lr_DA", "use_DA", "no_DA", "online_augment", "stack_input", "two_loader"),
+_NAMED = frozenset(
+    {
+        *("dataset", "model_t", "model_s", "mix_mode", "cutmix_pick_criterion", "mix_n_run"),
+        *("epochs", "epoch_factor", "fix_student", "learning_rate"),
+    }
 )
-"""Options that can change a result beside the named ones: runs that differ in them are never averaged."""
+"""Options that a run says under names of its own; epochs are multiplied by their factor already."""
+
+_INERT = frozenset(
+    {
+        *("project_name", "ExpID", "CodeID", "experiments_dir", "note", "cache_ignore", "trial"),
+        *("model_path", "tb_path", "entropy_log", "num_workers", "save_crd_loss"),
+        *("print_freq", "print_interval", "save_freq", "save_img_interval", "tb_freq"),
+        *("save_entropy_log_step", "gpu_id", "gpu", "hostname"),
+    }
+)
+"""What cannot act: where to write, how often to print and save, names, workers, the code's id."""
+
+_OF_TRAINING = frozenset(
+    {
+        *("kd_T", "kd_S", "gamma", "alpha", "beta", "lw_mix", "lr_decay_epochs", "lr_decay_rate"),
+        *("momentum", "weight_decay", "weight_decay_schedule"),
+    }
+)
+"""What cannot act where no student is trained."""
+
+_OBJECT = re.compile(r"<.* object at 0x[0-9a-f]+>")
+"""How Python prints a value without a form of its own: it tells nothing, and is never the same twice."""
+
+_PICKS_ONLY = frozenset({"n_pick", "cutmix_pick_scheme", "DA_pick_base"})
 
 
 @dataclass(frozen=True)
@@ -60,6 +82,7 @@ class AuthorRun:
     augmentation: str
     epochs: int
     settings: Mapping[str, str]
+    """Every other option that can act: runs that differ in one are never averaged."""
     test_loss: float | None
     test_accuracy: float | None
     best_accuracy: float | None
@@ -96,6 +119,12 @@ class _Options:
             self.refuse(f"{key}: expected a number, not {text!r}")
         return value
 
+    def count(self, key: str) -> int:
+        value = self.number(key)
+        if value != int(value) or value < 0:
+            self.refuse(f"{key}: expected a whole number, not {self.get(key)!r}")
+        return int(value)
+
     def one_of(self, key: str, known: Sequence[str]) -> str:
         text = self.get(key)
         if text not in known:
@@ -111,9 +140,15 @@ def parse_log(text: str, name: str) -> AuthorRun:
     """
     lines = text.splitlines()
     options = _options(lines, name)
+    _refuse_another_run(lines, options)
+    if "model" in options.values and "model_s" not in options.values:
+        options.refuse(
+            f"the log of a teacher's training ({options.get('model')}): only runs of students and of "
+            "T. stddev are imported"
+        )
     is_stddev = options.one_of("fix_student", ("True", "False")) == "True"
-    factor = max(1, int(options.number("epoch_factor"))) if "epoch_factor" in options.values else 1
-    epochs = int(options.number("epochs")) * factor
+    multiplied = options.count("epochs")
+    epochs = _epochs_asked_for(lines) or multiplied
     curve = _curve(lines, name)
     if not curve or curve[-1]["epoch"] != epochs:
         told = f"ends after epoch {curve[-1]['epoch']}" if curve else "has no accuracy line"
@@ -122,7 +157,7 @@ def parse_log(text: str, name: str) -> AuthorRun:
     best = max(curve, key=lambda point: float(point["test_accuracy"]))
     run_id, seed = _run_id(lines, name)
     last = None if is_stddev else curve[-1]
-    settings = {key: options.values[key] for key in _SETTINGS if key in options.values}
+    augmentation = _augmentation(options)
     return AuthorRun(
         kind="stddev" if is_stddev else "student",
         run_id=run_id,
@@ -130,9 +165,9 @@ def parse_log(text: str, name: str) -> AuthorRun:
         dataset=DATASETS[options.one_of("dataset", tuple(DATASETS))],
         teacher=options.one_of("model_t", ARCHITECTURES),
         student=options.one_of("model_s", ARCHITECTURES),
-        augmentation=_augmentation(options),
+        augmentation=augmentation,
         epochs=epochs,
-        settings={**settings, "learning_rate": repr(options.number("learning_rate"))},
+        settings=dict(_settings(options, augmentation, is_stddev=is_stddev)),
         test_loss=last["test_loss"] if last else None,
         test_accuracy=last["test_accuracy"] if last else None,
         best_accuracy=best["test_accuracy"] if last else None,
@@ -152,11 +187,74 @@ def needs_student(run: AuthorRun) -> bool:
 
 def _options(lines: Sequence[str], name: str) -> _Options:
     for number, line in enumerate(lines, start=1):
-        if _PREFIX.sub("", line).startswith("('"):
+        if _is_options(line):
             return _Options(name, number, dict(_OPTION.findall(_PREFIX.sub("", line).rstrip())))
     raise UserError(
         f"{name}:1: no line with options ('key': value); not a log of the authors' code"
     )
+
+
+def _settings(
+    options: _Options, augmentation: str, *, is_stddev: bool
+) -> Iterator[tuple[str, str]]:
+    """Every option that can act in this run, but those that it says under names of its own."""
+    idle = _NAMED | _INERT
+    if pick_of(augmentation) is None:
+        idle |= _PICKS_ONLY
+    if is_stddev:
+        # Of a pick by a student, `finetune_student` names this seed's own one: no setting.
+        idle |= _OF_TRAINING | {"finetune_student"}
+    for key, value in options.values.items():
+        if key not in idle and not _OBJECT.fullmatch(value):
+            yield key, value
+    if not is_stddev:
+        yield "learning_rate", repr(options.number("learning_rate"))
+
+
+_ASKED_FOR = re.compile(r"\s--(epochs|epoch_factor)[ =]([0-9.]+)")
+
+
+def _epochs_asked_for(lines: Sequence[str]) -> int | None:
+    """Epochs by the command line in the head, which has them and their factor apart; None where it has neither.
+
+    The options line has them multiplied already.
+    """
+    for line in lines:
+        if _PREFIX.match(line) or line.startswith("('"):
+            return None
+        asked = {name: float(value) for name, value in _ASKED_FOR.findall(line)}
+        if "epochs" in asked:
+            return round(asked["epochs"] * max(1.0, asked.get("epoch_factor", 1.0)))
+    return None
+
+
+def _refuse_another_run(lines: Sequence[str], options: _Options) -> None:
+    """Two logs in one file would make one row of the options of one and the numbers of the other."""
+    ids: dict[str, int] = {}
+    last = {"epoch": 0, "stddev": 0}
+    for number, line in enumerate(lines, start=1):
+        told = ""
+        if number != options.line and _is_options(line):
+            told = "another options line"
+        elif OWN_FOLDER in line and (found := _RUN_ID.search(line)):
+            ids.setdefault(found.group(), number)
+            told = f"another run's id, {found.group()[1:]}" if len(ids) > 1 else ""
+        else:
+            for what, pattern in (("epoch", _ACCURACY), ("stddev", _STDDEV)):
+                if found := pattern.search(line):
+                    epoch = int(found["epoch"])
+                    told = told or (
+                        f"epoch {epoch} after {last[what]}" if epoch < last[what] else ""
+                    )
+                    last[what] = epoch
+        if told:
+            raise UserError(
+                f"{options.name}:{number}: {told}: more than one run; a file of its own for each"
+            )
+
+
+def _is_options(line: str) -> bool:
+    return _PREFIX.sub("", line).startswith("('")
 
 
 def _augmentation(options: _Options) -> str:
@@ -164,7 +262,7 @@ def _augmentation(options: _Options) -> str:
     if mode != PICK:
         return mode
     criterion: Criterion = options.one_of("cutmix_pick_criterion", get_args(Criterion))  # type: ignore[assignment]
-    runs = int(options.number("mix_n_run"))
+    runs = options.count("mix_n_run")
     return Pick("cutmix", runs, criterion).name
 
 

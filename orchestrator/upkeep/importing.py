@@ -2,18 +2,16 @@
 
 An imported row lives in `imported/`, where no plan looks, under a fingerprint of what was run and of the run's
 id. So importing a folder twice, or a log that was copied, changes nothing; a second log that says something
-else of the same run is refused.
+else of the same run is refused. What an older kdsweep made of the same log is replaced.
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.store.store import Store
 from orchestrator.upkeep.author_logs import AuthorRun, needs_student, parse_log
-from trainer.catalog import pick_of
 from trainer.problems import UserError
 from trainer.trial import canonical_json, digest
 
@@ -40,6 +38,7 @@ def import_logs(folder: Path, store: Store) -> ImportReport:
         raise UserError(f"{folder}: no log.txt and no other .txt file below it")
     report = ImportReport()
     before = {row["fingerprint"]: row for row in store.imported().to_pylist()}
+    by_log = {row["log_sha256"]: fingerprint for fingerprint, row in before.items()}
     for path in paths:
         name = str(path.relative_to(folder))
         try:
@@ -52,10 +51,13 @@ def import_logs(folder: Path, store: Store) -> ImportReport:
                 report.known += 1
                 continue
             store.add_imported(row, run.curve)
+            if (older := by_log.get(row["log_sha256"])) is not None:
+                store.forget_imported([older])
         except (UserError, OSError) as error:
             report.refused.append(str(error))
             continue
         before[row["fingerprint"]] = row
+        by_log[row["log_sha256"]] = row["fingerprint"]
         report.imported += 1
     return report
 
@@ -68,9 +70,8 @@ def imported_row(run: AuthorRun, origin: str, log_sha256: str) -> dict[str, Any]
     """
     path = run.settings.get("path_t", "")
     teacher = {"imported": "teacher", "dataset": run.dataset, "teacher": run.teacher, "path": path}
-    settings = {key: value for key, value in run.settings.items() if key not in _idle(run)}
     identity = {
-        **settings,
+        **run.settings,
         "kind": run.kind,
         "dataset": run.dataset,
         "teacher": run.teacher,
@@ -102,15 +103,6 @@ def imported_row(run: AuthorRun, origin: str, log_sha256: str) -> dict[str, Any]
         "log_sha256": log_sha256,
         "started_at": run.started_at,
     }
-
-
-def _idle(run: AuthorRun) -> Iterator[str]:
-    """Options that a log has, but that do not act in this run."""
-    if pick_of(run.augmentation) is None:
-        yield from ("n_pick", "cutmix_pick_scheme", "DA_pick_base")
-    if run.kind == "stddev":
-        yield from ("learning_rate", "kd_T", "gamma", "alpha", "lw_mix", "lr_decay_epochs")
-        yield from ("lr_decay_rate", "momentum", "weight_decay")
 
 
 def _check_same(seen: dict[str, Any], row: dict[str, Any], name: str) -> None:

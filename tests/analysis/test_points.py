@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from analysis.bootstrap import Bootstrap
+from analysis.evidence import weigh
 from analysis.points import Panel, in_order, panels
 from analysis.rows import read_rows
 from analysis.tables import coefficient_lines
@@ -148,3 +150,25 @@ def test_a_trial_that_cannot_be_read_is_named(store: Store) -> None:
         UserError, match=f"result {first.fingerprint[:12]}: its trial cannot be read"
     ):
         panels(rows)
+
+
+def test_a_missing_trial_shifts_no_cell(store: Store) -> None:
+    """A seed that shifts all augmentations: with identity's seed 2 missing, order and coefficients stay."""
+    shift = {0: 0.0, 1: 0.0, 2: 3e-4}
+    wanted = sweep(pairs=["resnet20/resnet8"], seeds=[0, 1, 2])
+    for trial in expand(wanted):
+        rank = AUGMENTATIONS.index(trial.augmentation) if trial.augmentation else 0
+        if trial.kind == "stddev":
+            if (trial.augmentation, trial.seed) != ("identity", 2):
+                add(store, trial, t_stddev=0.005 - 1e-5 * rank + shift[trial.seed])
+        else:
+            add(store, trial, test_loss=2 - 0.1 * rank + 50 * shift[trial.seed], test_accuracy=0.5)
+    (panel,) = panels(read_rows(store))
+    assert panel.points[0].t_stddev is not None
+    assert panel.points[0].t_stddev.n == 2
+    assert panel.points[0].t_stddev.mean == pytest.approx(0.005 + 1e-4)
+    found = panel.correlation
+    assert (found.pearson, found.spearman, found.kendall) == pytest.approx((1, 1, 1))
+    (evidence,) = weigh([panel], bootstrap=Bootstrap(200)).evidence
+    for estimate in evidence.estimates.values():
+        assert math.isnan(estimate.over_seeds.low), "nothing can change: a dash"

@@ -78,7 +78,7 @@ def test_a_shared_cell_is_redrawn_once_for_all_its_panels(found: list[Panel]) ->
     assert same.count(True) == 8
     bootstrap = Bootstrap(20)
     for (name, x, _), (_, other, _) in zip(first.cells(), second.cells(), strict=True):
-        draws = [bootstrap.of_cell(cell.values, cell.address) for cell in (x, other)]
+        draws = [bootstrap.of_cell(cell.n, cell.address) for cell in (x, other)]
         assert np.array_equal(*draws) == (name != "cutmixpick_s")
 
 

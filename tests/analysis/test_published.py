@@ -2,6 +2,8 @@
 
 import csv
 import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,13 @@ from analysis.published import (
     seed_noise,
 )
 from analysis.rows import read_rows
+from orchestrator.language.shipped import find
+from orchestrator.language.sweep import Sweep, load_sweep
+from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, paper_trials
 from tests.conftest import GOLDEN
+from trainer.catalog import AUGMENTATIONS
 from trainer.problems import UserError
 
 PAIR = "wrn_40_2/wrn_16_2"
@@ -29,14 +35,14 @@ NOISE = {"t_stddev": 2e-5, "s_test_loss": 0.004}
 
 
 def store_around_the_paper(
-    root: Path, shift: float = 0.0, seeds: tuple[int, ...] = (0, 1, 2)
+    root: Path, shift: float = 0.0, seeds: tuple[int, ...] = (0, 1, 2), noisier: float = 1
 ) -> list[Panel]:
     """The published points with seed noise, and the loss of mixup shifted."""
     (published,) = [p for p in published_panels() if p.pair == PAIR]
     store = Store(root)
     generator = np.random.default_rng(0)
     for trial in paper_trials([PAIR], ["cifar100"], seeds):
-        noise = generator.standard_normal()
+        noise = noisier * generator.standard_normal()
         name = trial.augmentation or ""
         if trial.kind == "stddev":
             add(store, trial, t_stddev=published.t_stddev[name] + NOISE["t_stddev"] * noise)
@@ -77,51 +83,135 @@ def test_noise_is_pooled_over_cells() -> None:
     assert math.isnan(seed_noise([cell(1.0)])[0])
 
 
-def test_a_store_like_the_paper_is_inside(tmp_path: Path) -> None:
+def verdicts(comparison: Comparison) -> Counter[str]:
+    found = [d for cells in comparison.cells.values() for d in cells.values()]
+    return Counter(comparison.verdict(difference) for difference in found)
+
+
+def test_a_store_like_the_paper_is_the_same(tmp_path: Path) -> None:
     (comparison,) = compare(store_around_the_paper(tmp_path))
-    verdicts = [v.is_inside for cells in comparison.cells.values() for v in cells.values()]
-    assert len(verdicts) == 18
-    assert verdicts.count(True) >= 16
-    assert all(verdict.is_inside for verdict in comparison.coefficients.values())
+    assert comparison.differing == ()
+    assert verdicts(comparison).total() == 18
+    assert verdicts(comparison)["same"] >= 16
+    assert verdicts(comparison)["different"] == 0
+    assert comparison.coefficients["pearson"].verdict == "same"
 
 
-def test_a_cell_that_is_off_is_outside(tmp_path: Path) -> None:
+def test_a_cell_that_is_off_is_different(tmp_path: Path) -> None:
     (comparison,) = compare(store_around_the_paper(tmp_path, shift=0.05))
-    verdict = comparison.cells["s_test_loss"]["mixup"]
-    assert verdict.is_inside is False
-    assert verdict.ours is not None
-    cells = [y for _, _, y in comparison.panel.cells()]
-    noise, freedom = seed_noise(cells)
-    reach = stats.t.ppf(0.975, freedom) * noise * math.sqrt(1 / 3 + 1 / 3) + 0.00005
-    assert verdict.reach == pytest.approx(reach)
-
-
-def test_coefficients_that_are_far_off_are_outside(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    found = comparison.cells["s_test_loss"]["mixup"]
+    assert found.verdict == "different"
+    noise, freedom = seed_noise([y for _, _, y in comparison.panel.cells()])
+    error = noise * math.sqrt(1 / 3 + 1 / 3)
+    for interval, quantile in ((found.at_90, 0.95), (found.at_95, 0.975)):
+        reach = stats.t.ppf(quantile, freedom) * error + 0.00005
+        assert interval.high - interval.low == pytest.approx(2 * reach)
     (published,) = [p for p in published_panels() if p.pair == PAIR]
-    names = list(published.s_test_loss)
-    for trial in paper_trials([PAIR], ["cifar100"]):
+    spread = np.std(list(published.s_test_loss.values()), ddof=1)
+    assert found.margin == pytest.approx(spread / 2)
+
+
+def test_noise_does_not_win(tmp_path: Path) -> None:
+    """So noisy that nothing can be told: that is no agreement."""
+    (comparison,) = compare(store_around_the_paper(tmp_path, noisier=40))
+    assert verdicts(comparison)["same"] == 0
+    assert verdicts(comparison)["undecided"] >= 15
+    assert {d.verdict for d in comparison.coefficients.values()} == {"undecided"}
+
+
+def turned(folder: Path, augmentations: Sequence[str] = AUGMENTATIONS) -> Comparison:
+    """What was best is worst, with next to no noise."""
+    store = Store(folder)
+    (published,) = [p for p in published_panels() if p.pair == PAIR]
+    names = sorted(augmentations, key=lambda name: published.s_test_loss[name])
+    noise = np.random.default_rng(0)
+    for trial in paper_trials([PAIR], ["cifar100"], augmentations=augmentations):
         name = trial.augmentation or ""
-        wobble = 1e-4 * (trial.seed - 1)
+        wobble = 1e-4 * noise.standard_normal()
         if trial.kind == "stddev":
             add(store, trial, t_stddev=published.t_stddev[name] + wobble / 100)
         elif trial.kind == "student":
-            # Turned round: what was best is worst.
-            turned = names[len(names) - 1 - names.index(name)]
-            add(store, trial, test_loss=published.s_test_loss[turned] + wobble)
+            other = names[len(names) - 1 - names.index(name)]
+            add(store, trial, test_loss=published.s_test_loss[other] + wobble)
     (comparison,) = compare(panels(read_rows(store)))
-    assert not any(verdict.is_inside for verdict in comparison.coefficients.values())
+    return comparison
+
+
+def test_coefficients_that_are_far_off_are_different(tmp_path: Path) -> None:
+    assert {d.verdict for d in turned(tmp_path).coefficients.values()} == {"different"}
+
+
+def test_three_points_that_say_the_opposite_are_never_the_same(tmp_path: Path) -> None:
+    """n = 3, published +0.50, ours -0.50: once "inside"."""
+    comparison = turned(tmp_path, ["identity", "mixup", "cutmix"])
+    assert comparison.n == 3
+    assert "same" not in {d.verdict for d in comparison.coefficients.values()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"student": {"epochs": 2}},
+            [
+                "student.epochs 2, the paper's 240",
+                "student.milestones [], the paper's [150, 180, 210]",
+            ],
+        ),
+        ({"student": {"temperature": 2}}, ["student.temperature 2.0, the paper's 4.0"]),
+        ({"student": {"learning_rate": 0.1}}, ["student.learning_rate 0.1, the paper's 0.05"]),
+        ({"stddev": {"epochs": 3}}, ["stddev.epochs 3, the paper's 10"]),
+        ({"randomness": "sample"}, ["randomness sample, the paper's batch"]),
+        ({"teachers": {"epochs": 2}}, ["teachers.epochs 2, the paper's 240"]),
+    ],
+)
+def test_other_settings_than_the_papers_are_told_and_there_is_no_verdict(
+    changes: dict[str, object], told: list[str], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    content = {"name": "x", "dataset": "cifar100", "pairs": [PAIR], "seeds": [0, 1]}
+    for trial in expand(Sweep.model_validate(content | changes)):
+        add(store, trial)
+    (comparison,) = compare(panels(read_rows(store)))
+    assert [text for text in told if text in comparison.differing] == told
+    assert set(verdicts(comparison)) == {"other settings"}
+    (grid,) = comparison_grids([comparison])
+    assert grid.notes[0].startswith("no verdict: other settings than the paper's: ")
+    assert {row.entries[3].text for row in grid.rows} == {"other settings"}
+    assert {record["verdict"] for record in grid.records} == {"other settings"}
+
+
+def test_fewer_images_are_other_settings(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    content = {"name": "x", "dataset": "cifar100", "pairs": [PAIR], "seeds": [0]}
+    small = content | {"dataset": {"name": "cifar100", "train_images": 1000}}
+    for trial in expand(Sweep.model_validate(small)):
+        add(store, trial)
+    (comparison,) = compare(panels(read_rows(store)))
+    assert any("train_images 1000, the paper's 50000" in text for text in comparison.differing)
+
+
+def test_the_papers_own_settings_differ_in_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name in ("paper_cifar100", "paper_tinyimagenet"):
+        sweep = load_sweep(find(name))
+        for trial in expand(sweep):
+            if trial.seed == 0:
+                add(store, trial)
+    found = compare(panels(read_rows(store)))
+    assert len(found) == len(published_panels())
+    assert [comparison.differing for comparison in found] == [()] * len(found)
 
 
 def test_single_seeds_and_missing_cells_are_unknown(tmp_path: Path) -> None:
     (comparison,) = compare(store_around_the_paper(tmp_path, seeds=(0,)))
-    assert comparison.cells["t_stddev"]["flip"].is_inside is None
-    assert comparison.coefficients["kendall"].is_inside is None
+    assert comparison.cells["t_stddev"]["flip"].verdict == "unknown"
+    assert comparison.coefficients["kendall"].verdict == "unknown"
     part = tmp_path / "part"
     kept = paper_trials([PAIR], ["cifar100"], augmentations=["flip", "mixup"])
     (partial,) = compare(panels(read_rows(fill(Store(part), kept))))
     assert partial.n == 2
-    assert partial.cells["t_stddev"]["cutmix"].ours is None
+    assert partial.ours["t_stddev"].get("cutmix") is None
     (grid,) = comparison_grids([partial])
     by_name = {row.heading: row.entries for row in grid.rows}
     assert by_name["T. stddev: cutmix"][1].is_missing
@@ -133,8 +223,9 @@ def test_the_verdicts_are_written_out(tmp_path: Path) -> None:
     comparisons: list[Comparison] = compare(store_around_the_paper(tmp_path, shift=0.05))
     (grid,) = comparison_grids(comparisons)
     by_name = {row.heading: row.entries for row in grid.rows}
-    assert by_name["S. test loss: mixup"][3].text.startswith("OUTSIDE (±0.0")
-    assert {record["verdict"] for record in grid.records} == {"inside", "outside"}
+    assert by_name["S. test loss: mixup"][3].text == "DIFFERENT"
+    assert by_name["S. test loss: flip"][3].text.startswith("same (±0.0")
+    assert {record["verdict"] for record in grid.records} >= {"same", "different"}
 
 
 def test_nothing_published_is_the_users_mistake(tmp_path: Path) -> None:
@@ -156,7 +247,7 @@ def test_a_cell_without_a_finite_value_is_unknown_and_says_why(tmp_path: Path) -
             value = math.nan if lost else published.s_test_loss[name] + 0.001 * trial.seed
             add(store, trial, test_loss=value)
     (comparison,) = compare(panels(read_rows(store)))
-    assert comparison.cells["s_test_loss"]["mixup"].is_inside is None
+    assert comparison.cells["s_test_loss"]["mixup"].verdict == "unknown"
     assert comparison.n == 8
     (grid,) = comparison_grids([comparison])
     (row,) = [row for row in grid.rows if row.heading == "S. test loss: mixup"]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,15 +66,127 @@ def test_released_logs_differ_in_their_head() -> None:
     )
     released = released.replace(" ('amp': False)", " ('amp': False) ('brand_new': a (b) [c])")
     assert "hostname" not in released
-    assert parse_log(released, "x") == parse_log(CUTMIX, "x")
+    run, plain = parse_log(released, "x"), parse_log(CUTMIX, "x")
+    assert run.settings == {**plain.settings, "brand_new": "a (b) [c]"}
+    assert replace(run, settings=plain.settings) == plain
 
 
-def test_prolonged_training_multiplies_the_epochs() -> None:
-    longer = CUTMIX.replace("('epoch_factor': 0)", "('epoch_factor': 2)")
+def test_epochs_are_multiplied_by_their_factor_once() -> None:
+    """The options line has the product, the command line both factors."""
+    longer = CUTMIX.replace("('epochs': 2)", "('epochs': 4)").replace(
+        "('epoch_factor': 0)", "('epoch_factor': 2.0)"
+    )
     with pytest.raises(UserError, match="ends after epoch 2; its run was to reach epoch 4"):
-        parse_log(longer, "x")
+        parse_log(longer.replace("--epochs 2", "--epochs 2 --epoch_factor 2.0"), "x")
     done = longer.replace("Epoch 2 (after", "Epoch 4 (after")
-    assert parse_log(done, "x").epochs == 4
+    for asked in ("--epochs 2 --epoch_factor 2.0", "--epoch_factor 2.0"):
+        assert parse_log(done.replace("--epochs 2", asked), "x").epochs == 4
+
+
+OPTIONS_THAT_ACT = (
+    ("kd_S", "4", "8"),
+    ("model_s_pretrained", "None", "x.pth"),
+    ("finetune_student", "", "x.pth"),
+    ("resume_student", "", "x.pth"),
+    ("reinit_student", "False", "True"),
+    ("test_loader_in_train", "False", "True"),
+    ("amp", "False", "True"),
+    ("branch_width_S", "256", "128"),
+)
+
+
+@pytest.mark.parametrize(("key", "old", "new"), OPTIONS_THAT_ACT)
+def test_runs_that_differ_in_any_option_that_can_act_are_never_averaged(
+    key: str, old: str, new: str, tmp_path: Path
+) -> None:
+    other = CUTMIX.replace(f"('{key}': {old})", f"('{key}': {new})")
+    assert other != CUTMIX
+    assert num_cells(tmp_path, CUTMIX, other) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("num_workers", "0", "8"),
+        ("print_interval", "100", "7"),
+        ("tb_path", "./save/student_tensorboards", "/elsewhere"),
+        ("CodeID", "GitNotFound", "abc"),
+        ("project_name", "kd__resnet20resnet8__cifar100__cutmix", "again"),
+    ],
+)
+def test_what_cannot_act_makes_no_cell_of_its_own(
+    key: str, old: str, new: str, tmp_path: Path
+) -> None:
+    other = CUTMIX.replace(f"('{key}': {old})", f"('{key}': {new})")
+    assert other != CUTMIX
+    assert num_cells(tmp_path, CUTMIX, other) == 1
+
+
+def test_an_address_in_memory_and_a_seed_s_own_student_are_no_settings(tmp_path: Path) -> None:
+    assert " object at 0x" in STDDEV
+    other = STDDEV.replace("0x7febdcf8dbe0", "0x7f0000000000")
+    assert num_cells(tmp_path / "address", STDDEV, other) == 1
+    pick = STDDEV.replace("('mix_mode': mixup)", "('mix_mode': cutmix_pick)")
+    pick = pick.replace("_criterion': kld", "_criterion': student_entropy")
+    named = [pick.replace("('finetune_student': )", f"('finetune_student': {i}.pth)") for i in "ab"]
+    assert num_cells(tmp_path / "pick", *named) == 1
+
+
+def num_cells(folder: Path, *logs: str) -> int:
+    """In how many cells runs are that differ in their time and in what is given."""
+    (folder / "logs").mkdir(parents=True)
+    for i, log in enumerate(logs):
+        (folder / "logs" / f"{i}.txt").write_text(log.replace("-20261123-", f"-2026112{i}-"))
+    store = Store(folder / "store")
+    assert import_logs(folder / "logs", store).refused == []
+    rows = store.imported().to_pylist()
+    assert len(rows) == len(logs)
+    return len({row["cell"] for row in rows})
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (PICK, r"x:\d+: another options line: more than one run; a file of its own for each"),
+        (CUTMIX, r"x:\d+: another options line"),
+    ],
+)
+def test_two_runs_in_one_file_are_refused(second: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_log(CUTMIX + second, "x")
+
+
+def test_two_runs_without_a_second_options_line_are_refused() -> None:
+    body = CUTMIX.splitlines()
+    start = next(i for i, line in enumerate(body) if "('" in line) + 1
+    with pytest.raises(UserError, match=r"x:\d+: epoch 1 after 2: more than one run"):
+        parse_log("\n".join([*body, *(x for x in body[start:] if "_SERVER" not in x)]), "x")
+    again = [line.replace("-20261123-", "-20261124-") for line in body[start:]]
+    with pytest.raises(UserError, match=r"x:\d+: another run's id, SERVER015-20261124-014719"):
+        parse_log("\n".join([*body, *again]), "x")
+
+
+def test_a_teachers_log_is_told_in_a_line() -> None:
+    teacher = CUTMIX.replace("('model_s': resnet8)", "('model': resnet20)").replace(
+        "('model_t': resnet20) ", ""
+    )
+    with pytest.raises(UserError, match=r"x:\d+: the log of a teacher's training \(resnet20\)"):
+        parse_log(teacher, "x")
+
+
+def test_what_an_older_version_made_of_a_log_is_replaced(folder: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    import_logs(folder, store)
+    rows = store.imported().to_pylist()
+    store.forget_imported([row["fingerprint"] for row in rows])
+    assert store.imported().num_rows == store.imported_epochs().num_rows == 0
+    for i, row in enumerate(rows):
+        older = {k: v for k, v in row.items() if v is not None and k != "written_at"}
+        store.add_imported(older | {"fingerprint": f"{i:064x}"}, [])
+    report = import_logs(folder, store)
+    assert report.imported == 3
+    now = store.imported().to_pylist()
+    assert sorted(row["fingerprint"] for row in now) == sorted(row["fingerprint"] for row in rows)
 
 
 def test_without_the_line_that_names_its_folder_a_run_is_told_by_its_start() -> None:
