@@ -55,6 +55,12 @@ def p_value(p: float) -> str:
     return f"{percent:.{digits}f}%"
 
 
+def p_equals(p: float) -> str:
+    """`p = 0.46%`, `p < 0.001%`."""
+    text = p_value(p)
+    return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
 def interval(pair: Interval) -> str:
     """`0.812 to 0.991`, with as many digits as tell the ends apart; a dash where it is undefined."""
     if math.isnan(pair.low):

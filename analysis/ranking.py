@@ -17,11 +17,11 @@ the single estimates serve where the store has them: q(0.95; A, infinity) * sqrt
 wide side because it does not use that batches are shared.
 
 A pick by a student, such as cutmixpick_s, needs that student trained before T. stddev can be measured, so it
-stands aside.
+stands aside, where there is one.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,7 @@ from analysis.metrics import T_STDDEV
 from analysis.points import Mean, in_order, mean_of
 from analysis.result_tables import entry
 from analysis.teachers import Measured, measured_teachers
+from trainer.catalog import pick_of
 
 LEVEL = 0.95
 STANDARD_ERROR = "t_stddev_stderr"
@@ -41,11 +42,16 @@ STANDARD_ERROR = "t_stddev_stderr"
 
 @dataclass(frozen=True)
 class Ranked:
-    """One augmentation of a ranking. `groups`: augmentations that share a letter cannot be told apart."""
+    """One augmentation of a ranking. `groups`: augmentations that share one, a letter, cannot be told apart."""
 
     augmentation: str
     t_stddev: Mean
-    groups: str
+    groups: tuple[str, ...]
+
+    @property
+    def letters(self) -> str:
+        """`ab`; `z aa` where there are more groups than letters."""
+        return ("" if all(len(name) == 1 for name in self.groups) else " ").join(self.groups)
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Ranking:
     ranked: tuple[Ranked, ...]
     picked_by_student: tuple[tuple[str, Mean], ...]
     """What was measured of schemes that need a student, such as `cutmixpick_s of vgg8`; not ranked."""
+    awaiting: tuple[str, ...]
+    """Schemes that need a student and were not measured yet."""
     undefined: tuple[tuple[str, Mean], ...]
     """Augmentations of which no trial has a finite value; not ranked."""
     num_left_out: int
@@ -78,12 +86,26 @@ class Ranking:
         return tuple(names for names in sets if len(names) > 1)
 
 
-def rank(rows: pd.DataFrame) -> list[Ranking]:
-    """A ranking per teacher and way of measuring (`analysis.rows.read_rows`), students left aside."""
-    return [_ranking(measured) for measured in measured_teachers(rows)]
+def rank(rows: pd.DataFrame, planned: Collection[str] = ()) -> list[Ranking]:
+    """A ranking per teacher and way of measuring, students left aside.
+
+    Args:
+        rows: of a store (`analysis.rows.read_rows`).
+        planned: augmentations that there will be besides those that students were trained with.
+    """
+    students = rows[rows["kind"] == "student"]
+    return [
+        _ranking(measured, {*planned, *_of_students(students, measured)})
+        for measured in measured_teachers(rows)
+    ]
 
 
-def _ranking(measured: Measured) -> Ranking:
+def _of_students(students: pd.DataFrame, measured: Measured) -> set[str]:
+    mine = students["teacher_fingerprint"].isin(set(measured.rows["teacher_fingerprint"]))
+    return set(students[mine]["augmentation"])
+
+
+def _ranking(measured: Measured, expected: Collection[str]) -> Ranking:
     alone = _with_common_seeds(measured.alone)
     cells: dict[str, Mean] = {}
     undefined: dict[str, Mean] = {}
@@ -104,12 +126,21 @@ def _ranking(measured: Measured) -> Ranking:
             Ranked(name, cells[name], letter) for name, letter in zip(order, letters, strict=True)
         ),
         picked_by_student=measured.picked_by_student(),
+        awaiting=tuple(_awaiting(measured, expected)),
         undefined=tuple(undefined.items()),
         num_left_out=len(measured.alone) - len(alone),
         num_seeds=num_seeds,
         noise=noise,
         has_uncertainty=bool(np.isfinite(reach).all()) and len(order) > 1,
     )
+
+
+def _awaiting(measured: Measured, expected: Collection[str]) -> Iterator[str]:
+    seen = set(measured.rows["augmentation"])
+    for name in in_order(expected):
+        pick = pick_of(name)
+        if pick is not None and pick.needs_student and name not in seen:
+            yield name
 
 
 def _with_common_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -174,24 +205,28 @@ def _standard_errors(order: Sequence[str], cells: Mapping[str, Mean], rows: pd.D
     )
 
 
-def groups(means: Array, reach: Array) -> list[str]:
-    """Letters for ascending means [A]: two that share one differ by no more than reach [A, A].
+def groups(means: Array, reach: Array) -> list[tuple[str, ...]]:
+    """Groups for ascending means [A], named by letters: two that share one differ by no more than reach [A, A].
 
     The letters of Piepho's display (J. Comput. Graph. Stat. 13, 2004, p. 456): one for each largest set in
-    which no two are told apart. With unequal errors such a set need not be a run. No letters where a reach
-    is unknown.
+    which no two are told apart. With unequal errors such a set need not be a run. None where a reach is
+    unknown. Behind z comes aa.
     """
     size = len(means)
-    letters = [""] * size
     if not np.isfinite(reach).all():
-        return letters
+        return [()] * size
     alike = np.abs(means[:, None] - means[None, :]) <= reach
     friends = [{j for j in range(size) if j != i and alike[i, j]} for i in range(size)]
     cliques = sorted(sorted(clique) for clique in _cliques(set(), set(range(size)), set(), friends))
-    for letter, clique in enumerate(cliques, start=ord("a")):
-        for i in clique:
-            letters[i] += chr(letter)
-    return letters
+    return [
+        tuple(_letters(k) for k, clique in enumerate(cliques) if i in clique) for i in range(size)
+    ]
+
+
+def _letters(number: int) -> str:
+    """0: a, 25: z, 26: aa."""
+    above, own = divmod(number, 26)
+    return (_letters(above - 1) if above else "") + chr(ord("a") + own)
 
 
 def _cliques(
@@ -216,7 +251,7 @@ def _grid(ranking: Ranking) -> Grid:
     rows = [
         Row(
             str(place),
-            (Entry(r.augmentation), entry(r.t_stddev, T_STDDEV, usual), Entry(r.groups or "?")),
+            (Entry(r.augmentation), entry(r.t_stddev, T_STDDEV, usual), Entry(r.letters or "?")),
         )
         for place, r in enumerate(ranking.ranked, start=1)
     ]
@@ -228,9 +263,11 @@ def _grid(ranking: Ranking) -> Grid:
         )
         for i, (name, mean) in enumerate((*ranking.undefined, *ranking.picked_by_student))
     ]
-    if not ranking.picked_by_student:
-        aside = Entry("needs its student", is_missing=True)
-        rows.append(Row(DASH, (Entry("cutmixpick_s"), aside, Entry("aside")), begins_section=True))
+    needs = Entry("needs its student", is_missing=True)
+    rows += [
+        Row(DASH, (Entry(name), needs, Entry("aside")), begins_section=i == 0)
+        for i, name in enumerate(ranking.awaiting)
+    ]
     title = f"{ranking.dataset} {ranking.teacher}" + (
         f" ({ranking.variant})" if ranking.variant else ""
     )
@@ -265,10 +302,14 @@ def _notes(ranking: Ranking) -> Iterator[str]:
             f"left out: {ranking.num_left_out} T. stddev trials of seeds that some augmentation lacks, or "
             "has with a value that is not finite"
         )
-    yield (
-        "cutmixpick_s picks by its student's entropies: it is measured after a student was trained, "
-        "and never trained for this"
+    aside = in_order(
+        {*ranking.awaiting, *(n.split(" of ")[0] for n, _ in ranking.picked_by_student)}
     )
+    if aside:
+        yield (
+            f"{', '.join(aside)}: picked by a student, so measured after one was trained, and never "
+            "trained for this"
+        )
 
 
 def _records(ranking: Ranking) -> Iterator[Mapping[str, str | float | int | None]]:
@@ -288,7 +329,7 @@ def _records(ranking: Ranking) -> Iterator[Mapping[str, str | float | int | None
             "mean": cell.mean,
             "std": None if math.isnan(cell.std) else cell.std,
             "n": cell.n,
-            "groups": r.groups or None,
+            "groups": r.letters or None,
         }
     for name, cell in (*ranking.undefined, *ranking.picked_by_student):
         yield {

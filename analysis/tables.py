@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from analysis.coefficients import NAMES
-from analysis.correlation_tables import correlation_grids, p_value
+from analysis.correlation_tables import correlation_grids, p_equals
 from analysis.correlations import Correlation
 from analysis.evidence import Evidence, Findings
 from analysis.grid import Grid
@@ -39,7 +39,7 @@ def coefficient_lines(correlation: Correlation, p: Sequence[float] | None = None
         return [f"no correlation yet: {n} augmentations have both values, 3 are needed"]
     shown = p if p is not None else [getattr(correlation, f"{name}_p") for name in NAMES]
     return [
-        f"{name.capitalize():8} {getattr(correlation, name):7.4f}  p = {p_value(value)}  n = {n}"
+        f"{name.capitalize():8} {getattr(correlation, name):z7.4f}  {p_equals(value)}  n = {n}"
         for name, value in zip(NAMES, shown, strict=True)
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from analysis.coefficients import NAMES
-from analysis.correlation_tables import number, p_value
+from analysis.correlation_tables import number, p_equals
 from analysis.curves import Curve
 from analysis.evidence import Evidence
 from analysis.marks import Mark
@@ -132,7 +132,7 @@ def _coefficients(evidence: Evidence) -> str:
             "div",
             tag("dt", text(name.capitalize())),
             tag("dd", text(number(e.value, 3))),
-            tag("dd", text(f"p {p_value(e.p)}"), class_="p"),
+            tag("dd", text(p_equals(e.p)), class_="p"),
         )
         for name in NAMES
         for e in [evidence.estimates[name]]

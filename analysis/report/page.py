@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from analysis.coefficients import NAMES
-from analysis.correlation_tables import interval, number, p_value, permutation_words
+from analysis.correlation_tables import interval, number, p_equals, permutation_words
 from analysis.curves import curves, read_epochs
 from analysis.evidence import Findings
 from analysis.filters import Filter
@@ -210,13 +210,9 @@ def _claim_of(source: str, findings: Findings, *, is_alone: bool) -> str | None:
     reach = f" (95% over augmentations: {interval(wide)})" if math.isfinite(wide.low) else ""
     return (
         f"{where}{text(whose)}, Kendall's τ is <b>{number(value, 2)}</b>{reach}; "
-        f"if the two were unrelated, so strong a value would come up with p {_equals(p_value(p))}. "
+        f"if the two were unrelated, so strong a value would come up with {text(p_equals(p))}. "
         f"n = {n} augmentations."
     )
-
-
-def _equals(p: str) -> str:
-    return text(p if p.startswith("<") else f"= {p}")
 
 
 def _progress(sweep: Progress) -> str:

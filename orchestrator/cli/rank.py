@@ -43,13 +43,14 @@ def rank(
     from trainer.problems import UserError
 
     chosen = chosen_format(format_, output, as_json)
-    wanted = None
+    wanted, planned = None, []
     if not names_a_sweep(source):
         if measure:
             raise UserError(f"{source}: a store cannot be measured; --measure takes a sweep file")
         opened = open_shown(source, store).store
     else:
         sweep, opened = open_sweep(Path(source), store or os.environ.get("KDSWEEP_STORE"))
+        planned = list(sweep.augmentations)
         plan = _plan_without_students(sweep, opened)
         if measure and plan.missing:
             _run_here(plan, opened, data)
@@ -63,7 +64,7 @@ def rank(
                 soft_wrap=True,
             )
     rows = read_rows(opened, parse_filters(filters or ()), wanted)
-    grids = ranking_grids(rank_rows(rows))
+    grids = ranking_grids(rank_rows(rows, planned))
     if not grids:
         stderr().print("no T. stddev is measured yet")
     write_records(grids, chosen, output)

@@ -25,6 +25,7 @@ from orchestrator.language.shipped import find
 from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
+from orchestrator.upkeep.importing import import_logs
 from tests.analysis.stores import add, fill, paper_trials
 from tests.conftest import GOLDEN
 from trainer.catalog import AUGMENTATIONS
@@ -179,6 +180,22 @@ def test_other_settings_than_the_papers_are_told_and_there_is_no_verdict(
     assert grid.notes[0].startswith("no verdict: other settings than the paper's: ")
     assert {row.entries[3].text for row in grid.rows} == {"other settings"}
     assert {record["verdict"] for record in grid.records} == {"other settings"}
+
+
+def test_imported_runs_of_other_options_are_told(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    for name in ("distill_cutmix", "tstddev_mixup"):
+        log = (GOLDEN / "author_logs" / f"{name}.txt").read_text()
+        log = log.replace("('model_t': resnet20)", "('model_t': wrn_40_2)")
+        log = log.replace("('model_s': resnet8)", "('model_s': wrn_16_2)")
+        (tmp_path / "logs" / f"{name}.txt").write_text(log)
+    store = Store(tmp_path / "store")
+    assert import_logs(tmp_path / "logs", store).refused == []
+    (comparison,) = compare(panels(read_rows(store)))
+    assert comparison.differing == (
+        "stddev.epochs 2, the paper's 10",
+        "student.epochs 2, the paper's 240",
+    )
 
 
 def test_fewer_images_are_other_settings(tmp_path: Path) -> None:

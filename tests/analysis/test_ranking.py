@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.grid import DASH
+from analysis.grid import DASH, Entry
 from analysis.points import Mean
 from analysis.ranking import STANDARD_ERROR, block_noise, groups, rank, ranking_grids
 from analysis.rows import read_rows
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
+from trainer.catalog import AUGMENTATIONS
 
 
 def cell(*values: float, seeds: tuple[int, ...] = ()) -> Mean:
@@ -65,7 +66,29 @@ def test_noise_needs_two_cells_and_two_common_seeds() -> None:
 )
 def test_letters(means: list[float], reach: float, expected: list[str]) -> None:
     size = len(means)
-    assert groups(np.array(means), np.full((size, size), reach)) == expected
+    found = groups(np.array(means), np.full((size, size), reach))
+    assert ["".join(letters) for letters in found] == expected
+
+
+def test_behind_z_come_two_letters() -> None:
+    """Thirty groups once ran into control characters."""
+    found = groups(np.arange(30.0), np.full((30, 30), 0.5))
+    assert found[:2] == [("a",), ("b",)]
+    assert found[24:28] == [("y",), ("z",), ("aa",), ("ab",)]
+    assert len(set(found)) == 30
+
+
+def test_a_student_s_pick_stands_aside_only_where_there_is_one(store: Store) -> None:
+    names = ["flip", "mixup", "cutmix"]
+    fill(store, paper_trials(["vgg13/vgg8"], ["cifar100"], augmentations=names))
+    (grid,) = ranking_grids(rank(read_rows(store)))
+    assert "pick" not in " ".join(grid.notes)
+    assert [row.entries[0].text for row in grid.rows if "pick" in row.entries[0].text] == []
+    (grid,) = ranking_grids(rank(read_rows(store), ["flip", "cutmixpick_s"]))
+    assert grid.rows[-1].entries[:2] == (
+        Entry("cutmixpick_s"),
+        Entry("needs its student", is_missing=True),
+    )
 
 
 @pytest.fixture
@@ -96,7 +119,7 @@ def test_before_any_student_is_trained(store: Store) -> None:
         if t.kind == "teacher" or (t.kind == "stddev" and t.student is None)
     ]
     fill(store, cheap)
-    (grid,) = ranking_grids(rank(read_rows(store)))
+    (grid,) = ranking_grids(rank(read_rows(store), AUGMENTATIONS))
     assert grid.rows[-1].entries[0].text == "cutmixpick_s"
     assert grid.rows[-1].entries[1].text == "needs its student"
     assert any("never trained for this" in note for note in grid.notes)
@@ -114,7 +137,7 @@ def test_what_cannot_be_told_apart_is_said(store: Store) -> None:
     (ranking,) = rank(read_rows(store))
     (told,) = ranking.not_told_apart()
     assert set(told) == {"flip", "mixup"}
-    assert ranking.ranked[0].groups == "a"
+    assert ranking.ranked[0].letters == "a"
     (grid,) = ranking_grids([ranking])
     assert any(note.startswith("cannot be told apart at n = 3:") for note in grid.notes)
 
@@ -131,7 +154,7 @@ def test_one_seed_uses_standard_errors_where_the_store_has_them(store: Store) ->
     assert any("one seed" in note for note in ranking_grids([unknown])[0].notes)
     (known,) = rank(without.assign(**{STANDARD_ERROR: 1e-5}))
     assert known.has_uncertainty
-    assert [r.groups for r in known.ranked] == ["a", "b", "b"]
+    assert [r.letters for r in known.ranked] == ["a", "b", "b"]
     (partly,) = rank(without.assign(**{STANDARD_ERROR: [1e-5, math.nan, 1e-5]}))
     assert not partly.has_uncertainty
 
@@ -145,7 +168,7 @@ def test_letters_are_the_largest_sets_that_are_not_told_apart() -> None:
     """With unequal errors they need not be runs: the first and the last of these are alike."""
     means = np.array([0.0, 1.0, 1.1])
     reach = np.array([[0.0, 0.83, 1.17], [0.83, 0.0, 0.5], [1.17, 0.5, 0.0]])
-    assert groups(means, reach) == ["a", "b", "ab"]
+    assert groups(means, reach) == [("a",), ("b",), ("a", "b")]
 
 
 def test_what_is_not_finite_is_not_ranked_and_what_it_takes_with_it_is_said(store: Store) -> None:

@@ -10,11 +10,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from analysis.bootstrap import Bootstrap
-from analysis.correlation_tables import p_value
+from analysis.bootstrap import Bootstrap, Interval
+from analysis.correlation_tables import interval, number, p_equals, p_value
+from analysis.correlations import correlate
 from analysis.evidence import weigh
 from analysis.filters import parse_filters
 from analysis.formats import (
@@ -27,7 +29,7 @@ from analysis.formats import (
     markdown,
     terminal,
 )
-from analysis.grid import Entry, Grid, Row, emphasised
+from analysis.grid import DASH, Entry, Grid, Row, emphasised
 from analysis.metrics import METRIC_NAMES, check_metrics
 from analysis.points import Panel, panels
 from analysis.result_tables import result_grids
@@ -377,3 +379,17 @@ def test_latex_has_minus_signs() -> None:
     assert escaped_latex("mixup (-0.007)") == "mixup ($-$0.007)"
     assert escaped_latex("-0.051 to 1.000") == "$-$0.051 to 1.000"
     assert escaped_latex("resnet-20 2-3 x_-1") == r"resnet-20 2-3 x\_-1"
+
+
+def test_small_numbers_are_written_as_a_reader_expects() -> None:
+    """A coefficient of -1e-9 is no minus nought, and a tiny p is not "= <"."""
+    assert p_equals(1e-7) == "p < 0.001%"
+    assert p_equals(0.0046) == "p = 0.46%"
+    assert p_equals(math.nan) == f"p = {DASH}"
+    assert number(-1e-9) == "0.0000"
+    assert interval(Interval(0.9998, 1.0)) == "0.9998 to 1.0000"
+    assert interval(Interval(-1e-9, 0.5)) == "0.000 to 0.500"
+    x = np.arange(9.0)
+    lines = coefficient_lines(correlate(x, x), [1e-7] * 3)
+    assert all("p < 0.001%" in line for line in lines)
+    assert all("= <" not in line for line in lines)
