@@ -73,7 +73,7 @@ def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()
     from analysis.points import panels as panels_of
     from analysis.rows import read_rows
 
-    wanted = None if sweep is None else {trial.fingerprint for trial in expand(sweep)}
+    wanted = None if sweep is None else expand(sweep)
     return panels_of(read_rows(store, parse_filters(filters), wanted))
 
 

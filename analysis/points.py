@@ -202,7 +202,7 @@ def _drafts(
 
 def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:
     for augmentation in in_order([*students["augmentation"], *stddevs["augmentation"]]):
-        losses = students[students["augmentation"] == augmentation]
+        losses = students[(students["augmentation"] == augmentation) | students["is_of_all"]]
         alike = stddevs[stddevs["augmentation"] == augmentation]
         measured = alike[_belongs(alike, students, losses)]
         if len(losses) or len(measured):

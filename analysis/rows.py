@@ -3,28 +3,64 @@
 read_rows(store, parse_filters(["dataset=cifar100", "augmentation!=mixup,cutmix*"]))
 """
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from analysis.filters import Filter, filtered
 from analysis.settings import OWN
 from orchestrator.store.store import Store
+from trainer.trial import Trial
 
 
 def read_rows(
-    store: Store, filters: Sequence[Filter] = (), fingerprints: Collection[str] | None = None
+    store: Store, filters: Sequence[Filter] = (), trials: Iterable[Trial] | None = None
 ) -> pd.DataFrame:
     """One row per finished or imported trial; with the columns `source` and `pair` beside the store's.
 
-    With `fingerprints`, rows of these trials alone.
+    With `trials`, their rows alone, under the names that they have for data and augmentation. Equal images
+    under several names have the one that came first.
 
     Raises:
         UserError: a filter names something that no row has.
     """
-    own = store.results(fingerprints).to_pandas().assign(source=OWN)
-    imported = store.imported().to_pandas()
-    is_mixed = fingerprints is None and len(imported)
-    rows = pd.concat([own, imported], ignore_index=True) if is_mixed else own
+    named = None if trials is None else {trial.fingerprint: trial for trial in trials}
+    own = store.results(named).to_pandas().assign(source=OWN)
+    if named is not None:
+        rows = _as_named(own, named)
+    else:
+        imported = store.imported().to_pandas()
+        own = _with_one_name_per_data(own)
+        rows = pd.concat([own, imported], ignore_index=True) if len(imported) else own
     rows["pair"] = rows["teacher"].astype(object) + "/" + rows["student"].astype(object)
     return filtered(rows, filters) if filters else rows
+
+
+def _as_named(rows: pd.DataFrame, trials: Mapping[str, Trial]) -> pd.DataFrame:
+    mine = [trials[fingerprint] for fingerprint in rows["fingerprint"]]
+    return rows.assign(
+        dataset=pd.Series([trial.dataset for trial in mine], index=rows.index, dtype=object),
+        augmentation=pd.Series([t.augmentation for t in mine], index=rows.index, dtype=object),
+    )
+
+
+def _with_one_name_per_data(rows: pd.DataFrame) -> pd.DataFrame:
+    if rows["dataset"].nunique() < 2:
+        return rows
+    data = [_data(row) for row in rows["trial"]]
+    order = rows["started_at"].argsort().to_numpy()
+    first: dict[str, str] = {}
+    for i in order:
+        first.setdefault(data[i], str(rows["dataset"].iloc[i]))
+    return rows.assign(dataset=[first[of_row] for of_row in data])
+
+
+def _data(trial: Any) -> str:
+    """What identifies the images of a stored trial; a damaged one is told by whoever reads it whole."""
+    try:
+        data = json.loads(trial)["data"]
+        return f"{data['checksum']} {data['train_images']} {data['test_images']}"
+    except (TypeError, ValueError, KeyError):
+        return repr(trial)

@@ -45,6 +45,7 @@ class Setting:
 
     common: str
     special: Mapping[str, str]
+    is_of_all: bool = False
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Self:
@@ -64,15 +65,20 @@ class Setting:
         return cls(
             common=canonical_json({k: v for k, v in identity.items() if k not in special}),
             special={names.get(k, k): str(v) for k, v in identity.items() if k in special},
+            is_of_all=identity.get("augmented_weight") == 0,
         )
 
 
 def with_settings(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with their settings in the columns `common` and `special`."""
+    """The rows with their settings in the columns `common` and `special`.
+
+    `is_of_all` says of a student that it was trained without augmented images: it stands for each augmentation.
+    """
     settings = [Setting.of(row) for row in rows.to_dict("records")]
     # A column of objects, also where it is empty.
     special = pd.Series([s.special for s in settings], index=rows.index, dtype=object)
-    return rows.assign(common=[s.common for s in settings], special=special)
+    of_all = pd.Series([s.is_of_all for s in settings], index=rows.index, dtype=bool)
+    return rows.assign(common=[s.common for s in settings], special=special, is_of_all=of_all)
 
 
 def variants(

@@ -23,7 +23,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from trainer.catalog import ARCHITECTURES, BASE_SCHEMES, DATASETS, FORMATS, base_of, pick_of
@@ -51,7 +59,14 @@ Number = BeforeValidator(_number)
 Seed = Annotated[int, Field(ge=0, lt=2**63), Number]
 Count = Annotated[int, Field(ge=1, le=2**31), Number]
 Rate = Annotated[float, Field(gt=0), Number]
-Weight = Annotated[float, Field(ge=0), Number]
+
+
+def _without_sign(value: float) -> float:
+    """-0.0 is 0.0, and no other trial."""
+    return value + 0.0
+
+
+Weight = Annotated[float, Field(ge=0), Number, AfterValidator(_without_sign)]
 Precision = Literal["fp32"]
 Randomness = Literal["batch", "sample"]
 """Whether a scheme decides once for all images of a batch, as the paper's code does, or for each image."""
@@ -162,7 +177,7 @@ class Training(Frozen):
 
     epochs: Count = 240
     batch_size: Count = 64
-    momentum: Annotated[float, Field(ge=0, lt=1), Number] = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1), Number, AfterValidator(_without_sign)] = 0.9
     weight_decay: Weight = 5e-4
     milestones: tuple[Count, ...] = (150, 180, 210)
     decay: Annotated[float, Field(gt=0, le=1), Number] = 0.1
@@ -231,8 +246,8 @@ class _Trial(Frozen):
 
 
 def _acting_schedule(trial: Training, fields: dict[str, Any]) -> dict[str, Any]:
-    """Without the milestones that no epoch passes, and without a decay that never acts."""
-    acting = sorted(m for m in trial.milestones if m < trial.epochs)
+    """Without the milestones that no epoch passes or where the rate stays, and without a decay that never acts."""
+    acting = sorted(m for m in trial.milestones if m < trial.epochs and trial.decay != 1)
     idle = {"milestones"} if acting else {"milestones", "decay"}
     return {k: v for k, v in fields.items() if k not in idle} | {"milestones": acting}
 
@@ -323,7 +338,25 @@ class StudentTrial(_AugmentedTrial, Distillation):
         return (self.teacher_fingerprint,)
 
     def _acting_fields(self) -> dict[str, Any]:
-        return self._acting_scheme(_acting_schedule(self, super()._acting_fields()))
+        return self._acting_loss(
+            self._acting_scheme(_acting_schedule(self, super()._acting_fields()))
+        )
+
+    def _acting_loss(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Where m is not made, without what makes it; where nothing is distilled, without how it would be.
+
+        A student without m is the same for every augmentation: `identity` stands for all. With m but without
+        distillation, m still passes through the student's batch-norm statistics.
+        """
+        if not self.augmented_weight:
+            idle = {"randomness", "own_scheme", "pick_size"}
+            kept = {key: value for key, value in fields.items() if key not in idle}
+            fields = kept | {"augmentation": "identity"}
+        if not self.distillation_weight or not (self.original_weight or self.augmented_weight):
+            del fields["temperature"]
+            fields |= {"distillation_weight": 0.0, "original_weight": 0.0}
+            fields["augmented_weight"] = 1.0 if self.augmented_weight else 0.0
+        return fields
 
 
 class StddevTrial(_AugmentedTrial, Measurement):

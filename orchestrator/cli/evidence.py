@@ -94,13 +94,13 @@ def table(
         from analysis.published import COMPARED_NAMES, check_comparable, compare, comparison_grids
 
         check_comparable(metric or ())
-        panels = _panels(read_rows(shown.store, parsed, shown.fingerprints), keys)
+        panels = _panels(read_rows(shown.store, parsed, shown.trials), keys)
         _tell_of_unfinished_sweeps(shown)
         grids = comparison_grids(compare(panels, seed, samples), metric or COMPARED_NAMES)
         write_records(grids, chosen, output)
         return
     metrics = metric or METRIC_NAMES
-    rows = read_rows(shown.store, parsed, shown.fingerprints)
+    rows = read_rows(shown.store, parsed, shown.trials)
     panels = _panels(rows, keys)
     teachers = teachers_alone(rows, panels, parsed)
     _tell_of_unfinished_sweeps(shown)
@@ -146,7 +146,7 @@ def plot(
     parsed, keys = _parsed(filters), _keys(group_by)
     shown = open_shown(source, store)
     picture = output or _usual_picture(shown.store, kind)
-    panels = _panels(read_rows(shown.store, parsed, shown.fingerprints), keys)
+    panels = _panels(read_rows(shown.store, parsed, shown.trials), keys)
     try:
         _draw(kind, shown.store, panels, keys, samples, seed, picture)
     except ValueError as error:
@@ -211,7 +211,7 @@ def report(
 
     parsed, keys = _parsed(filters), _keys(group_by)
     shown = open_shown(source, store)
-    rows = read_rows(shown.store, parsed, shown.fingerprints)
+    rows = read_rows(shown.store, parsed, shown.trials)
     page = render_report(
         shown.store,
         rows,

@@ -1,6 +1,7 @@
 """How commands open what a user names: a sweep file, its store, its data, a store by itself."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from orchestrator.language.sweep import Sweep
     from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
+    from trainer.trial import Trial
 
 DEFAULT_STORE = "kdsweep-store"
 DEFAULT_DATA = Path("data")
@@ -36,11 +38,14 @@ class Shown:
     plan: "Plan | None"
 
     @property
+    def trials(self) -> "Sequence[Trial] | None":
+        """What is shown; None: everything."""
+        return None if self.plan is None else self.plan.trials
+
+    @property
     def fingerprints(self) -> frozenset[str] | None:
-        """The trials that are shown; None: all."""
-        if self.plan is None:
-            return None
-        return frozenset(trial.fingerprint for trial in self.plan.trials)
+        """The same by fingerprint."""
+        return None if self.trials is None else frozenset(t.fingerprint for t in self.trials)
 
 
 def open_shown(source: str, store: str | None) -> Shown:

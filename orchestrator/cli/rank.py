@@ -12,9 +12,12 @@ from orchestrator.cli.options import DataOption, Filters, Json, Source, StoreOfS
 from orchestrator.cli.output import FormatOption, Output, chosen_format, write_records
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.language.sweep import Sweep
     from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
+    from trainer.trial import Trial
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -43,7 +46,8 @@ def rank(
     from trainer.problems import UserError
 
     chosen = chosen_format(format_, output, as_json)
-    wanted, planned = None, []
+    wanted: Sequence[Trial] | None = None
+    planned: list[str] = []
     if not names_a_sweep(source):
         if measure:
             raise UserError(f"{source}: a store cannot be measured; --measure takes a sweep file")
@@ -55,7 +59,7 @@ def rank(
         if measure and plan.missing:
             _run_here(plan, opened, data)
             plan = _plan_without_students(sweep, opened)
-        wanted = {trial.fingerprint for trial in plan.trials}
+        wanted = plan.trials
         left = [trial for trial in plan.trials if trial.fingerprint not in plan.done]
         if left:
             stderr().print(

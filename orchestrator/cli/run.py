@@ -195,7 +195,7 @@ def _show_results(plan: "Plan", store: "Store", console: "Console") -> None:
     fingerprints = {trial.fingerprint for trial in plan.trials}
     for line in teacher_lines(store.results(fingerprints).to_pylist()):
         console.print(line, soft_wrap=True)
-    rows = read_rows(store, fingerprints=fingerprints)
+    rows = read_rows(store, trials=plan.trials)
     shown = panels(rows)
     findings = weigh(shown)
     grids = table_grids(shown, findings, teachers=teachers_alone(rows, shown))

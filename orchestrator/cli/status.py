@@ -91,7 +91,6 @@ def _correlations(plan: "Plan", store: "Store") -> "list[PanelCorrelation]":
     from analysis.rows import read_rows
     from orchestrator.reports.status import PanelCorrelation
 
-    wanted = {trial.fingerprint for trial in plan.trials}
     return [
         PanelCorrelation(
             dataset=panel.dataset,
@@ -102,5 +101,5 @@ def _correlations(plan: "Plan", store: "Store") -> "list[PanelCorrelation]":
             complete=len(panel.complete),
             planned=len(plan.sweep.augmentations),
         )
-        for panel in panels(read_rows(store, fingerprints=wanted))
+        for panel in panels(read_rows(store, trials=plan.trials))
     ]

@@ -14,7 +14,7 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from orchestrator.store.provenance import provenance
 from orchestrator.store.store import Store
 from trainer.files import write_atomically
 from trainer.problems import UserError
+from trainer.trial import Trial
 
 RECORDED = (
     *("kdsweep_version", "git_commit", "git_dirty", "python_version", "torch_version"),
@@ -50,11 +51,11 @@ def export(store: Store, path: Path, sweep: Sweep | None = None) -> list[str]:
     Raises:
         UserError: there are no results.
     """
-    wanted = None if sweep is None else frozenset(t.fingerprint for t in expand(sweep))
-    results = store.results(wanted)
+    trials = None if sweep is None else expand(sweep)
+    results = store.results(None if trials is None else [t.fingerprint for t in trials])
     if not results.num_rows:
         raise UserError(f"{store.address}: no trial has finished yet; there is nothing to export")
-    files = dict(_files(store, results, sweep, wanted))
+    files = dict(_files(store, results, sweep, trials))
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files["MANIFEST.json"] = _json(sums)
     buffer = io.BytesIO()
@@ -66,8 +67,9 @@ def export(store: Store, path: Path, sweep: Sweep | None = None) -> list[str]:
 
 
 def _files(
-    store: Store, results: pa.Table, sweep: Sweep | None, wanted: frozenset[str] | None
+    store: Store, results: pa.Table, sweep: Sweep | None, trials: Sequence[Trial] | None
 ) -> Iterator[tuple[str, bytes]]:
+    wanted = None if trials is None else frozenset(trial.fingerprint for trial in trials)
     for name, table in store.tables.items():
         yield f"{name}.parquet", _parquet(_of_trials(table.read(), wanted))
     if sweep is None:
@@ -77,7 +79,7 @@ def _files(
     else:
         yield f"sweeps/{sweep.name}.json", _json(sweep.model_dump(mode="json"))
     yield "environment.json", _json(_environment(results))
-    yield from _reports(store, wanted)
+    yield from _reports(store, trials)
 
 
 def _of_trials(table: pa.Table, wanted: frozenset[str] | None) -> pa.Table:
@@ -103,7 +105,7 @@ def _environment(results: pa.Table) -> dict[str, Any]:
     return {"of_the_rows": recorded, "of_this_export": provenance(), "installed": installed}
 
 
-def _reports(store: Store, wanted: frozenset[str] | None) -> Iterator[tuple[str, bytes]]:
+def _reports(store: Store, trials: Sequence[Trial] | None) -> Iterator[tuple[str, bytes]]:
     from rich.console import Console
 
     from analysis.evidence import weigh
@@ -114,7 +116,7 @@ def _reports(store: Store, wanted: frozenset[str] | None) -> Iterator[tuple[str,
     from analysis.tables import as_json, table_grids
     from analysis.teachers import teachers_alone
 
-    rows = read_rows(store, fingerprints=wanted)
+    rows = read_rows(store, trials=trials)
     shown = panels(rows)
     findings, teachers = weigh(shown), teachers_alone(rows, shown)
     text = io.StringIO()

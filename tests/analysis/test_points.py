@@ -15,6 +15,7 @@ from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
 from tests.analysis.stores import add
+from tests.trainer.data_files import write_image_folder
 from trainer.catalog import AUGMENTATIONS
 from trainer.problems import UserError
 from trainer.trial import Trial
@@ -172,3 +173,35 @@ def test_a_missing_trial_shifts_no_cell(store: Store) -> None:
     (evidence,) = weigh([panel], bootstrap=Bootstrap(200)).evidence
     for estimate in evidence.estimates.values():
         assert math.isnan(estimate.over_seeds.low), "nothing can change: a dash"
+
+
+def test_a_student_without_augmented_images_stands_for_every_augmentation(store: Store) -> None:
+    """It is trained once; its loss depends on no augmentation, so there is no correlation."""
+    wanted = sweep(pairs=["resnet20/resnet8"], student={"augmented_weight": 0})
+    trials = expand(wanted)
+    assert len([trial for trial in trials if trial.kind == "student"]) == 2, "one per seed"
+    (panel,) = fill(store, wanted)
+    assert len(panel.complete) == 9
+    assert len({loss.mean for _, _, loss in panel.cells()}) == 1
+    assert math.isnan(panel.correlation.pearson)
+
+
+def test_one_data_set_under_two_names_has_the_sweep_s_own(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDSWEEP_CACHE", str(tmp_path / "cache"))
+    there = {"format": "imagefolder", "path": str(write_image_folder(tmp_path / "images"))}
+    small = {"stddev": {"batch_size": 4}, "pairs": ["resnet20/resnet8"]}
+    named = [
+        sweep(dataset={"name": name, "image_size": 16, **there}, **small)
+        for name in ("mine", "yours")
+    ]
+    fill(store, named[0])
+    for wanted in named:
+        trials = expand(wanted)
+        (panel,) = panels(read_rows(store, trials=trials))
+        assert panel.dataset == trials[0].dataset
+        assert len(panel.complete) == 9
+    later = {"name": "yours", "image_size": 16, **there}
+    fill(store, sweep(dataset=later, student={"temperature": 2}, **small))
+    assert len({panel.dataset for panel in panels(read_rows(store))}) == 1

@@ -14,6 +14,7 @@ from tests.trainer.keepers import (
     assert_equal_results,
     final_weights,
 )
+from tests.trainer.test_trial import INERT
 from trainer.catalog import AUGMENTATIONS
 from trainer.datasets.dataset import Dataset
 from trainer.keeper import FolderKeeper
@@ -132,6 +133,26 @@ def test_in_groups_of_three(
     run_fresh(tmp_path, reference, group, tiny_dataset)
     for trial in group:
         assert_equal_results(reference, tmp_path, trial)
+
+
+@pytest.mark.parametrize(("one", "other"), INERT)
+def test_trials_of_one_fingerprint_are_trained_to_the_same_bits(
+    one: dict[str, Any],
+    other: dict[str, Any],
+    tmp_path: Path,
+    reference: Path,
+    tiny_data: Data,
+    tiny_dataset: Dataset,
+) -> None:
+    trials = [
+        student_trial(tiny_data, **{"augmentation": "flip", "milestones": (), **changes})
+        for changes in (one, other)
+    ]
+    assert trials[0].fingerprint == trials[1].fingerprint
+    for name, trial in zip(("one", "other"), trials, strict=True):
+        (tmp_path / name).mkdir()
+        run_fresh(tmp_path / name, reference, [trial], tiny_dataset)
+    assert_equal_results(tmp_path / "one", tmp_path / "other", trials[0])
 
 
 def test_the_order_within_a_group_does_not_matter(

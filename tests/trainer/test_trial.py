@@ -102,6 +102,48 @@ def test_what_does_not_act_is_not_hashed(augmentation: str, change: dict[str, An
     assert student(augmentation=augmentation, **change).fingerprint == same.fingerprint
 
 
+INERT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {"augmented_weight": 0, "augmentation": "flip"},
+        {"augmented_weight": 0, "augmentation": "mixup"},
+    ),
+    ({"augmented_weight": 0}, {"augmented_weight": 0, "randomness": "sample"}),
+    (
+        {"augmented_weight": 0},
+        {"augmented_weight": -0.0, "augmentation": "cutmixpick_s", "pick_size": 8},
+    ),
+    ({"distillation_weight": 0}, {"distillation_weight": 0, "temperature": 2}),
+    ({"distillation_weight": 0}, {"distillation_weight": 0, "original_weight": 3}),
+    ({"distillation_weight": 0}, {"distillation_weight": 0, "augmented_weight": 7}),
+    (
+        {"original_weight": 0, "augmented_weight": 0},
+        {"original_weight": 0, "augmented_weight": 0, "distillation_weight": 0.3, "temperature": 9},
+    ),
+    ({"decay": 1}, {"decay": 1, "milestones": (1,)}),
+    ({"decay": 1}, {"milestones": (), "decay": 0.1}),
+    ({"weight_decay": 0.0}, {"weight_decay": -0.0}),
+    ({"momentum": 0.0}, {"momentum": -0.0}),
+    ({"label_weight": 0.0}, {"label_weight": -0.0}),
+]
+"""Pairs of settings that train the same student, to the last bit (tests/trainer/test_lockstep.py)."""
+
+
+@pytest.mark.parametrize(("one", "other"), INERT)
+def test_two_ways_to_write_one_student_are_one_trial(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert student(**one).fingerprint == student(**other).fingerprint
+    assert student(**one).cell == student(**other).cell
+    assert student(**one).fingerprint != student().fingerprint
+
+
+def test_what_acts_without_distillation_is_still_hashed() -> None:
+    """m passes through the batch-norm statistics though nothing is distilled from it."""
+    without = student(distillation_weight=0)
+    for change in ({"augmentation": "mixup"}, {"augmented_weight": 0}, {"label_weight": 1}):
+        assert student(distillation_weight=0, **change).fingerprint != without.fingerprint
+
+
 def test_randomness_acts_where_something_is_drawn_by_the_paper_s_schemes() -> None:
     for name in AUGMENTATIONS:
         same = student(augmentation=name).fingerprint
