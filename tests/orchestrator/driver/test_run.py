@@ -12,7 +12,9 @@ import torch
 
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import expand
+from orchestrator.store.rows import MANY_FILES
 from orchestrator.store.store import Store
+from tests.analysis.stores import fill, paper_trials
 from tests.orchestrator.commands import finish, run, start, trial_workers, wait_until
 from tests.orchestrator.results import assert_same_results, comparable, is_clean, written
 from tests.orchestrator.sweeps import write_sweep
@@ -182,6 +184,22 @@ def test_logical_gpus_are_given_out_in_shares(home: Path, tmp_path: Path) -> Non
     code, output = run(home, "run", sweep, *there, environment={"KDSWEEP_PRETEND_GPUS": "1"})
     assert code == 0, output
     assert len(Store(tmp_path / "s").finished()) == 7
+
+
+def test_a_run_ends_by_merging_many_small_files(home: Path, tmp_path: Path) -> None:
+    """Reading them is what takes time: 200 files of a table or more become few, and no row is lost."""
+    store = fill(
+        Store(tmp_path / "s"),
+        paper_trials(["vgg13/vgg8", "vgg13/MobileNetV2"], ["cifar100"], seeds=range(8)),
+    )
+    before = store.finished()
+    assert len(list((store.root / "results").glob("*.parquet"))) == len(before) >= MANY_FILES
+    code, output = run(home, "run", write_sweep(tmp_path), "--store", store.root, "--cpus", 2)
+    assert code == 0, output
+    assert len(list((store.root / "results").glob("*.parquet"))) < 10
+    assert len(list((store.root / "epochs").glob("*.parquet"))) < 10
+    assert before < store.finished()
+    assert len(store.finished()) == len(before) + 7
 
 
 @pytest.mark.parametrize(
