@@ -1,9 +1,12 @@
 # make quickstart   set up, run the embedded sweep, print its correlations
 # make test         set up, lint and run all tests (what CI runs)
+# make test-fast    the tests that do not start Ray
 # make lint         ruff, the type checker, and who may import whom
 # make coverage     the fast tests, with the lines that they reach
 # make floor        the fast tests with the lowest versions that are allowed
 # make hooks        lint before every commit
+# make format       let ruff mend what it can
+# make clean        remove the environment, the store and all caches
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -55,7 +58,6 @@ floor: $(READY)
 	$(VENV)-floor/bin/python -m pytest -m 'not slow' --numprocesses 2
 
 hooks: $(READY)
-	$(INSTALL) pre-commit
 	$(BIN)/pre-commit install
 
 format: $(READY)

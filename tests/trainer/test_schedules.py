@@ -1,7 +1,7 @@
 import pytest
 
 from tests.conftest import golden
-from trainer.catalog import ARCHITECTURES, default_learning_rate
+from trainer.catalog import default_learning_rate
 from trainer.schedules import step_learning_rate
 
 GOLDEN = golden("schedule_golden")
@@ -20,6 +20,7 @@ def test_a_milestone_epoch_still_runs_at_the_old_rate() -> None:
     assert rates == pytest.approx([0.05, 0.005, 0.0005])
 
 
-def test_default_learning_rates() -> None:
-    low = {name for name in ARCHITECTURES if default_learning_rate(name) == 0.01}
+def test_the_papers_default_learning_rates() -> None:
+    papers = golden("state_dicts")["models"]
+    low = {name for name in papers if default_learning_rate(name) == 0.01}
     assert low == set(GOLDEN["students_with_base_rate_0.01"])

@@ -6,16 +6,23 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from orchestrator.cli.main import app
 from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
 
 COMMANDS = (
     *("plan", "run", "resume", "status", "logs", "models", "schema"),
+    *("submit", "jobs", "stop", "trial", "sweeps"),
     *("table", "plot", "report", "rank", "import-logs"),
     *("verify", "export", "compact", "prune"),
 )
 QUICKSTART = Path(__file__).parents[3] / "sweeps" / "quickstart.yaml"
+
+
+def test_the_commands_are_a_surface() -> None:
+    assert set(COMMANDS) == set(get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
