@@ -10,14 +10,18 @@ chapter 4). An augmentation's mean is mu_a plus the mean of s_k over the seeds t
 augmentations have. Where no trial is missing that is the plain mean; where one is, it is what the mean would
 be on the others' seeds.
 
-The residuals e_ak, each divided by sqrt(1 - h) with its leverage h, vary as the noise does (Davison & Hinkley,
-Bootstrap Methods and their Application, 1997, chapter 6). Redrawn within their cell they tell how far the means
-would move with other seeds, but for a shift that all share, which no coefficient sees.
+The noise of one value is sqrt(sum of squared residuals / degrees of freedom). The residuals e_ak, each divided by
+sqrt(1 - h) with its leverage h, vary as the noise does (Davison & Hinkley, Bootstrap Methods and their Application,
+1997, chapter 6); those of leverage 1 tell nothing, as that of the only value of a cell or a seed. Redrawn within
+their cell, or over all where a cell has none that tell, they say how far the means would move with other seeds,
+but for a shift that all share, which no coefficient sees.
 
 Augmentations that share no seed with others, directly or through others, are a fit of their own; one that
 stands alone, as imported runs do whose seeds are unknown, has no s_k.
 """
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,14 +47,28 @@ class Replicated(Protocol):
 class Fit:
     """Augmentations fitted together.
 
-    `means` is [A]; nan for an augmentation without a value. `residuals` [N] are those of all values in order of
-    augmentation and seed, scaled to the noise's variance; 0 where nothing tells of it. `weights` [A, N] makes
-    means of values.
+    Attributes:
+        means: [A]; nan for an augmentation without a value.
+        residuals: per augmentation those that tell of noise, scaled to its variance and centred.
+        weights: [A, N], which makes means of values in order of augmentation and seed.
+        noise: standard deviation of one value; nan without a degree of freedom.
+        num_parts: sets of augmentations that share seeds; of several parts the means are not comparable.
     """
 
     means: Array
-    residuals: Array
+    residuals: tuple[Array, ...]
     weights: Array
+    noise: float
+    num_parts: int
+
+    @property
+    def tells_of_noise(self) -> bool:
+        return not math.isnan(self.noise)
+
+    def choices(self, augmentation: int) -> Array:
+        """What stands for the noise of an augmentation's values: its own residuals, or all where it has none."""
+        own = self.residuals[augmentation]
+        return own if len(own) > 1 else np.concatenate(self.residuals)
 
 
 def fit(cells: Sequence[Replicated]) -> Fit:
@@ -59,19 +77,35 @@ def fit(cells: Sequence[Replicated]) -> Fit:
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
     y = np.array([value for cell in cells for value in cell.values], dtype=np.float64)
     weights, hat = np.zeros((len(cells), len(y))), np.zeros((len(y), len(y)))
-    for part in _connected(cells):
+    parts = list(_connected(cells))
+    for part in parts:
         where = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in part])
         solver, design, target = _system([cells[i].seeds for i in part])
         weights[np.ix_(np.array(part), where)] = target @ solver
         hat[np.ix_(where, where)] = design @ solver
-    free = 1 - np.diagonal(hat)
-    tells = free > _NOTHING
-    scale = np.where(tells, 1 / np.sqrt(np.where(tells, free, 1.0)), 0.0)
     means = weights @ y
     means[np.array(sizes) == 0] = np.nan
     residuals = y - hat @ y
     residuals[np.abs(residuals) < _NOTHING * np.abs(y).max(initial=0)] = 0
-    return Fit(means, residuals * scale, weights)
+    free = 1 - np.diagonal(hat)
+    tells = free > _NOTHING
+    freedom = round(float(free.sum()))
+    noise = math.sqrt(float((residuals**2).sum()) / freedom) if freedom else math.nan
+    scaled = residuals / np.sqrt(np.where(tells, free, 1.0))
+    return Fit(
+        means=means,
+        residuals=tuple(
+            _centred(scaled[start:end][tells[start:end]])
+            for start, end in itertools.pairwise(starts)
+        ),
+        weights=weights,
+        noise=noise,
+        num_parts=len(parts),
+    )
+
+
+def _centred(values: Array) -> Array:
+    return values - values.mean() if len(values) else values
 
 
 def _system(seeds: Sequence[tuple[int, ...]]) -> tuple[Array, Array, Array]:

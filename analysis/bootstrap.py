@@ -2,7 +2,7 @@
 
 Over seeds. The augmentations stay; their means move by residuals redrawn within each cell, from a fit in which a
 shift that a seed gives to all augmentations alike is no noise (`analysis.blocks`): it leaves the coefficients
-unchanged. A cell of one seed stays where it is.
+unchanged. A cell of one seed has the noise of the others.
 The interval is about the coefficient that studies with as many seeds have on average. Cell means carry seed noise
 already and the redraw adds it again, so redrawn coefficients lie nearer to 0 than that one by about as much as the
 estimate lies nearer to 0 than the coefficient without noise. Percentiles alone would exclude the estimate itself
@@ -57,9 +57,9 @@ class Bootstrap:
     num_samples: int = SAMPLES
     seed: int = 0
 
-    def of_cell(self, size: int, address: str) -> NDArray[np.intp]:
-        """[num_samples, size] which of a cell's values each sample is made of."""
-        return _cell_choice(size, address, self.num_samples, self.seed)
+    def of_cell(self, size: int, num_choices: int, address: str) -> NDArray[np.intp]:
+        """[num_samples, size] which of some residuals stand for the noise of a cell's values in each sample."""
+        return _cell_choice(size, num_choices, address, self.num_samples, self.seed)
 
     def of_points(self, n: int) -> NDArray[np.intp]:
         """[num_samples, n] which points each sample is made of."""
@@ -67,10 +67,12 @@ class Bootstrap:
         return generator.integers(n, size=(self.num_samples, n))
 
 
-@functools.lru_cache(maxsize=1024)
-def _cell_choice(size: int, address: str, num: int, seed: int) -> NDArray[np.intp]:
+@functools.lru_cache(maxsize=256)
+def _cell_choice(
+    size: int, num_choices: int, address: str, num: int, seed: int
+) -> NDArray[np.intp]:
     hashed = int.from_bytes(hashlib.sha256(address.encode()).digest()[:16], "big")
-    return np.random.default_rng([seed, hashed]).integers(size, size=(num, size))
+    return np.random.default_rng([seed, hashed]).integers(num_choices, size=(num, size))
 
 
 def hull_interval(draws: Array, estimate: float, level: float = LEVEL) -> Interval:

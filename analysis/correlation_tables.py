@@ -11,11 +11,14 @@ from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
 from analysis.points import Mean
 from analysis.pooling import Pooled
 from analysis.result_tables import undefined_notes
+from analysis.settings import OWN
 
 SEEDS_NOTE = (
     "over seeds: about the coefficient that as many other seeds give on average, which seed noise pulls "
     "towards 0; not about the one without noise"
 )
+
+STAR_NOTE = "* T. stddev or S. test loss has too few seeds to tell of its noise, which is in no interval over seeds"
 
 _HEADINGS = (
     "coefficient",
@@ -125,7 +128,7 @@ def _entries(evidence: Evidence, name: str) -> tuple[str, ...]:
         p_value(estimate.p) + ("" if evidence.is_exact else " (sampled)"),
         p_value(estimate.holm),
         p_value(estimate.bh),
-        interval(estimate.over_seeds) + (" *" if evidence.num_single_seed else ""),
+        interval(estimate.over_seeds) + (" *" if evidence.num_without_noise else ""),
         interval(estimate.over_augmentations),
         f"{most[0]} ({most[1]:+.3f})" if most else "none",
         DASH if math.isnan(estimate.p_printed) else f"{100 * estimate.p_printed:.2f}%",
@@ -166,8 +169,14 @@ def _notes(findings: Findings) -> Iterator[str]:
     yield SEEDS_NOTE
     if any(_is_flat(e) for e in findings.evidence):
         yield f"{DASH}: no interval over augmentations where every sample gives the same coefficient"
-    if any(evidence.num_single_seed for evidence in findings.evidence):
-        yield "* some cells have one seed: their noise is unknown, and in no interval over seeds"
+    if any(evidence.num_without_noise for evidence in findings.evidence):
+        yield STAR_NOTE
+    apart = [e for e in findings.evidence if e.num_parts > 1 and e.panel.source == OWN]
+    if apart:
+        yield (
+            f"{len(apart)} of {len(findings.evidence)} panels have augmentations that share no seed: what a seed "
+            "shifts is in their differences; run the same seeds for all"
+        )
     yield from undefined_notes(cells_of(findings))
     short = [e for e in findings.evidence if e.n < max(e.n for e in findings.evidence)]
     if short:
@@ -206,7 +215,7 @@ def _pooled_grid(findings: Findings) -> Grid:
                 str(len(pooled.teachers)),
                 str(pooled.n),
                 p_value(estimate.p) + ("" if pooled.is_exact else " (sampled)"),
-                interval(estimate.over_seeds),
+                interval(estimate.over_seeds) + (" *" if pooled.num_without_noise else ""),
                 interval(estimate.over_augmentations),
                 interval(estimate.over_teachers),
             )
@@ -229,6 +238,8 @@ def _pooled_notes(findings: Findings) -> Iterator[str]:
         "mean over a teacher's pairs, then over teachers; p: one order of the augmentations for all panels; "
         "over teachers: Student's t on the teachers' means"
     )
+    if any(pooled.num_without_noise for pooled in findings.pooled):
+        yield STAR_NOTE
     for pooled in findings.pooled:
         if pooled.num_left_out:
             yield (

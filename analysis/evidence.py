@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.blocks import fit
 from analysis.bootstrap import (
     UNDEFINED,
     Bootstrap,
@@ -23,9 +24,10 @@ from analysis.bootstrap import (
 )
 from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
 from analysis.multiplicity import benjamini_hochberg, holm
+from analysis.naming import can_be_pooled
 from analysis.permutation import permutation_test
 from analysis.points import Panel
-from analysis.pooling import Pooled, panel_draws, pool
+from analysis.pooling import Pooled, num_without_noise, panel_draws, pool
 from trainer.problems import UserError, did_you_mean
 
 GROUP_KEYS = ("dataset", "teacher", "student", "pair", "setting", "source")
@@ -55,8 +57,10 @@ class Evidence:
     augmentations: tuple[str, ...]
     estimates: dict[str, Estimate]
     is_exact: bool
-    num_single_seed: int
-    """Cells of one seed: their noise is unknown and in no interval."""
+    num_without_noise: int
+    """Cells of whose noise nothing tells: it is in no interval."""
+    num_parts: int
+    """Sets of augmentations that share seeds, at most: of several, differences hold what seeds shift."""
 
     @property
     def n(self) -> int:
@@ -140,23 +144,43 @@ def _pools(panels: Sequence[Panel], keys: Sequence[str]) -> list[tuple[str, list
     nothing new.
     """
     pools: list[tuple[str, list[Panel]]] = []
-    alike = list(grouped(panels, ["source", "setting"]).values())
     num_sources = len({panel.source for panel in panels})
-    for panels_alike in alike:
-        first = panels_alike[0]
-        told = (first.setting, first.source if num_sources > 1 else "")
+    for alike in _alike(panels):
+        labels = list(dict.fromkeys(filter(None, (panel.setting for panel in alike))))
+        told = (*labels[:1], alike[0].source if num_sources > 1 else "")
         suffix = f" ({', '.join(filter(None, told))})" if any(told) else ""
-        groups = list(grouped(panels_alike, keys).items())
+        groups = list(grouped(alike, keys).items())
         if len(groups) > 1:
-            groups.append(("all", panels_alike))
+            groups.append(("all", alike))
         pools += [(title + suffix, group) for title, group in groups if len(group) > 1]
     return pools
+
+
+def _alike(panels: Sequence[Panel]) -> list[list[Panel]]:
+    """Panels of one source whose settings agree wherever two of them have both."""
+    sets: list[list[Panel]] = []
+    for panel in panels:
+        for others in sets:
+            if others[0].source == panel.source and all(
+                can_be_pooled(
+                    panel.hyperparameters,
+                    other.hyperparameters,
+                    same_data=panel.dataset == other.dataset,
+                )
+                for other in others
+            ):
+                others.append(panel)
+                break
+        else:
+            sets.append([panel])
+    return sets
 
 
 def _evidence(
     panel: Panel, is_exact: bool, p: Array, by_holm: Array, by_bh: Array, bootstrap: Bootstrap
 ) -> Evidence:
     cells = panel.cells()
+    columns = tuple(c for _, c, _ in cells), tuple(c for _, _, c in cells)
     x, y = panel.coordinates()
     printed = panel.correlation
     seeds = augmentations = [UNDEFINED] * len(NAMES)
@@ -166,9 +190,7 @@ def _evidence(
         value = coefficients(x, y)
         left_out = leave_one_out(x, y)
         moves = left_out - value
-        of_seeds, of_points = panel_draws(
-            tuple(c for _, c, _ in cells), tuple(c for _, _, c in cells), bootstrap
-        )
+        of_seeds, of_points = panel_draws(*columns, bootstrap)
         seeds = [hull_interval(of_seeds[:, k], float(value[k])) for k in range(len(NAMES))]
         augmentations = [
             bca_interval(of_points[:, k], float(value[k]), left_out[:, k])
@@ -187,11 +209,11 @@ def _evidence(
         )
         for k, name in enumerate(NAMES)
     }
-    single = sum(cell.n == 1 for _, x_cell, y_cell in cells for cell in (x_cell, y_cell))
     return Evidence(
         panel=panel,
         augmentations=tuple(a for a, _, _ in cells),
         estimates=estimates,
         is_exact=is_exact,
-        num_single_seed=single,
+        num_without_noise=num_without_noise(*columns),
+        num_parts=max(fit(column).num_parts for column in columns),
     )

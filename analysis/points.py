@@ -12,24 +12,17 @@ Imported rows make panels of their own: nothing is averaged over where a number 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.blocks import fit
 from analysis.coefficients import Array
+from analysis.combinations import NOT_TOLD, Planned, pairings, units
 from analysis.correlations import Correlation, correlate
-from analysis.settings import (
-    IMPORTED,
-    OWN,
-    hyperparameters_of,
-    measurements_for,
-    names_of,
-    of_teachers,
-    variants,
-    with_settings,
-    with_source,
-)
+from analysis.naming import names_of, setting_of
+from analysis.settings import IMPORTED, OWN, of_teachers, with_settings, with_source
 from trainer.catalog import AUGMENTATIONS
 
 
@@ -88,9 +81,8 @@ class Point:
 class Panel:
     """The points of one pair on one data set, under one setting of everything else.
 
-    `variant` says in which settings panels of one data set differ; empty where there is only one. `setting` is
-    the same without what only tells teachers apart: panels of equal settings can be pooled. `hyperparameters`
-    are all of it, by name.
+    `variant` says in which settings panels differ; empty where there is only one. `hyperparameters` are all of
+    them, by name.
     """
 
     dataset: str
@@ -100,12 +92,17 @@ class Panel:
     source: str
     teacher_fingerprint: str
     points: tuple[Point, ...]
-    setting: str = ""
     hyperparameters: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def pair(self) -> str:
         return f"{self.teacher}/{self.student}"
+
+    @property
+    def setting(self) -> str:
+        """Its variant, without what only tells teachers apart."""
+        told = self.variant.split(", ")
+        return ", ".join(name for name in told if not name.startswith("teacher_fingerprint="))
 
     @property
     def column(self) -> str:
@@ -145,59 +142,49 @@ def in_order(augmentations: Iterable[str]) -> list[str]:
     return [a for a in AUGMENTATIONS if a in distinct] + sorted(distinct.difference(AUGMENTATIONS))
 
 
-def panels(rows: pd.DataFrame) -> list[Panel]:
-    """All panels of a store's rows (`analysis.rows.read_rows`), sorted by data set, teacher and student."""
+def panels(rows: pd.DataFrame, planned: Planned = NOT_TOLD) -> list[Panel]:
+    """All panels of a store's rows (`analysis.rows.read_rows`), sorted by data set, teacher and student.
+
+    Args:
+        rows: of a store.
+        planned: which trials were planned together, where it is known; no panel is of trials that never were.
+    """
     teachers = of_teachers(rows)
     rows = with_settings(rows[rows["kind"] != "teacher"])
     students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
-    named = []
-    for _, of_dataset in students.groupby(["dataset", "source"]):
-        drafts = [
-            draft
-            for _, of_pair in of_dataset.groupby(["teacher", "student"])
-            for draft in _drafts(of_pair, stddevs)
-        ]
-        settings = [setting for _, setting in drafts]
-        pairs = [panel.pair for panel, _ in drafts]
-        without_teacher = [
-            {k: v for k, v in s.items() if k != "teacher_fingerprint"} for s in settings
-        ]
-        variants_of, settings_of = names_of(settings, pairs), names_of(without_teacher, pairs)
-        named += [
-            replace(
-                panel,
-                variant=with_source(variant, panel.source),
-                setting=setting,
-                hyperparameters=teachers.get(panel.teacher_fingerprint, {})
-                | hyperparameters_of(of_panel),
+    drafts: list[Panel] = []
+    keys = ["dataset", "source", "teacher", "student", "teacher_fingerprint"]
+    for (*_, fingerprint), of_pair in students.groupby(keys):
+        of_teacher = stddevs[stddevs["teacher_fingerprint"] == fingerprint]
+        for student, measured in pairings(units(of_pair, planned), units(of_teacher, planned)):
+            setting = {"teacher_fingerprint": str(fingerprint), **setting_of(student, measured)}
+            alike = measured.rows if measured else of_teacher.iloc[:0]
+            draft = _draft(of_pair.iloc[0], student.rows, alike)
+            drafts.append(
+                replace(draft, hyperparameters=teachers.get(str(fingerprint), {}) | setting)
             )
-            for (panel, of_panel), variant, setting in zip(
-                drafts, variants_of, settings_of, strict=True
-            )
-        ]
+    named = [panel for source in (OWN, IMPORTED) for panel in _named(drafts, source)]
     return sorted(named, key=lambda p: (p.dataset, p.teacher, p.student, p.source != OWN))
 
 
-def _drafts(
-    of_pair: pd.DataFrame, stddevs: pd.DataFrame
-) -> Iterator[tuple[Panel, Mapping[str, str]]]:
-    """The panels of one pair, not named yet, each with its setting."""
-    for (fingerprint, common), of_setting in of_pair.groupby(["teacher_fingerprint", "common"]):
-        first = of_setting.iloc[0]
-        of_teacher = stddevs[stddevs["teacher_fingerprint"] == fingerprint]
-        for measurement, measured in measurements_for(str(common), of_teacher):
-            for chosen, losses, values in variants(of_setting, measured):
-                panel = Panel(
-                    dataset=str(first["dataset"]),
-                    teacher=str(first["teacher"]),
-                    student=str(first["student"]),
-                    variant="",
-                    source=str(first["source"]),
-                    teacher_fingerprint=str(fingerprint),
-                    points=tuple(_comparable_points(list(_points(losses, values)))),
-                )
-                told = {"student": str(common), "stddev": measurement, **chosen}
-                yield panel, {"teacher_fingerprint": str(fingerprint), **told}
+def _draft(first: "pd.Series[Any]", students: pd.DataFrame, stddevs: pd.DataFrame) -> Panel:
+    return Panel(
+        dataset=str(first["dataset"]),
+        teacher=str(first["teacher"]),
+        student=str(first["student"]),
+        variant="",
+        source=str(first["source"]),
+        teacher_fingerprint=str(first["teacher_fingerprint"]),
+        points=tuple(_comparable_points(list(_points(students, stddevs)))),
+    )
+
+
+def _named(drafts: Sequence[Panel], source: str) -> Iterator[Panel]:
+    mine = [draft for draft in drafts if draft.source == source]
+    pairs = [(draft.dataset, draft.pair) for draft in mine]
+    names = names_of([draft.hyperparameters for draft in mine], pairs)
+    for draft, name in zip(mine, names, strict=True):
+        yield replace(draft, variant=with_source(name, source))
 
 
 def _points(students: pd.DataFrame, stddevs: pd.DataFrame) -> Iterator[Point]:

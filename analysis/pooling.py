@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.blocks import fit
+from analysis.blocks import Fit, fit
 from analysis.bootstrap import (
     LEVEL,
     UNDEFINED,
@@ -72,6 +72,8 @@ class Pooled:
     """Distinct ones: two teachers of one architecture make two panels of a pair."""
     num_left_out: int
     is_exact: bool
+    num_without_noise: int
+    """Cells of whose noise nothing tells."""
     source: str
     """Own results or imported ones; empty where panels of both were given."""
     most_augmentations: int
@@ -142,6 +144,7 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
         num_pairs=len({(panel.dataset, panel.pair) for panel in kept}),
         num_left_out=len(panels) - len(kept),
         is_exact=test.is_exact,
+        num_without_noise=sum(num_without_noise(*pair) for pair in cells),
         source=kept[0].source if len({panel.source for panel in kept}) == 1 else "",
         most_augmentations=max(len(panel.complete) for panel in kept),
     )
@@ -184,10 +187,12 @@ def _means(cells: Sequence[Mean]) -> Array:
 def panel_draws(x: _Cells, y: _Cells, bootstrap: Bootstrap) -> tuple[Array, Array]:
     """[num_samples, 3] redrawn coefficients of one panel: over seeds, and over augmentations.
 
-    Draws over seeds are nan where no cell has two seeds.
+    Draws over seeds are nan where neither T. stddev nor S. test loss tells of its noise; where one does not, it
+    stays where it is (`num_without_noise`).
     """
-    if any(cell.n > 1 for cell in (*x, *y)):
-        seeds = coefficients(_redrawn(x, bootstrap), _redrawn(y, bootstrap))
+    of_x, of_y = fit(x), fit(y)
+    if of_x.tells_of_noise or of_y.tells_of_noise:
+        seeds = coefficients(_redrawn(x, of_x, bootstrap), _redrawn(y, of_y, bootstrap))
     else:
         seeds = np.full((bootstrap.num_samples, len(NAMES)), np.nan)
     # Drawn from n alone: panels of one pool, which have equal n, all get the same augmentations.
@@ -195,14 +200,19 @@ def panel_draws(x: _Cells, y: _Cells, bootstrap: Bootstrap) -> tuple[Array, Arra
     return seeds, coefficients(_means(x)[chosen], _means(y)[chosen])
 
 
-def _redrawn(cells: _Cells, bootstrap: Bootstrap) -> Array:
+def num_without_noise(x: _Cells, y: _Cells) -> int:
+    """Cells of whose noise nothing tells: they are fixed in every redraw over seeds."""
+    return sum(len(cells) for cells in (x, y) if not fit(cells).tells_of_noise)
+
+
+def _redrawn(cells: _Cells, fitted: Fit, bootstrap: Bootstrap) -> Array:
     """[num_samples, A] means as other seeds might give them."""
-    fitted = fit(cells)
-    starts = np.cumsum([0, *(cell.n for cell in cells)])
-    drawn = [
-        fitted.residuals[start + bootstrap.of_cell(cell.n, cell.address)]
-        for cell, start in zip(cells, starts[:-1], strict=True)
-    ]
+    if not fitted.tells_of_noise:
+        return np.broadcast_to(_means(cells), (bootstrap.num_samples, len(cells)))
+    drawn = []
+    for i, cell in enumerate(cells):
+        choices = fitted.choices(i)
+        drawn.append(choices[bootstrap.of_cell(cell.n, len(choices), cell.address)])
     return _means(cells) + np.concatenate(drawn, axis=1) @ fitted.weights.T
 
 

@@ -212,7 +212,8 @@ def _coefficient_differences(
         cells = [by_name[a][k] for a in shared]
         ours = np.array([cell.mean for cell in cells])
         theirs = np.array([getattr(published, metric)[a] for a in shared])
-        noise = _residual_noise(cells)
+        # Without what a seed does to all alike.
+        noise = fit(cells).noise
         shape = (num_samples, len(shared))
         sizes = np.array([cell.n for cell in cells])
         drawn_ours.append(ours + noise / np.sqrt(sizes) * generator.standard_normal(shape))
@@ -232,14 +233,6 @@ def _coefficient_differences(
         )
         for k, name in enumerate(NAMES)
     }
-
-
-def _residual_noise(cells: Sequence[Mean]) -> float:
-    """Standard deviation of one value, without what a seed does to all alike; nan where nothing tells of it."""
-    if all(cell.n < 2 for cell in cells):
-        return math.nan
-    noise = float(np.sqrt((fit(cells).residuals ** 2).mean()))
-    return noise if noise > 0 else math.nan
 
 
 def _hull(draws: Array, difference: float, level: float) -> Interval:
@@ -349,7 +342,7 @@ def _verdict(comparison: Comparison, difference: Difference, digits: int) -> Ent
         case "different":
             return Entry("DIFFERENT")
         case "unknown":
-            return Entry("unknown: one seed")
+            return Entry("unknown")
         case other:
             return Entry(other)
 

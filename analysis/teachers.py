@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.combinations import NOT_TOLD, units
 from analysis.filters import Filter
+from analysis.naming import names_of, setting_of
 from analysis.points import Mean, Panel, comparable, in_order, mean_of
-from analysis.settings import names_of, variants, with_settings, with_source
+from analysis.settings import of_teachers, with_settings, with_source
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,20 @@ class Measured:
 
 def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
     """Every teacher, and every way of measuring, of a store's rows (`analysis.rows.read_rows`)."""
+    trained = of_teachers(rows)
     stddevs = with_settings(rows[rows["kind"] == "stddev"])
-    for (dataset, source), of_dataset in stddevs.groupby(["dataset", "source"]):
-        drafts: list[tuple[str, pd.DataFrame, dict[str, str]]] = []
-        keys = ["teacher", "teacher_fingerprint", "common"]
-        for (teacher, fingerprint, common), group in of_dataset.groupby(keys):
-            for chosen, _, measured in variants(group.iloc[:0], group):
-                setting = {"teacher_fingerprint": str(fingerprint), "stddev": str(common), **chosen}
-                drafts.append((str(teacher), measured, setting))
-        names = names_of([setting for *_, setting in drafts], [teacher for teacher, *_ in drafts])
-        for (teacher, measured, _), variant in zip(drafts, names, strict=True):
-            named = with_source(variant, str(source))
-            yield Measured(str(dataset), teacher, named, str(source), measured)
+    drafts: list[tuple[str, str, str, pd.DataFrame, dict[str, str]]] = []
+    keys = ["dataset", "source", "teacher", "teacher_fingerprint"]
+    for (dataset, source, teacher, fingerprint), group in stddevs.groupby(keys):
+        for unit in units(group, NOT_TOLD):
+            setting = {"teacher_fingerprint": str(fingerprint), **setting_of(None, unit)}
+            setting = trained.get(str(fingerprint), {}) | setting
+            drafts.append((str(dataset), str(source), str(teacher), unit.rows, setting))
+    names = names_of(
+        [setting for *_, setting in drafts], [(draft[0], draft[2]) for draft in drafts]
+    )
+    for (dataset, source, teacher, measured, _), variant in zip(drafts, names, strict=True):
+        yield Measured(dataset, teacher, with_source(variant, source), source, measured)
 
 
 def teachers_alone(

@@ -46,7 +46,7 @@ def student_loss(
     """Label * CE(s(x), y) + distillation * [ original * KD(s(x), t(x)) + augmented * KD(s(m), t(m)) ].
 
     The augmented images m have no label term: the teacher's output on them is their target. Each KD is
-    averaged over its own batch; m may hold more images than x (the last batch of an epoch, with a pick).
+    averaged over its own batch; a term whose weight is 0 is left out. m may hold more images than x (the last batch of an epoch, with a pick).
 
     Args:
         student_logits, teacher_logits: float [B, C], of the original images.
@@ -57,8 +57,12 @@ def student_loss(
     Returns:
         A scalar.
     """
-    matched = weights.original * distillation_loss(student_logits, teacher_logits, temperature)
-    if mixed is not None:
-        matched = matched + weights.augmented * distillation_loss(*mixed, temperature)
-    labelled = F.cross_entropy(student_logits, labels)
-    return weights.label * labelled + weights.distillation * matched
+    loss = weights.label * F.cross_entropy(student_logits, labels)
+    matched: Tensor | None = None
+    # A term without weight is left out: nought times infinity would be no number.
+    if weights.distillation and weights.original:
+        matched = weights.original * distillation_loss(student_logits, teacher_logits, temperature)
+    if weights.distillation and weights.augmented and mixed is not None:
+        augmented = weights.augmented * distillation_loss(*mixed, temperature)
+        matched = augmented if matched is None else matched + augmented
+    return loss if matched is None else loss + weights.distillation * matched

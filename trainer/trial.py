@@ -346,14 +346,16 @@ class StudentTrial(_AugmentedTrial, Distillation):
         """Where m is not made, without what makes it; where nothing is distilled, without how it would be.
 
         A student without m is the same for every augmentation: `identity` stands for all. With m but without
-        distillation, m still passes through the student's batch-norm statistics.
+        distillation, m still passes through the student's batch-norm statistics, and so does what picks it.
         """
         if not self.augmented_weight:
             idle = {"randomness", "own_scheme", "pick_size"}
             kept = {key: value for key, value in fields.items() if key not in idle}
             fields = kept | {"augmentation": "identity"}
         if not self.distillation_weight or not (self.original_weight or self.augmented_weight):
-            del fields["temperature"]
+            pick = pick_of(self.augmentation)
+            if not self.augmented_weight or pick is None or pick.criterion != "kld":
+                del fields["temperature"]
             fields |= {"distillation_weight": 0.0, "original_weight": 0.0}
             fields["augmented_weight"] = 1.0 if self.augmented_weight else 0.0
         return fields

@@ -94,14 +94,14 @@ def table(
         from analysis.published import COMPARED_NAMES, check_comparable, compare, comparison_grids
 
         check_comparable(metric or ())
-        panels = _panels(read_rows(shown.store, parsed, shown.trials), keys)
+        panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
         _tell_of_unfinished_sweeps(shown)
         grids = comparison_grids(compare(panels, seed, samples), metric or COMPARED_NAMES)
         write_records(grids, chosen, output)
         return
     metrics = metric or METRIC_NAMES
     rows = read_rows(shown.store, parsed, shown.trials)
-    panels = _panels(rows, keys)
+    panels = _panels(shown, rows, keys)
     teachers = teachers_alone(rows, panels, parsed)
     _tell_of_unfinished_sweeps(shown)
     if not panels:
@@ -146,7 +146,7 @@ def plot(
     parsed, keys = _parsed(filters), _keys(group_by)
     shown = open_shown(source, store)
     picture = output or _usual_picture(shown.store, kind)
-    panels = _panels(read_rows(shown.store, parsed, shown.trials), keys)
+    panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
     try:
         _draw(kind, shown.store, panels, keys, samples, seed, picture)
     except ValueError as error:
@@ -215,7 +215,7 @@ def report(
     page = render_report(
         shown.store,
         rows,
-        _weigh(_panels(rows, keys), keys, samples, seed),
+        _weigh(_panels(shown, rows, keys), keys, samples, seed),
         group_by=keys,
         filters=parsed,
         progress=_progress(shown),
@@ -243,12 +243,16 @@ def _keys(group_by: str) -> tuple[str, ...]:
     return keys
 
 
-def _panels(rows: "pd.DataFrame", group_by: Sequence[str]) -> "list[Panel]":
+def _panels(shown: Shown, rows: "pd.DataFrame", group_by: Sequence[str]) -> "list[Panel]":
     """The panels of a group side by side, wherever they are shown."""
+    from analysis.combinations import NOT_TOLD, Planned
     from analysis.evidence import grouped
     from analysis.points import panels
+    from orchestrator.planning.kept_sweeps import planned_together
 
-    return [panel for group in grouped(panels(rows), group_by).values() for panel in group]
+    # The trials of one sweep were planned together anyway.
+    planned = Planned(planned_together(shown.store)) if shown.plan is None else NOT_TOLD
+    return [p for group in grouped(panels(rows, planned), group_by).values() for p in group]
 
 
 def _progress(shown: Shown) -> "list[SweepProgress]":

@@ -1,14 +1,10 @@
 """How far the sweeps are that a store was filled by."""
 
-import json
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from orchestrator.language.sweep import Sweep
-from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.kept_sweeps import kept_plans
+from orchestrator.planning.plan import Plan
 from orchestrator.store.store import Store, sweep_name
-from trainer.problems import UserError
 
 
 @dataclass(frozen=True)
@@ -23,16 +19,10 @@ class SweepProgress:
 
 def progress_of(store: Store) -> list[SweepProgress]:
     """Every sweep that was run into a store, by name."""
-    progress = []
-    for name, content in sorted(store.sweeps().items()):
-        try:
-            sweep = Sweep.model_validate(json.loads(content))
-            plan = make_plan(sweep, store, retry_failed=False)
-        except (ValidationError, ValueError, UserError):
-            progress.append(SweepProgress(sweep_name(name), None, None, None))
-            continue
-        progress.append(progress_of_plan(plan))
-    return progress
+    return [
+        progress_of_plan(plan) if plan else SweepProgress(sweep_name(name), None, None, None)
+        for name, plan in kept_plans(store)
+    ]
 
 
 def progress_of_plan(plan: Plan) -> SweepProgress:

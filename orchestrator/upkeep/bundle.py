@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator.language.sweep import Sweep
+from orchestrator.planning.kept_sweeps import planned_together
 from orchestrator.planning.plan import expand
 from orchestrator.store.provenance import provenance
 from orchestrator.store.store import Store
@@ -108,6 +109,7 @@ def _environment(results: pa.Table) -> dict[str, Any]:
 def _reports(store: Store, trials: Sequence[Trial] | None) -> Iterator[tuple[str, bytes]]:
     from rich.console import Console
 
+    from analysis.combinations import NOT_TOLD, Planned
     from analysis.evidence import weigh
     from analysis.formats import terminal
     from analysis.plots import draw_scatter
@@ -117,7 +119,7 @@ def _reports(store: Store, trials: Sequence[Trial] | None) -> Iterator[tuple[str
     from analysis.teachers import teachers_alone
 
     rows = read_rows(store, trials=trials)
-    shown = panels(rows)
+    shown = panels(rows, Planned(planned_together(store)) if trials is None else NOT_TOLD)
     findings, teachers = weigh(shown), teachers_alone(rows, shown)
     text = io.StringIO()
     console = Console(file=text, width=240)

@@ -45,16 +45,40 @@ def test_what_is_missing_shifts_nothing(
     found = fit(cells(augmentations[:, None] + seeds, missing))
     differences = found.means - found.means[0]
     assert differences == pytest.approx(augmentations - augmentations[0], abs=1e-6)
-    assert found.residuals == pytest.approx(np.zeros(len(found.residuals)), abs=1e-5)
+    assert np.concatenate(found.residuals) == pytest.approx(0, abs=1e-5)
 
 
-def test_residuals_vary_as_the_noise_does() -> None:
+DESIGNS = [
+    [3] * 4,
+    [2, 3, 3, 3],
+    [2] * 4 + [1] * 5,
+    [3] * 2 + [1] * 7,
+    [10] + [3] * 8,
+]
+
+
+@pytest.mark.parametrize("sizes", DESIGNS)
+def test_noise_is_what_it_is_whatever_is_missing(sizes: list[int]) -> None:
     generator = np.random.default_rng(0)
-    squares = []
-    for _ in range(2000):
-        noise = generator.standard_normal((4, 3)) + 10 * generator.standard_normal(3)
-        squares.append((fit(cells(noise, {(0, 2)})).residuals ** 2).mean())
-    assert np.mean(squares) == pytest.approx(1.0, abs=0.03)
+    squares, redrawn = [], []
+    for repeat in range(400):
+        noise = generator.standard_normal((len(sizes), 10)) + 10 * generator.standard_normal(10)
+        missing = {(i, k) for i, size in enumerate(sizes) for k in range(size, 10)}
+        drawn = cells(noise, missing)
+        found = fit(drawn)
+        squares.append(found.noise**2)
+        assert found.tells_of_noise
+        if repeat < 200:
+            redrawn.append([(found.choices(i) ** 2).mean() for i in range(len(sizes))])
+    assert np.mean(squares) == pytest.approx(1.0, abs=0.15)
+    assert np.mean(redrawn) == pytest.approx(1.0, abs=0.3)
+
+
+def test_without_a_degree_of_freedom_nothing_is_known_of_noise() -> None:
+    for sizes in ([1, 1, 1], [3], [2, 1]):
+        values = np.random.default_rng(0).standard_normal((len(sizes), 3))
+        missing = {(i, k) for i, size in enumerate(sizes) for k in range(size, 3)}
+        assert fit(cells(values, missing)).tells_of_noise == (sizes == [3])
 
 
 def test_a_cell_that_shares_no_seed_stands_alone() -> None:
@@ -62,7 +86,10 @@ def test_a_cell_that_shares_no_seed_stands_alone() -> None:
     found = fit([Cell((1, 2), (1.0, 3.0)), Cell((7,), (9.0,)), Cell((), ())])
     assert found.means[:2] == pytest.approx([2.0, 9.0])
     assert np.isnan(found.means[2])
-    assert found.residuals == pytest.approx([-np.sqrt(2), np.sqrt(2), 0.0])
+    assert found.residuals[0] == pytest.approx([-np.sqrt(2), np.sqrt(2)])
+    assert [len(own) for own in found.residuals] == [2, 0, 0]
+    assert found.choices(1) == pytest.approx(found.residuals[0])
+    assert found.num_parts == 2
 
 
 def test_two_groups_that_share_no_seed_are_fitted_apart() -> None:

@@ -12,10 +12,10 @@ from analysis.pooling import panel_draws
 
 def test_draws_are_addressed() -> None:
     bootstrap = Bootstrap(50)
-    one = bootstrap.of_cell(3, "one")
-    assert np.array_equal(one, bootstrap.of_cell(3, "one"))
-    assert not np.array_equal(one, bootstrap.of_cell(3, "other"))
-    assert not np.array_equal(one, Bootstrap(50, seed=1).of_cell(3, "one"))
+    one = bootstrap.of_cell(3, 3, "one")
+    assert np.array_equal(one, bootstrap.of_cell(3, 3, "one"))
+    assert not np.array_equal(one, bootstrap.of_cell(3, 3, "other"))
+    assert not np.array_equal(one, Bootstrap(50, seed=1).of_cell(3, 3, "one"))
 
 
 def test_the_hull_holds_percentiles_and_the_estimate() -> None:

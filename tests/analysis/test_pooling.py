@@ -78,7 +78,7 @@ def test_a_shared_cell_is_redrawn_once_for_all_its_panels(found: list[Panel]) ->
     assert same.count(True) == 8
     bootstrap = Bootstrap(20)
     for (name, x, _), (_, other, _) in zip(first.cells(), second.cells(), strict=True):
-        draws = [bootstrap.of_cell(cell.n, cell.address) for cell in (x, other)]
+        draws = [bootstrap.of_cell(cell.n, cell.n, cell.address) for cell in (x, other)]
         assert np.array_equal(*draws) == (name != "cutmixpick_s")
 
 
@@ -158,7 +158,7 @@ def test_an_interval_does_not_depend_on_the_rest_of_the_table(found: list[Panel]
 def test_single_seeds_are_counted_and_have_no_interval(tmp_path: Path) -> None:
     store = fill(Store(tmp_path), paper_trials(PAIRS[:1], ["cifar100"], seeds=[0]))
     (evidence,) = weigh(panels(read_rows(store)), bootstrap=FEW).evidence
-    assert evidence.num_single_seed == 18
+    assert evidence.num_without_noise == 18
     assert math.isnan(evidence.estimates["pearson"].over_seeds.low)
     assert math.isfinite(evidence.estimates["pearson"].over_augmentations.low)
 

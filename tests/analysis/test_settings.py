@@ -1,19 +1,25 @@
 """Which trials stand in one panel: those whose settings agree wherever both have them."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.combinations import NOT_TOLD, Part, Planned, whole_settings
 from analysis.evidence import weigh
 from analysis.points import Panel, panels
 from analysis.rows import read_rows
-from analysis.settings import whole_settings
+from orchestrator.planning.kept_sweeps import planned_together
 from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store, stored_trial
 from tests.analysis.stores import add
 from tests.analysis.test_points import made_up, sweep
 from trainer.trial import Trial
+
+SMALL = ["identity", "flip", "cutmixpick_t"]
+KLD = ["identity", "flip", "cutmixpick_k"]
 
 
 def names(store: Store) -> list[list[str]]:
@@ -21,7 +27,7 @@ def names(store: Store) -> list[list[str]]:
 
 
 def fill(store: Store, **changes: object) -> None:
-    small = {"pairs": ["resnet20/resnet8"], "augmentations": ["identity", "flip", "cutmixpick_t"]}
+    small = {"pairs": ["resnet20/resnet8"], "augmentations": SMALL}
     for trial in expand(sweep(**(small | changes))):
         add(store, trial, **made_up(trial))
 
@@ -34,7 +40,7 @@ def test_a_trial_without_a_setting_goes_with_every_value_of_it(tmp_path: Path) -
     fill(store, randomness="sample")
     assert names(store) == [["identity", "flip", "cutmixpick_t"]] * 2
     fill(store, student={"pick_size": 32})
-    assert sorted(map(len, names(store)))[-2:] == [3, 3]
+    assert {len(panel) for panel in names(store)} == {3}
 
 
 def test_panels_never_mix_two_values_of_a_setting(tmp_path: Path) -> None:
@@ -44,7 +50,7 @@ def test_panels_never_mix_two_values_of_a_setting(tmp_path: Path) -> None:
     fill(store, student={"temperature": 2})
     for panel in panels(read_rows(store)):
         assert all(p.test_loss is None or p.test_loss.n == 2 for p in panel.points)
-        assert all(p.t_stddev is None or p.t_stddev.n == 2 for p in panel.points)
+        assert all(p.t_stddev and p.t_stddev.n == 2 for p in panel.points)
 
 
 def test_a_changed_scheme_of_one_s_own_is_another_panel(tmp_path: Path) -> None:
@@ -135,20 +141,164 @@ def test_what_a_panel_is_made_of_is_known_by_name(tmp_path: Path) -> None:
 parts = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz"), max_size=4)
 
 
-@given(st.lists(parts, max_size=6))
+@given(st.lists(parts, max_size=6, unique_by=lambda part: tuple(sorted(part.items()))))
 def test_whole_settings_hold_every_part_and_nothing_that_no_part_says(
     given_parts: list[dict[str, str]],
 ) -> None:
-    wholes = whole_settings(given_parts)
-    assert len({tuple(sorted(w.items())) for w in wholes}) == len(wholes) >= 1
-    for part in given_parts:
-        assert any(all(whole.get(k) == v for k, v in part.items()) for whole in wholes)
+    wholes = whole_settings([Part(part) for part in given_parts])
+    held = [part.settings for whole in wholes for part in whole.parts]
+    assert all(part in held for part in given_parts)
     for whole in wholes:
-        assert all(any(part.get(k) == v for part in given_parts) for k, v in whole.items())
+        union = {k: v for part in whole.parts for k, v in part.settings.items()}
+        assert whole.settings == union
 
 
-@given(st.lists(st.fixed_dictionaries({k: st.sampled_from("xyz") for k in "abc"}), max_size=6))
-def test_whole_settings_of_wholes_are_themselves(given_parts: list[dict[str, str]]) -> None:
-    """Nothing is crossed: what says everything already stays as it is."""
-    distinct = {tuple(sorted(part.items())) for part in given_parts}
-    assert {tuple(sorted(w.items())) for w in whole_settings(given_parts)} == (distinct or {()})
+@given(
+    st.lists(
+        st.tuples(parts, st.integers(0, 3)),
+        max_size=8,
+        unique_by=lambda item: (tuple(sorted(item[0].items())), item[1]),
+    )
+)
+def test_no_whole_is_of_two_sweeps_that_share_nothing(
+    given_parts: list[tuple[dict[str, str], int]],
+) -> None:
+    wholes = whole_settings([Part(part, frozenset({sweep})) for part, sweep in given_parts])
+    for whole in wholes:
+        assert len({part.sweeps for part in whole.parts}) <= 1
+
+
+def where(store: Store, planned: Planned = NOT_TOLD) -> list[Panel]:
+    """The panels; of every row of a student or a measurement it is seen to that one has it."""
+    found = panels(read_rows(store), planned)
+    shown = {
+        fingerprint
+        for panel in found
+        for point in panel.points
+        for cell in (point.test_loss, point.t_stddev)
+        if cell
+        for fingerprint in cell.fingerprints
+    }
+    assert shown == {t.fingerprint for t in made_of(store) if t.kind != "teacher"}
+    return found
+
+
+def test_a_grid_over_the_students_pick_size_keeps_every_measurement(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill(store, grid={"student.pick_size": [32, 64, 128]})
+    found = where(store)
+    assert len(found) == 3
+    assert [len(panel.complete) for panel in found] == [3, 3, 3]
+
+
+def test_a_grid_over_the_pick_size_of_measurements_keeps_every_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill(store, grid={"stddev.pick_size": [32, 64, 128]})
+    assert len(where(store)) == 3
+
+
+def test_what_one_sweep_asked_for_stands_beside_what_another_has_alike(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill(store, student={"pick_size": 32}, stddev={"pick_size": 64})
+    fill(store, student={"pick_size": 32}, stddev={"pick_size": 32})
+    assert len(where(store)) == 2
+
+
+SCHEME_V1 = (
+    '@register("mine")\ndef f(images, rng): ...\n@register("yours")\ndef g(images, rng): ...\n'
+)
+OWN = {"augmentations": ["identity", "flip", "mine", "yours"]}
+
+TWO_SWEEPS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {"student": {"pick_size": 32}, "stddev": {"pick_size": 16}},
+        {"student": {"pick_size": 64}, "stddev": {"pick_size": 128}},
+    ),
+    (
+        {"student": {"temperature": 2}, "stddev": {"epochs": 10}},
+        {"student": {"temperature": 4}, "stddev": {"epochs": 20}},
+    ),
+    (
+        {"schemes": [{"path": "mine.py", "source": SCHEME_V1}], **OWN},
+        {
+            "schemes": [{"path": "mine.py", "source": SCHEME_V1 + "#"}],
+            "randomness": "sample",
+            **OWN,
+        },
+    ),
+    (
+        {"student": {"temperature": 2}, "stddev": {"temperature": 2}, "augmentations": KLD},
+        {"student": {"temperature": 8}, "stddev": {"temperature": 4}, "augmentations": KLD},
+    ),
+]
+
+
+@pytest.mark.parametrize("both", TWO_SWEEPS)
+def test_two_sweeps_that_a_store_keeps_make_two_panels(
+    both: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    for i, changes in enumerate(both):
+        fill(store, **changes)
+        small = {"pairs": ["resnet20/resnet8"], "augmentations": SMALL, "name": f"x{i}"}
+        content = sweep(**(small | changes))
+        store.save_sweep(content.name, content.model_dump(mode="json"))
+    found = where(store, Planned(planned_together(store)))
+    assert len(found) == 2
+    assert len({panel.variant for panel in found}) == 2
+    assert len({len(panel.complete) for panel in found}) == 1
+    assert weigh(found).num_tests <= 6
+
+
+def test_a_file_of_several_schemes_has_one_version(tmp_path: Path) -> None:
+    """Edited twice: three panels. One scheme's old version once stood beside another's new one, 27 times."""
+    store = Store(tmp_path)
+    augmentations = ["identity", "flip", "mine", "yours", "minepick_t"]
+    for version in ("", "# a\n", "# b\n"):
+        schemes = [{"path": "mine.py", "source": SCHEME_V1 + version}]
+        fill(store, schemes=schemes, augmentations=augmentations)
+    found = where(store)
+    assert [len(panel.complete) for panel in found] == [5, 5, 5]
+    assert len({panel.variant for panel in found}) == 3
+
+
+def test_a_scheme_may_be_called_like_a_setting(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for version in ("", "# a\n"):
+        source = '@register("kind")\ndef f(images, rng): ...\n' + version
+        schemes = [{"path": "kind.py", "source": source}]
+        fill(store, schemes=schemes, augmentations=["identity", "kind"])
+    assert len({panel.title for panel in where(store)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"student.learning_rate": 0.5}, "student.learning_rate=0.5"),
+        ({"student.temperature": 2}, "student.temperature=2.0"),
+    ],
+)
+def test_an_override_of_one_pair_is_told_and_not_pooled(
+    changes: dict[str, float], told: str, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    override = {"where": {"student": "resnet14"}, "set": changes}
+    fill(store, pairs=["resnet20/resnet8", "resnet20/resnet14"], overrides=[override])
+    found = where(store)
+    assert told in next(p.title for p in found if p.student == "resnet14")
+    assert weigh(found).pooled == ()
+
+
+def test_panels_of_other_settings_on_another_data_set_are_not_pooled(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    fill(store, student={"temperature": 2})
+    fill(store, dataset="fashion_mnist", student={"temperature": 4})
+    found = where(store)
+    assert all("temperature" in panel.title for panel in found)
+    assert weigh(found).pooled == ()
+    same = Store(tmp_path / "same")
+    for dataset in ("fashion_mini", "fashion_mnist"):
+        fill(same, dataset=dataset)
+    assert [p.variant for p in where(same)] == ["", ""]
+    (pooled,) = weigh(where(same)).pooled
+    assert (pooled.group, pooled.num_pairs) == ("all", 2)

@@ -115,6 +115,8 @@ INERT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"distillation_weight": 0}, {"distillation_weight": 0, "temperature": 2}),
     ({"distillation_weight": 0}, {"distillation_weight": 0, "original_weight": 3}),
     ({"distillation_weight": 0}, {"distillation_weight": 0, "augmented_weight": 7}),
+    ({"distillation_weight": 0}, {"distillation_weight": 0, "temperature": 1e-39}),
+    ({"distillation_weight": 0}, {"distillation_weight": 0, "original_weight": 1e39}),
     (
         {"original_weight": 0, "augmented_weight": 0},
         {"original_weight": 0, "augmented_weight": 0, "distillation_weight": 0.3, "temperature": 9},
@@ -139,6 +141,12 @@ def test_two_ways_to_write_one_student_are_one_trial(
 
 def test_what_acts_without_distillation_is_still_hashed() -> None:
     """m passes through the batch-norm statistics though nothing is distilled from it."""
+    picked = {"augmentation": "cutmixpick_k", "distillation_weight": 0}
+    assert student(**picked, temperature=2).fingerprint != student(**picked).fingerprint
+    assert (
+        student(**picked, augmented_weight=0, temperature=2).fingerprint
+        == student(**picked, augmented_weight=0).fingerprint
+    )
     without = student(distillation_weight=0)
     for change in ({"augmentation": "mixup"}, {"augmented_weight": 0}, {"label_weight": 1}):
         assert student(distillation_weight=0, **change).fingerprint != without.fingerprint
