@@ -3,8 +3,8 @@
 A filter is written KEY=VALUE, KEY!=VALUE, or with several values KEY=VALUE,VALUE; a value may hold * and ?.
 Several filters must all hold. Besides `KEYS`, a key is a hyper-parameter, as sweep files and tables name
 them: `student.temperature`, `stddev.epochs`, `teachers.epochs` (of the teacher that a trial builds on),
-`randomness`, `own_scheme.NAME` (its version); without the section in front, of whichever trials have it. Digests
-are given as they are printed, by their first digits.
+`randomness`, `own_scheme.NAME` (its version); without the section in front, that of each row's own kind.
+Digests are given by their first digits.
 
 A row that has no such value stays: a T. stddev without a student belongs to whoever is left.
 """
@@ -18,13 +18,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.settings import all_hyperparameters, shortened
+from analysis.settings import SECTIONS, all_hyperparameters, shortened
 from trainer.problems import UserError, did_you_mean
 from trainer.trial import StddevTrial, StudentTrial, TeacherTrial
 
 KEYS = ("dataset", "teacher", "student", "pair", "augmentation", "seed", "source")
 """What rows have in a column of their own."""
 
+_NOT_SET = frozenset(
+    {
+        *("kind", "seed", "augmentation", "randomness", "own_scheme", "teacher", "student", "data"),
+        *("teacher_fingerprint", "student_fingerprint", "student_cell", "checkpoint"),
+    }
+)
 OF_TRIALS = frozenset(
     f"{section}.{name}"
     for section, trial in (
@@ -33,22 +39,33 @@ OF_TRIALS = frozenset(
         ("stddev", StddevTrial),
     )
     for name in trial.model_fields
-) | {"randomness"}
-"""Known also where no row has one."""
+    if name not in _NOT_SET
+) | {"randomness", "teacher_fingerprint"}
+"""Hyper-parameters that are known also where no row has one."""
+
+LEAST_DIGITS = 6
+"""Of a digest, to stand for it."""
 
 _FILTER = re.compile(r"(?P<key>[^=!]+)(?P<sign>!?=)(?P<values>.+)")
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Rows whose `key` is (or, if `negated`, is not) one of `patterns`."""
+    """Rows whose `key` is (or, if `negated`, is not) one of `patterns`.
+
+    `whole` is what was written: a value that holds a comma itself, such as `[60, 120]`, is given by it.
+    """
 
     key: str
     patterns: tuple[str, ...]
     negated: bool
+    whole: str
+
+    def names(self, value: str) -> bool:
+        return any(_is(value, pattern) for pattern in (self.whole, *self.patterns))
 
     def holds(self, value: str) -> bool:
-        return any(_is(value, pattern) for pattern in self.patterns) != self.negated
+        return self.names(value) != self.negated
 
 
 def parse_filters(texts: Sequence[str]) -> tuple[Filter, ...]:
@@ -67,7 +84,9 @@ def _parse(text: str) -> Filter:
             f"--filter {text}: expected KEY=VALUE or KEY!=VALUE, as in dataset=cifar100"
         )
     patterns = tuple(value.strip() for value in match["values"].split(","))
-    return Filter(match["key"].strip(), patterns, negated=match["sign"] == "!=")
+    return Filter(
+        match["key"].strip(), patterns, negated=match["sign"] == "!=", whole=match["values"].strip()
+    )
 
 
 def filtered(rows: pd.DataFrame, filters: Sequence[Filter]) -> pd.DataFrame:
@@ -80,13 +99,24 @@ def filtered(rows: pd.DataFrame, filters: Sequence[Filter]) -> pd.DataFrame:
     Raises:
         UserError: a key is unknown, or a value is none that a row has.
     """
-    made_with = all_hyperparameters(rows) if any(f.key not in KEYS for f in filters) else []
+    asks = {wanted.key for wanted in filters}
+    made_with = all_hyperparameters(rows) if asks - set(KEYS) or "augmentation" in asks else []
     kept = np.ones(len(rows), dtype=bool)
     for wanted in filters:
         if wanted.key in KEYS:
             of_rows = [_values(value) for value in rows[wanted.key]]
+            if wanted.key == "augmentation":
+                # A student without augmented images is of none, and of all.
+                of_rows = [
+                    [] if settings.get("student.augmented_weight") == "0.0" else values
+                    for values, settings in zip(of_rows, made_with, strict=True)
+                ]
         else:
-            of_rows = [_named(wanted.key, settings) for settings in made_with]
+            kinds = [SECTIONS[str(kind)] for kind in rows["kind"]]
+            of_rows = [
+                _named(wanted.key, settings, kind)
+                for settings, kind in zip(made_with, kinds, strict=True)
+            ]
             if not any(of_rows):
                 _check_key(wanted.key, made_with)
         _check_patterns(wanted, sorted({value for values in of_rows for value in values}))
@@ -99,15 +129,17 @@ def _values(value: object) -> list[str]:
     return [] if is_absent else [str(value)]
 
 
-def _named(key: str, settings: Mapping[str, str]) -> list[str]:
-    """The values of a hyper-parameter, whether its section is said or not."""
-    return [v for name, v in settings.items() if key in (name, name.partition(".")[2])]
+def _named(key: str, settings: Mapping[str, str], section: str) -> list[str]:
+    """The values of a hyper-parameter; without its section, that of the row's own kind."""
+    return [settings[name] for name in (key, f"{section}.{key}") if name in settings]
 
 
 def _is(value: str, pattern: str) -> bool:
-    texts = {value, shortened(value)}
-    if any(fnmatch.fnmatchcase(text, pattern) for text in texts):
+    literal = pattern.replace("[", "[[]")
+    if value == pattern or fnmatch.fnmatchcase(value, literal):
         return True
+    if shortened(value) != value:
+        return len(pattern) >= LEAST_DIGITS and value.startswith(pattern)
     try:
         return float(value) == float(pattern)
     except ValueError:
@@ -122,6 +154,8 @@ def _check_key(key: str, made_with: Sequence[Mapping[str, str]]) -> None:
 
 
 def _check_patterns(wanted: Filter, values: Sequence[str]) -> None:
+    if any(_is(value, wanted.whole) for value in values):
+        return
     for pattern in wanted.patterns:
         if values and not any(_is(value, pattern) for value in values):
             shown = [shortened(value) for value in values]

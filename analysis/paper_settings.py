@@ -26,11 +26,27 @@ _OPTIONS = {
     "student.lr_decay_rate": "0.1",
     "student.momentum": "0.9",
     "student.weight_decay": "0.0005",
+    "student.distill": "kd",
+    "student.beta": "0.0",
+    "student.amp": "False",
+    "student.no_DA": "False",
+    "student.t_output_as_target_for_input_mix": "True",
+    "student.ratio_CE_loss": "1",
+    "student.model_s_pretrained": "None",
+    "student.finetune_student": "",
+    "student.resume_student": "",
+    "student.reinit_student": "False",
+    "student.test_loader_in_train": "False",
     "stddev.epochs": "10",
     "stddev.batch_size": "64",
-    "n_pick": "64",
+    "stddev.amp": "False",
+    "stddev.no_DA": "False",
+    "student.n_pick": "64",
+    "stddev.n_pick": "64",
+    "student.cutmix_pick_scheme": "sort",
+    "stddev.cutmix_pick_scheme": "sort",
 }
-"""Of the authors' code."""
+"""Of the authors' code, as logs of the paper's command have them."""
 
 
 def differing_settings(panel: Panel) -> Iterator[str]:

@@ -9,7 +9,7 @@ from analysis.combinations import NOT_TOLD, units
 from analysis.filters import Filter
 from analysis.naming import names_of, setting_of
 from analysis.points import Mean, Panel, comparable, in_order, mean_of
-from analysis.settings import of_teachers, with_settings, with_source
+from analysis.settings import IMPORTED, OWN, of_teachers, with_settings, with_source
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
             setting = {"teacher_fingerprint": str(fingerprint), **setting_of(None, unit)}
             setting = trained.get(str(fingerprint), {}) | setting
             drafts.append((str(dataset), str(source), str(teacher), unit.rows, setting))
-    names = names_of(
-        [setting for *_, setting in drafts], [(draft[0], draft[2]) for draft in drafts]
-    )
-    for (dataset, source, teacher, measured, _), variant in zip(drafts, names, strict=True):
-        yield Measured(dataset, teacher, with_source(variant, source), source, measured)
+    for wanted in (OWN, IMPORTED):
+        mine = [draft for draft in drafts if draft[1] == wanted]
+        names = names_of([setting for *_, setting in mine], [(d[0], d[2]) for d in mine])
+        for (dataset, source, teacher, measured, _), variant in zip(mine, names, strict=True):
+            yield Measured(dataset, teacher, with_source(variant, source), source, measured)
 
 
 def teachers_alone(

@@ -67,14 +67,27 @@ def open_shown(source: str, store: str | None) -> Shown:
 
 
 def names_a_sweep(source: str) -> bool:
-    """Whether a sweep file is meant, or a shipped sweep, and not a store; a folder is a store."""
-    from orchestrator.language.shipped import ENDING, shipped_sweeps
+    """Whether a sweep file is meant, or a shipped sweep, and not a store."""
+    from orchestrator.language.shipped import ENDING
 
     path = Path(source)
-    if "://" in source or path.is_dir():
+    if "://" in source:
+        return False
+    if path.is_dir() and (holds_a_store(path) or source not in _shipped()):
         return False
     is_file = path.is_file() or path.suffix in (ENDING, ".yml", ".json")
-    return is_file or source in {sweep.name for sweep in shipped_sweeps()}
+    return is_file or source in _shipped()
+
+
+def _shipped() -> set[str]:
+    from orchestrator.language.shipped import shipped_sweeps
+
+    return {sweep.name for sweep in shipped_sweeps()}
+
+
+def holds_a_store(folder: Path) -> bool:
+    """Whether anything that a store keeps is in a folder."""
+    return any((folder / name).is_dir() for name in STORE_FOLDERS)
 
 
 STORE_FOLDERS = frozenset(

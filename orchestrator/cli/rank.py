@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.console import stderr
-from orchestrator.cli.opening import data_folder, names_a_sweep, open_shown, open_sweep
+from orchestrator.cli.opening import (
+    data_folder,
+    names_a_sweep,
+    open_shown,
+    open_sweep,
+)
 from orchestrator.cli.options import DataOption, Filters, Json, Source, StoreOfSweep
 from orchestrator.cli.output import FormatOption, Output, chosen_format, write_records
 

@@ -18,7 +18,7 @@ from trainer.problems import UserError, did_you_mean
 
 _OPTION = re.compile(r"\('([^']+)': (.*?)\)(?= \('|$)")
 _PREFIX = re.compile(r"^\[(\d{6}) (\d+) (\d{4})/(\d\d)/(\d\d)-(\d\d:\d\d:\d\d)\] ")
-_RUN_ID = re.compile(r"_SERVER(\d*)-(\d{8})-(\d{6})")
+_RUN_ID = re.compile(r"_SERVER(\d{0,4})-(\d{8})-(\d{6})")
 _ACCURACY = re.compile(
     r"Acc1 (?P<acc1>\S+) Acc5 (?P<acc5>\S+) TestLoss (?P<loss>\S+) Epoch (?P<epoch>\d+) "
     r"\(after update\) lr (?P<rate>\S+)"
@@ -198,20 +198,38 @@ def _settings(
     options: _Options, augmentation: str, *, is_stddev: bool
 ) -> Iterator[tuple[str, str]]:
     """Every option that can act in this run, but those that it says under names of its own."""
+    pick = pick_of(augmentation)
     idle = _NAMED | _INERT
-    if pick_of(augmentation) is None:
+    if pick is None:
         idle |= _PICKS_ONLY
     if is_stddev:
-        # Of a pick by a student, `finetune_student` names this seed's own one: no setting.
-        idle |= _OF_TRAINING | {"finetune_student"}
+        idle |= _OF_TRAINING
+        if pick is not None and pick.criterion == "kld":
+            idle -= {"kd_T"}
     for key, value in options.values.items():
-        if key not in idle and not _OBJECT.fullmatch(value):
-            yield key, value
+        if key in idle or _OBJECT.fullmatch(value):
+            continue
+        if is_stddev and key == "finetune_student":
+            # It names this seed's own student; whether there is one is a setting, which is no.
+            yield key, "a trained one" if value else ""
+        else:
+            yield key, _canonical(value)
+    if (dataset := options.get("dataset")) not in DATASETS.values():
+        yield "dataset_option", dataset
     if not is_stddev:
         yield "learning_rate", repr(options.number("learning_rate"))
 
 
-_ASKED_FOR = re.compile(r"\s--(epochs|epoch_factor)[ =]([0-9.]+)")
+def _canonical(value: str) -> str:
+    """Equal numbers are equal, however they are written."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return repr(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
+
+
+_ASKED_FOR = re.compile(r"\s--(epochs|epoch_factor)[ =](\d{1,6}(?:\.\d{1,6})?)(?=\s|$)")
 
 
 def _epochs_asked_for(lines: Sequence[str]) -> int | None:
@@ -263,7 +281,10 @@ def _augmentation(options: _Options) -> str:
         return mode
     criterion: Criterion = options.one_of("cutmix_pick_criterion", get_args(Criterion))  # type: ignore[assignment]
     runs = options.count("mix_n_run")
-    return Pick("cutmix", runs, criterion).name
+    name = Pick("cutmix", runs, criterion).name
+    if pick_of(name) is None:
+        options.refuse(f"mix_n_run: no pick is of {runs} runs")
+    return name
 
 
 def _curve(lines: Sequence[str], name: str) -> tuple[dict[str, Any], ...]:

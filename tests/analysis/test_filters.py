@@ -78,15 +78,58 @@ def test_by_the_version_of_a_scheme_as_it_is_printed(store: Store) -> None:
         assert found.cells() == panel.cells()
 
 
-def test_every_printed_setting_can_be_typed(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"randomness": "sample"}),
+        ({}, {"student": {"weight_decay": 1e-3}}),
+        ({"student": {"milestones": [60, 120]}}, {"student": {"milestones": [80, 160]}}),
+        ({"teachers": {"epochs": 2}}, {"teachers": {"epochs": 3}}),
+        ({"stddev": {"epochs": 2}}, {"stddev": {"epochs": 3}}),
+    ],
+)
+def test_every_printed_setting_can_be_typed(
+    one: dict[str, object], other: dict[str, object], store: Store
+) -> None:
+    fill(store, **one)
+    fill(store, **other)
+    both = kept(store)
+    assert len(both) == 2
+    for panel in both:
+        (found,) = kept(store, panel.variant)
+        assert found.cells() == panel.cells()
+
+
+def test_without_its_section_a_row_s_own_kind_is_asked(store: Store) -> None:
+    """The teacher's rate is another; it has no say."""
+    fill(store, student={"weight_decay": 1e-3}, stddev={"epochs": 4})
+    fill(store, student={"weight_decay": 1e-4}, stddev={"epochs": 4})
+    (panel,) = kept(store, "weight_decay=1e-3,5e-4")
+    assert len(panel.complete) == 3
+
+
+def test_a_student_without_augmented_images_stays_whatever_augmentation_is_asked_for(
+    store: Store,
+) -> None:
+    fill(store, student={"augmented_weight": 0})
+    (panel,) = kept(store, "augmentation!=identity")
+    assert [point.augmentation for point in panel.complete] == ["flip", "cutmixpick_s"]
+
+
+@pytest.mark.parametrize("digits", [6, 8, 12, 64])
+def test_a_digest_by_its_first_digits(digits: int, store: Store) -> None:
+    fill(store, teachers={"epochs": 2})
+    fill(store, teachers={"epochs": 3})
+    wanted = kept(store)[0].teacher_fingerprint
+    (panel,) = kept(store, f"teacher_fingerprint={wanted[:digits]}")
+    assert panel.teacher_fingerprint == wanted
+
+
+@pytest.mark.parametrize("key", ["kind", "student.seed", "student.augmentation"])
+def test_what_is_no_hyperparameter_is_refused(key: str, store: Store) -> None:
     fill(store)
-    fill(store, randomness="sample")
-    fill(store, student={"weight_decay": 1e-3})
-    for panel in kept(store):
-        (found,) = [
-            p for p in kept(store, *panel.variant.split(", ")) if p.variant in ("", panel.variant)
-        ][:1]
-        assert {c[0]: c[1:] for c in found.cells()}.keys() == {c[0] for c in panel.cells()}
+    with pytest.raises(UserError, match="unknown key"):
+        kept(store, f"{key}=x")
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,30 @@ def test_imported_runs_of_other_options_are_told(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("('n_pick': 64)", "('n_pick': 32)", "n_pick 32, the paper's 64"),
+        ("('distill': kd)", "('distill': crd)", "student.distill crd, the paper's kd"),
+        ("('beta': 0.0)", "('beta': 0.8)", "student.beta 0.8, the paper's 0.0"),
+        ("('amp': False)", "('amp': True)", "student.amp True, the paper's False"),
+    ],
+)
+def test_imported_runs_of_another_loss_or_pick_are_told(
+    old: str, new: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "logs").mkdir()
+    log = (GOLDEN / "author_logs" / "distill_cutmix_pick_student_entropy.txt").read_text()
+    log = log.replace("('model_t': resnet20)", "('model_t': wrn_40_2)")
+    log = log.replace("('model_s': resnet8)", "('model_s': wrn_16_2)")
+    assert old in log
+    (tmp_path / "logs" / "log.txt").write_text(log.replace(old, new))
+    store = Store(tmp_path / "store")
+    assert import_logs(tmp_path / "logs", store).refused == []
+    (comparison,) = compare(panels(read_rows(store)))
+    assert told in comparison.differing
+
+
 def test_fewer_images_are_other_settings(tmp_path: Path) -> None:
     store = Store(tmp_path)
     content = {"name": "x", "dataset": "cifar100", "pairs": [PAIR], "seeds": [0]}

@@ -83,6 +83,45 @@ def test_epochs_are_multiplied_by_their_factor_once() -> None:
         assert parse_log(done.replace("--epochs 2", asked), "x").epochs == 4
 
 
+@pytest.mark.parametrize("asked", ["--epochs 2..", "--epochs 99999999999999999999", "--epochs two"])
+def test_a_head_that_cannot_be_read_is_no_crash(asked: str) -> None:
+    assert parse_log(CUTMIX.replace("--epochs 2", asked), "x").epochs == 2
+
+
+def test_a_server_with_a_long_number_is_told_by_its_start() -> None:
+    run = parse_log(CUTMIX.replace("_SERVER015-", "_SERVER1234567-"), "x")
+    assert run.seed < 2**63
+
+
+def test_equal_numbers_are_equal_however_written(tmp_path: Path) -> None:
+    other = CUTMIX.replace("('weight_decay': 0.0005)", "('weight_decay': 5e-4)")
+    assert num_cells(tmp_path, CUTMIX, other.replace("('kd_T': 4)", "('kd_T': 4.0)")) == 1
+
+
+def test_an_untrained_student_and_a_trained_one_pick_otherwise(tmp_path: Path) -> None:
+    pick = STDDEV.replace("('mix_mode': mixup)", "('mix_mode': cutmix_pick)")
+    pick = pick.replace("_criterion': kld", "_criterion': student_entropy")
+    trained = pick.replace("('finetune_student': )", "('finetune_student': a.pth)")
+    assert num_cells(tmp_path / "student", pick, trained) == 2
+    kld = pick.replace("_criterion': student_entropy", "_criterion': kld")
+    assert num_cells(tmp_path / "kld", kld, kld.replace("('kd_T': 4)", "('kd_T': 8)")) == 2
+
+
+def test_two_names_of_tiny_imagenet_are_two_options(tmp_path: Path) -> None:
+    one, other = (
+        CUTMIX.replace("('dataset': cifar100)", f"('dataset': {name})")
+        for name in ("tinyimagenet", "tinyimagenet_v2")
+    )
+    assert num_cells(tmp_path, one, other) == 2
+
+
+@pytest.mark.parametrize("runs", ["0", "100"])
+def test_a_pick_of_impossibly_many_runs_is_refused(runs: str) -> None:
+    log = PICK.replace("('mix_n_run': 2)", f"('mix_n_run': {runs})")
+    with pytest.raises(UserError, match=f"mix_n_run: no pick is of {runs} runs"):
+        parse_log(log, "x")
+
+
 OPTIONS_THAT_ACT = (
     ("kd_S", "4", "8"),
     ("model_s_pretrained", "None", "x.pth"),
