@@ -200,6 +200,7 @@ def _show_results(plan: "Plan", store: "Store", console: "Console") -> None:
     from analysis.tables import table_grids
     from analysis.teachers import teachers_alone
     from orchestrator.reports.models import teacher_lines
+    from orchestrator.worker.foreign import first_line
 
     fingerprints = {trial.fingerprint for trial in plan.trials}
     for line in teacher_lines(store.results(fingerprints).to_pylist()):
@@ -212,6 +213,11 @@ def _show_results(plan: "Plan", store: "Store", console: "Console") -> None:
         console.print(part)
     if any(panel.complete for panel in shown) and not store.is_remote:
         picture = store.root / "plots" / f"{plan.sweep.name}.png"
-        draw_scatter(findings, picture)
-        console.print(f"plot:  {picture}", soft_wrap=True)
+        try:
+            draw_scatter(findings, picture)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the results are there
+            told = f"WARNING: {picture} could not be drawn: {first_line(error)}"
+            console.print(told, style="yellow", markup=False, soft_wrap=True)
+        else:
+            console.print(f"plot:  {picture}", soft_wrap=True)
     console.print(f"store: {store.address}", soft_wrap=True)
