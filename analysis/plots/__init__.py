@@ -1,9 +1,13 @@
-"""Plots of a store, as PNG, SVG or PDF."""
+"""Plots of a store, as PNG, SVG or PDF, the same wherever they are drawn."""
 
+from analysis.plots import curves, forest, ranks, scatter
 from analysis.plots.canvas import FORMATS
-from analysis.plots.curves import draw_curves
-from analysis.plots.forest import draw_forest
-from analysis.plots.ranks import draw_ranks
-from analysis.plots.scatter import draw_grid, draw_scatter
+from analysis.plots.style import in_our_style
+
+draw_curves = in_our_style(curves.draw_curves)
+draw_forest = in_our_style(forest.draw_forest)
+draw_grid = in_our_style(scatter.draw_grid)
+draw_ranks = in_our_style(ranks.draw_ranks)
+draw_scatter = in_our_style(scatter.draw_scatter)
 
 __all__ = ["FORMATS", "draw_curves", "draw_forest", "draw_grid", "draw_ranks", "draw_scatter"]

@@ -1,6 +1,8 @@
 """The command `kdsweep`. Each command wires; what it needs is imported when it runs."""
 
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -19,7 +21,7 @@ from orchestrator.cli import (
 )
 from orchestrator.cli.console import BAD_INPUT, STOPPED, print_json, stderr, stdout
 from orchestrator.cli.options import Json
-from orchestrator.cluster.interruption import end_deaf
+from orchestrator.cluster.interruption import broke_in, end_deaf, listen
 
 app = typer.Typer(
     name="kdsweep",
@@ -55,6 +57,7 @@ def _options(
 
 def main() -> None:
     """The entry point of the command `kdsweep`; it refuses to run another kdsweep's code."""
+    listen()
     from orchestrator.store.provenance import TOP
     from orchestrator.worker.own_packages import installed_at
 
@@ -74,6 +77,7 @@ def main() -> None:
 
 def command_line() -> None:
     """Run the command; a user's mistake ends in one line and exit code 2, never in a traceback."""
+    listen()
     from trainer.problems import UserError
 
     try:
@@ -82,11 +86,23 @@ def command_line() -> None:
         stderr().print(str(error), markup=False, highlight=False, soft_wrap=True, style="red")
         sys.exit(BAD_INPUT)
     except SystemExit as ended:
-        if ended.code != INTERRUPTED:
-            raise
-        sys.exit(STOPPED)
+        code = STOPPED if ended.code == INTERRUPTED else ended.code
+        _leave_if_broken_into(code)
+        sys.exit(code)
+    except KeyboardInterrupt:
+        _leave_if_broken_into(STOPPED)
     finally:
         end_deaf()
+
+
+def _leave_if_broken_into(code: object) -> None:
+    """Python's own end would wait for threads of a Ray that does not answer, or take them down under their feet."""
+    if broke_in() and isinstance(code, int):
+        end_deaf()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
 
 
 for commands in (plan, run, status, jobs, evidence, rank, importing, trial):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.console import print_json, stdout
+from orchestrator.cli.console import print_json, stderr, stdout
 from orchestrator.cli.opening import open_sweep
 from orchestrator.cli.options import Json, StoreOption, SweepFile
 
@@ -100,7 +100,7 @@ def _seen_on(address: str | None, planned: "Plan") -> tuple[int, list[str]]:
             f"resources.{k}: {asked.of(k).cpu} CPU; this machine has {here.cpu:g}" for k in kinds
         ]
         return 0, few
-    with connected(ExistingCluster(address)) as cluster:
+    with connected(ExistingCluster(address), stderr().print) as cluster:
         nodes = cluster.nodes()
     return int(sum(node.gpu for node in nodes)), unmet_requests(planned, nodes)
 

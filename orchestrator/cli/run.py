@@ -94,11 +94,14 @@ def resume(
 
 @contextmanager
 def _leaving_at_once() -> Iterator[None]:
-    """A second Ctrl-C, or one before anything runs, ends in a line too."""
+    """A second Ctrl-C, one before anything runs, and a Ray that dies end in a line too."""
+    from orchestrator.cluster.interruption import lost
+
     try:
         yield
     except KeyboardInterrupt:
-        stderr().print("left at once; the same command goes on from the last checkpoints")
+        told = f"{lost() or 'left at once'}; the same command goes on from the last checkpoints"
+        stderr().print(told, markup=False, highlight=False, soft_wrap=True)
         sys.exit(STOPPED)
 
 
@@ -143,7 +146,13 @@ def _run(
         console.print(f"all {len(plan.trials)} trials are finished already")
     if plan.failed and not plan.missing:
         console.print(f"{len(plan.failed)} trials failed before: kdsweep resume {sweep_file}")
-    _show_results(plan, store, console)
+    try:
+        _show_results(plan, store, console)
+    except KeyboardInterrupt:
+        if code != DONE:
+            raise
+        # All is done, whatever is shown of it.
+        console.print(f"the tables: kdsweep table {store.address}", soft_wrap=True)
     here = f"{sweep_file} --store {store.address}"
     if code == STOPPED and own_job_id():
         console.print("\nto go on: submit it again")
@@ -191,6 +200,7 @@ def _show_results(plan: "Plan", store: "Store", console: "Console") -> None:
     from analysis.tables import table_grids
     from analysis.teachers import teachers_alone
     from orchestrator.reports.models import teacher_lines
+    from orchestrator.worker.foreign import first_line
 
     fingerprints = {trial.fingerprint for trial in plan.trials}
     for line in teacher_lines(store.results(fingerprints).to_pylist()):
@@ -203,6 +213,11 @@ def _show_results(plan: "Plan", store: "Store", console: "Console") -> None:
         console.print(part)
     if any(panel.complete for panel in shown) and not store.is_remote:
         picture = store.root / "plots" / f"{plan.sweep.name}.png"
-        draw_scatter(findings, picture)
-        console.print(f"plot:  {picture}", soft_wrap=True)
+        try:
+            draw_scatter(findings, picture)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the results are there
+            told = f"WARNING: {picture} could not be drawn: {first_line(error)}"
+            console.print(told, style="yellow", markup=False, soft_wrap=True)
+        else:
+            console.print(f"plot:  {picture}", soft_wrap=True)
     console.print(f"store: {store.address}", soft_wrap=True)

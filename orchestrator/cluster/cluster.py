@@ -1,6 +1,6 @@
 """A Ray that this process is connected to, with the few things that are asked of it.
 
-    with connected(LocalCluster()) as cluster:
+    with connected(LocalCluster(), print) as cluster:
         cluster.nodes()                              # now: nodes come and go
         task = cluster.start_on(node.name, function, argument)
         cluster.answer(task)

@@ -3,15 +3,16 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator.cluster import interruption
 from orchestrator.cluster.cluster import Cluster
-from orchestrator.cluster.interruption import Interruption
+from orchestrator.cluster.vigil import HeadOfACluster, OwnRay, Watched, watching
 from orchestrator.store.provenance import PACKAGES, TOP
 from orchestrator.worker import own_packages
 from orchestrator.worker.foreign import first_line, is_other_version, wants_token
@@ -56,8 +57,10 @@ Place = LocalCluster | ExistingCluster
 
 
 @contextmanager
-def connected(place: Place) -> Iterator[Cluster]:
+def connected(place: Place, tell: Callable[[str], None]) -> Iterator[Cluster]:
     """A Ray of our own on this machine, or a connection to one; silent, its logs stay in its folder.
+
+    A Ray that dies ends what goes on with `RayLostError`; `tell` tells a person where nobody else can.
 
     Raises:
         UserError: no cluster answers at the address, or it does not let us in.
@@ -66,8 +69,6 @@ def connected(place: Place) -> Iterator[Cluster]:
     unset = {} if token_is_expected else {"RAY_AUTH_MODE"}
     quiet = {k: os.environ.get(k, v) for k, v in QUIET.items() if k not in unset}
     os.environ.update(quiet)
-    interruption = Interruption()
-    interruption.listen()
     import ray
 
     if isinstance(place, LocalCluster):
@@ -80,8 +81,9 @@ def connected(place: Place) -> Iterator[Cluster]:
         }
     else:
         where = {"address": _checked(place.address)}
+    own = OwnRay()
     try:
-        with _by_value(own_packages), _standing_in(STANDARD_LIBRARY):
+        with _by_value(own_packages), _standing_in(STANDARD_LIBRARY), own.starting():
             context: Any = ray.init(
                 **where,
                 log_to_driver=False,
@@ -96,15 +98,26 @@ def connected(place: Place) -> Iterator[Cluster]:
             raise
         raise UserError(f"{place.address}: {_refusal(error)}") from error
     except SystemExit as error:
+        own.end()
         raise KeyboardInterrupt from error
+    except KeyboardInterrupt:
+        own.end()
+        raise
     interruption.listen()
-    interruption.check()
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    watched: Watched = own
+    if isinstance(place, ExistingCluster):
+        watched = HeadOfACluster(context.address_info["gcs_address"])
     try:
-        yield Cluster(ray, f"{context.address_info['session_dir']}/logs")
+        interruption.check()
+        with watching(watched, tell):
+            yield Cluster(ray, f"{context.address_info['session_dir']}/logs")
     finally:
-        ray.shutdown()
+        # A Ray that is gone is not asked to shut down: it would not answer.
+        if interruption.lost() is None:
+            ray.shutdown()
+        watched.end()
 
 
 @contextmanager

@@ -1,36 +1,129 @@
-"""Ctrl-C and SIGTERM while Ray starts: libraries swallow the exception, so it is remembered too."""
+"""What a command does when it is asked to stop: by a person, a batch system, systemd, a terminal that closes.
 
+    listen()                      # the first line of a command: from now on a signal raises KeyboardInterrupt
+    with stopping_in_order(stop): # of a run: the first signal calls `stop`, a later one raises KeyboardInterrupt
+        ...
+    check()                       # raises it again where a library has swallowed it
+
+Signals within two seconds of each other are one: Slurm's and a forwarding script's, or those that a process gets
+for itself and for its group. `lose` ends a run that has lost its Ray, from whatever thread notices.
+"""
+
+import os
 import signal
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+ONE_WITHIN_S = 2.0
+
+
+class RayLostError(KeyboardInterrupt):
+    """The Ray of a run is gone; it cannot go on, and whoever starts it again goes on from the last checkpoints.
+
+    Like Ctrl-C it is no `Exception`: nothing between here and the command may take it for a failed trial.
+    """
+
+
+class _Interruption:
+    """One per process, as signals are."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._counted_at = -ONE_WITHIN_S
+        self._stop: Callable[[], None] | None = None
+        self._lost: str | None = None
+
+    def listen(self) -> None:
+        for number in STOPPING:
+            # `nohup` has it ignored; then a terminal that closes is to change nothing.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
+        sys.unraisablehook = _silent_when_interrupted
+
+    def check(self) -> None:
+        if self._lost:
+            raise RayLostError(self._lost)
+        if self._asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def stopping_in_order(self, stop: Callable[[], None]) -> Iterator[None]:
+        self.check()
+        self._stop = stop
+        try:
+            yield
+        finally:
+            self._stop = None
+
+    def lose(self, reason: str) -> None:
+        self._lost = reason
+        # Python runs handlers in the main thread, also where that one waits in Ray.
+        os.kill(os.getpid(), signal.SIGUSR2)
+
+    @property
+    def lost(self) -> str | None:
+        return self._lost
+
+    @property
+    def broke_in(self) -> bool:
+        return self._asked or self._lost is not None
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._lost:
+            raise RayLostError(self._lost)
+        now = time.monotonic()
+        if now - self._counted_at < ONE_WITHIN_S:
+            return
+        self._counted_at = now
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
+            return
+        self._asked = True
+        raise KeyboardInterrupt
+
+
+_INTERRUPTION = _Interruption()
+
+
+def listen() -> None:
+    """To be said first of all, and again after a library may have set handlers of its own."""
+    _INTERRUPTION.listen()
+
+
+def check() -> None:
+    """Raises KeyboardInterrupt if a signal has come and was swallowed."""
+    _INTERRUPTION.check()
+
+
+def stopping_in_order(stop: Callable[[], None]) -> AbstractContextManager[None]:
+    """While this goes on, the first signal calls `stop`, and only a later one raises KeyboardInterrupt."""
+    return _INTERRUPTION.stopping_in_order(stop)
+
+
+def lose(reason: str) -> None:
+    """Raises `RayLostError` in the main thread; may be said in any."""
+    _INTERRUPTION.lose(reason)
+
+
+def lost() -> str | None:
+    """Why the run has lost its Ray, if it has."""
+    return _INTERRUPTION.lost
+
+
+def broke_in() -> bool:
+    """Whether something was interrupted wherever it was, and not stopped in order."""
+    return _INTERRUPTION.broke_in
 
 
 def end_deaf() -> None:
     """The exit code is decided: no signal changes it while Python takes itself down."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
-
-
-class Interruption:
-    """While it is listening, both signals raise KeyboardInterrupt, and `check` raises it again."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def listen(self) -> None:
-        """To be said again after a library may have set handlers of its own."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-        sys.unraisablehook = _silent_when_interrupted
-
-    def check(self) -> None:
-        """Raises KeyboardInterrupt if a signal has come and was swallowed."""
-        if self._asked:
-            raise KeyboardInterrupt
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
-        raise KeyboardInterrupt
 
 
 def _silent_when_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:

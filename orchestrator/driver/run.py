@@ -44,21 +44,22 @@ def run_plan(
 ) -> Summary:
     """Run all that a plan is missing. Blocks until everything ended, or was stopped.
 
-    SIGINT and SIGTERM stop it, and so does the deadline, in seconds from now: nothing more is launched, and
-    what runs is saved. The checkpoints of what is to run `afresh` are dropped once nothing can be refused any
+    A signal stops it (`orchestrator.cluster.interruption`), and so does the deadline, in seconds from now: nothing
+    more is launched, and what runs is saved. The checkpoints of what is to run `afresh` are dropped once nothing can be refused any
     more. `run_job` is what a worker does; a benchmark of the driver puts its own there.
 
     Raises:
         UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
             has, no cluster answers, or no worker could see the store; nothing was started.
         KeyboardInterrupt: it was to stop at once, by a second signal.
+        RayLostError: the Ray that it uses has died.
     """
     if is_memory(store.address):
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
     deadline = Deadline.after(deadline_s)
     if isinstance(place, LocalCluster):
         prepare(plan.missing, data_folder)
-    with connected(place) as cluster:
+    with connected(place, view.note) as cluster:
         # Before anything is written: what no node can carry leaves no store behind.
         resources = decided_resources(plan, cluster.nodes())
         with watched(store) as tell_that_it_begins:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.interruption import stopping_in_order
 from orchestrator.driver.claims import Claims
 from orchestrator.driver.deadline import LONGEST_TO_SAVE_S, Deadline
 from orchestrator.driver.guard import Guard, unbroken
@@ -24,7 +25,6 @@ from orchestrator.driver.lookout import Lookout
 from orchestrator.driver.meter import RunState
 from orchestrator.driver.outcomes import Outcomes, position_in
 from orchestrator.driver.overdue import Watch
-from orchestrator.driver.stopping import stopped_by_signals
 from orchestrator.driver.view import View
 from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
@@ -114,7 +114,7 @@ class SweepRun:
     def fit(self) -> None:
         """Run everything. Tune runs more than once only where nodes were lost that a job waited for."""
         self._tell_of_other_runs()
-        with stopped_by_signals(self._stop_by_signal):
+        with stopping_in_order(self._stop_by_signal):
             try:
                 while not (self.is_over or self.must_leave):
                     self._fit_once()

@@ -1,6 +1,9 @@
 """Every plot in every format, and augmentations beyond the nine."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from analysis.points import Panel, panels
 from analysis.report.charts import SHAPES as DRAWN_SHAPES
 from analysis.report.charts import Scale, tick_texts
 from analysis.rows import read_rows
+from orchestrator.store.provenance import TOP
 from orchestrator.store.store import Store
 from tests.analysis.stores import fill, paper_trials
 from trainer.catalog import AUGMENTATIONS
@@ -160,3 +164,49 @@ def test_the_first_epochs_do_not_flatten_a_learning_curve() -> None:
     assert 1.1 < high < 1.3
     low, high = reach([Curve("flip", epochs[:1], mean[:1], mean[:1], mean[:1], 1)])
     assert low < 50.0 < high
+
+
+@pytest.mark.parametrize("backend", ["module://ipympl.backend_nbagg", "nonsense"])
+@pytest.mark.parametrize(
+    "settings", [None, b"lines.linewidth: 30\nfont.size: 40\n", b"\xff\xfe\x00"]
+)
+def test_nothing_of_where_one_stands_reaches_a_plot(
+    backend: str, settings: bytes | None, tmp_path: Path
+) -> None:
+    """Notebooks set MPLBACKEND, and matplotlib reads a matplotlibrc of the working folder before any other."""
+    pictures = []
+    for name, environment in (("plain", {}), ("odd", {"MPLBACKEND": backend})):
+        folder = tmp_path / name
+        folder.mkdir()
+        if settings is not None and name == "odd":
+            (folder / "matplotlibrc").write_bytes(settings)
+        ended = subprocess.run(
+            [sys.executable, "-c", DRAWN],
+            cwd=folder,
+            env={**os.environ, **environment, "PYTHONPATH": str(TOP)},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.strip() == str(folder)
+        pictures.append((folder / "p.svg").read_bytes())
+    assert pictures[0] == pictures[1]
+
+
+DRAWN = """
+import os
+from pathlib import Path
+from analysis.evidence import weigh
+from analysis.bootstrap import Bootstrap
+from analysis.plots import draw_scatter
+from analysis.points import Mean, Panel, Point
+
+def cell(value):
+    return Mean(value, 0.1, (0, 1), (value - 0.05, value + 0.05), (f"a{value}", f"b{value}"))
+
+points = tuple(Point(a, cell(1.0 + i), None, cell(2.0 + i)) for i, a in enumerate(("flip", "mixup", "cutmix")))
+panel = Panel("d", "t", "s", "", "own", "f", points)
+draw_scatter(weigh([panel], bootstrap=Bootstrap(100)), Path("p.svg"))
+print(os.getcwd())
+"""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from orchestrator.cluster.interruption import STOPPING
+
 TRIAL_WORKER = re.compile(r"ray::\w+\.train\b")
 KDSWEEP = str(Path(sys.executable).with_name("kdsweep"))
 
@@ -20,9 +22,10 @@ def fresh_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "COLUMNS": "160"}
 
 
-def _hear_ctrl_c() -> None:
-    """A job in the background of a shell inherits that SIGINT is ignored; a person's command does not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _hear_signals() -> None:
+    """A job in the background of a shell inherits that some are ignored; a person's command does not."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def start(
@@ -37,7 +40,7 @@ def start(
         text=True,
         cwd=home,
         start_new_session=True,
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509
+        preexec_fn=_hear_signals,  # noqa: PLW1509
     )
 
 

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
+NUMBERS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]
 IN_A_FINALIZER = """
 import signal, sys
-from orchestrator.cluster.interruption import Interruption
+from orchestrator.cluster import interruption
 
-interruption = Interruption()
 interruption.listen()
 
 class Finalized:
@@ -24,7 +24,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_that_comes_while_an_object_is_finalized(number: str) -> None:
     code = IN_A_FINALIZER.format(in_finalizer=f"signal.raise_signal(signal.{number})")
     ended = subprocess.run(
@@ -41,3 +41,80 @@ def test_another_error_in_a_finalizer_is_still_told() -> None:
     )
     assert ended.returncode == 0
     assert "ValueError: told" in ended.stderr
+
+
+def said_by(code: str) -> tuple[int, str]:
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert ended.stderr == ""
+    return ended.returncode, ended.stdout
+
+
+TWICE = """
+import signal, time
+from orchestrator.cluster import interruption
+
+interruption.listen()
+clock = iter({times})
+interruption.time.monotonic = lambda: next(clock)
+try:
+    with interruption.stopping_in_order(lambda: print("asked", flush=True)):
+        for number in {numbers}:
+            signal.raise_signal(getattr(signal, number))
+        print("went on")
+except KeyboardInterrupt:
+    print("at once")
+"""
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([100.0, 101.9], "asked\nwent on\n"),
+        ([100.0, 102.1], "asked\nat once\n"),
+        ([100.0, 100.5], "asked\nwent on\n"),
+    ],
+)
+def test_signals_within_two_seconds_are_one(times: list[float], expected: str) -> None:
+    """Slurm's own and a forwarding script's, or the process's and its group's."""
+    code = TWICE.format(times=times, numbers=["SIGTERM", "SIGUSR1"])
+    assert said_by(code) == (0, expected)
+
+
+def test_the_signal_of_a_closing_terminal_is_left_ignored_where_it_was() -> None:
+    """As `nohup` has it; anywhere else it stops the command."""
+    code = """
+import signal
+from orchestrator.cluster.interruption import listen
+
+signal.signal(signal.SIGHUP, {before})
+listen()
+try:
+    signal.raise_signal(signal.SIGHUP)
+    print("ignored")
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    assert said_by(code.format(before="signal.SIG_IGN")) == (0, "ignored\n")
+    assert said_by(code.format(before="signal.SIG_DFL")) == (0, "stopped\n")
+
+
+def test_a_lost_ray_is_raised_in_the_main_thread() -> None:
+    code = """
+import threading, time
+from orchestrator.cluster import interruption
+
+interruption.listen()
+try:
+    with interruption.stopping_in_order(lambda: print("asked")):
+        threading.Timer(0.2, interruption.lose, ["it died"]).start()
+        time.sleep(30)
+except interruption.RayLostError as error:
+    print(error)
+try:
+    interruption.check()
+except interruption.RayLostError:
+    print("remembered")
+"""
+    assert said_by(code) == (0, "it died\nremembered\n")

@@ -142,16 +142,6 @@ def test_stopped_by_a_signal_and_run_again(
     assert is_clean(store)
 
 
-def test_ctrl_c_before_anything_runs(home: Path, sweep: Path, tmp_path: Path) -> None:
-    process = start(home, "run", sweep, "--store", tmp_path / "store", "--cpus", 2)
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    code, output = finish(process)
-    assert code == 3, output
-    assert "Traceback" not in output
-    assert "go" in output.splitlines()[-1]
-
-
 def test_a_trial_that_fails_blocks_only_what_depends_on_it(home: Path, tmp_path: Path) -> None:
     """With this rate every student diverges; of the stddev trials only the picking one needs a student."""
     sweep = write_sweep(tmp_path, student={"epochs": 1, "learning_rate": 1e30})

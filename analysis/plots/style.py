@@ -1,0 +1,63 @@
+"""Nothing of where one stands reaches a plot: neither MPLBACKEND, as notebooks set it, nor a matplotlibrc."""
+
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_our_style(draw: Callable[P, R]) -> Callable[P, R]:
+    """The same function, under matplotlib's own defaults."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments: P.args, **options: P.kwargs) -> R:
+        with _defaults():
+            return draw(*arguments, **options)
+
+    return drawn
+
+
+@contextmanager
+def _defaults() -> Iterator[None]:
+    with _unseen_settings():
+        import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
+
+
+@contextmanager
+def _unseen_settings() -> Iterator[None]:
+    """While matplotlib is imported, which reads them, and stumbles over a backend or a file that it cannot read.
+
+    A matplotlibrc of the working folder comes before every other; so it is imported from an empty one.
+    """
+    if "matplotlib" in sys.modules:
+        yield
+        return
+    names = [name for name in ("MPLBACKEND", "MATPLOTLIBRC") if name in os.environ]
+    hidden = {name: os.environ.pop(name) for name in names}
+    stood = _here()
+    with tempfile.TemporaryDirectory(prefix="kdsweep-plots-") as empty:
+        os.chdir(empty)
+        try:
+            yield
+        finally:
+            os.chdir(stood or "/")
+            os.environ.update(hidden)
+
+
+def _here() -> Path | None:
+    """The working folder; None where it was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
