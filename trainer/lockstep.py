@@ -201,10 +201,13 @@ class _Group:
             self._keeper.after_epoch(trial, member.curve[-1])
         for trial in [t for t in self._members if t.epochs == epoch]:
             member = self._members.pop(trial)
-            result = Result(
-                member.metrics(), member.curve, member.weights(), self._teacher.num_passes
-            )
-            self._keeper.finish(trial, result)
+            try:
+                result = Result(
+                    member.metrics(), member.curve, member.weights(), self._teacher.num_passes
+                )
+                self._keeper.finish(trial, result)
+            except Exception as error:  # noqa: BLE001 - the others of the group are not to blame
+                self._drop(trial, error)
 
     def _obey(self, command: Command, position: Position) -> None:
         if command is not Command.GO_ON:

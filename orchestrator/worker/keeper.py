@@ -173,10 +173,16 @@ class StoreKeeper:
             "num_teacher_passes": result.num_teacher_passes,
         }
         self._store.add_result(row, result.curve)
-        self._log(trial).add("finished")
-        end_attempts(self._store.checkpoint_folder(trial.fingerprint))
-        folder.drop_checkpoints()
-        self._store.signs.clear_running(trial.fingerprint)
+        # The trial is finished: whatever cannot be tidied now is left to the next who tidies.
+        afterwards: tuple[Callable[[], object], ...] = (
+            lambda: self._log(trial).add("finished"),
+            lambda: end_attempts(self._store.checkpoint_folder(trial.fingerprint)),
+            folder.drop_checkpoints,
+            lambda: self._store.signs.clear_running(trial.fingerprint),
+        )
+        for tidy in afterwards:
+            with suppress(OSError, UserError):
+                tidy()
 
     def fail(self, trial: Trial, error: Exception) -> None:
         failure = of_exception(error)

@@ -1,0 +1,83 @@
+"""Once a row is written its trial is finished, and nothing that follows can fail it or its group."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.language.sweep import load_sweep
+from orchestrator.planning.plan import expand
+from orchestrator.store.signs import Signs
+from orchestrator.store.store import Store
+from orchestrator.worker import keeper as keeper_module
+from orchestrator.worker.keeper import StoreKeeper
+from tests.orchestrator.sweeps import write_sweep
+from tests.orchestrator.upkeep.test_maintenance import CPU, DATA, keeper
+from trainer.checkpoint import CheckpointFolder
+from trainer.datasets.dataset import load_dataset
+from trainer.keeper import Result
+from trainer.lockstep import run_group
+from trainer.trial import Trial
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> list[Trial]:
+    """A teacher and two students."""
+    changes = {"measure": ["s_test_loss"], "augmentations": ["identity", "flip"]}
+    return expand(load_sweep(write_sweep(tmp_path_factory.mktemp("sweep"), **changes)))
+
+
+def work(store: Store, trials: list[Trial], kind: type[StoreKeeper] = StoreKeeper) -> StoreKeeper:
+    one = keeper(store, kind)
+    one.begin({trial.model_dump_json(): trial for trial in trials}, DATA)
+    run_group(trials, one, load_dataset(trials[0].data, DATA), CPU)
+    return one
+
+
+def refuse(*_arguments: object) -> None:
+    raise OSError(116, "Stale file handle")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda patch: patch.setattr(Signs, "clear_running", refuse),
+        lambda patch: patch.setattr(keeper_module, "end_attempts", refuse),
+        lambda patch: patch.setattr(CheckpointFolder, "drop_checkpoints", refuse),
+    ],
+    ids=["sign of life", "attempts", "checkpoints"],
+)
+def test_an_error_behind_the_row_fails_nothing(
+    spoil: Callable[[pytest.MonkeyPatch], None],
+    trials: list[Trial],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store(tmp_path)
+    teacher, *students = trials
+    spoil(monkeypatch)
+    for group in ([teacher], students):
+        assert work(store, group).failed == {}
+    assert store.finished() == {trial.fingerprint for trial in trials}
+    assert store.failures().num_rows == 0
+
+
+class RefusingOnce(StoreKeeper):
+    """Cannot keep what the first of a group has come to."""
+
+    def finish(self, trial: Trial, result: Result) -> None:
+        if trial.augmentation == "identity":
+            raise OSError(28, "No space left on device")
+        super().finish(trial, result)
+
+
+def test_one_that_cannot_be_kept_takes_no_other_with_it(
+    trials: list[Trial], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    teacher, *students = trials
+    work(store, [teacher])
+    failed = work(store, students, RefusingOnce).failed
+    (lost,) = [trial for trial in students if trial.augmentation == "identity"]
+    assert set(failed) == {lost.fingerprint}
+    assert store.finished() == {t.fingerprint for t in trials} - {lost.fingerprint}
