@@ -2,11 +2,13 @@
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from orchestrator.cluster.interruption import ONE_WITHIN_S
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
@@ -42,8 +44,12 @@ def test_left_at_once_then_started_over_in_part_then_run(
     assert names <= {f"step-{epoch:06d}-00000000.safetensors" for epoch in (3, 5, 7)}
     workers = trial_workers(process.pid)
     services = [pid for pid, _ in descendants(process.pid)]
+    # So that none can save and leave in order before the second signal, which within two seconds is no second.
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
     process.send_signal(signal.SIGINT)
     wait_until(lambda: list(store.root.glob("stops/*")))
+    time.sleep(ONE_WITHIN_S + 0.1)
     process.send_signal(signal.SIGINT)
     code, output = finish(process)
     assert code == 3, output
