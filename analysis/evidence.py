@@ -132,7 +132,7 @@ def grouped(panels: Sequence[Panel], keys: Sequence[str]) -> dict[str, list[Pane
     check_group_keys(keys)
     groups: dict[str, list[Panel]] = {}
     for panel in panels:
-        title = " ".join(str(getattr(panel, key)) for key in keys)
+        title = " ".join(filter(None, (str(getattr(panel, key)) for key in keys))) or "all alike"
         groups.setdefault(title, []).append(panel)
     return groups
 

@@ -97,7 +97,7 @@ def filtered(rows: pd.DataFrame, filters: Sequence[Filter]) -> pd.DataFrame:
         filters: in any order; each is held against all rows.
 
     Raises:
-        UserError: a key is unknown, or a value is none that a row has.
+        UserError: a key is unknown, a value is none that a row has, or no row is left.
     """
     asks = {wanted.key for wanted in filters}
     made_with = all_hyperparameters(rows) if asks - set(KEYS) or "augmentation" in asks else []
@@ -121,7 +121,20 @@ def filtered(rows: pd.DataFrame, filters: Sequence[Filter]) -> pd.DataFrame:
                 _check_key(wanted.key, made_with)
         _check_patterns(wanted, sorted({value for values in of_rows for value in values}))
         kept &= np.array([all(map(wanted.holds, values)) for values in of_rows], dtype=bool)
-    return pd.DataFrame(rows[kept])
+    left = pd.DataFrame(rows[kept])
+    if left.empty and len(rows):
+        told = " ".join(f"--filter {f.key}{'!' if f.negated else ''}={f.whole}" for f in filters)
+        raise UserError(f"{told}: no trial of the store is left")
+    return _of_their_teachers(left) if asks & {"student", "pair"} else left
+
+
+def _of_their_teachers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows of teachers none of whose students is left; all, where no student is there yet."""
+    teachers = set(rows[rows["student"].notna()]["teacher_fingerprint"])
+    if not teachers:
+        return rows
+    is_one = rows["fingerprint"].isin(teachers) | rows["teacher_fingerprint"].isin(teachers)
+    return pd.DataFrame(rows[is_one])
 
 
 def _values(value: object) -> list[str]:
@@ -136,7 +149,7 @@ def _named(key: str, settings: Mapping[str, str], section: str) -> list[str]:
 
 def _is(value: str, pattern: str) -> bool:
     literal = pattern.replace("[", "[[]")
-    if value == pattern or fnmatch.fnmatchcase(value, literal):
+    if value.replace(" ", "") == pattern.replace(" ", "") or fnmatch.fnmatchcase(value, literal):
         return True
     if shortened(value) != value:
         return len(pattern) >= LEAST_DIGITS and value.startswith(pattern)

@@ -55,7 +55,8 @@ def export(store: Store, path: Path, sweep: Sweep | None = None) -> list[str]:
     trials = None if sweep is None else expand(sweep)
     results = store.results(None if trials is None else [t.fingerprint for t in trials])
     if not results.num_rows:
-        raise UserError(f"{store.address}: no trial has finished yet; there is nothing to export")
+        whose = f"no trial of {sweep.name}" if sweep else "no trial"
+        raise UserError(f"{store.address}: {whose} has finished yet; there is nothing to export")
     files = dict(_files(store, results, sweep, trials))
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files["MANIFEST.json"] = _json(sums)

@@ -152,3 +152,28 @@ def test_what_is_not_there_is_named(store: Store, text: str, message: str) -> No
 def test_a_known_hyperparameter_that_no_row_has_keeps_everything(store: Store) -> None:
     fill(store, augmentations=["identity", "flip"])
     assert len(kept(store, "student.pick_size=64")) == len(kept(store)) == 1
+
+
+def test_a_pair_is_of_its_teacher_alone(tmp_path: Path) -> None:
+    """T. stddev of other teachers belongs to no student that is left."""
+    store = Store(tmp_path)
+    fill(store, pairs=["resnet20/resnet8", "resnet32/resnet8", "resnet32/resnet14"])
+    for text in ("pair=resnet20/resnet8", "student!=resnet14", "student=resnet14"):
+        rows = read_rows(store, parse_filters([text]))
+        wanted = {"resnet20"} if text.startswith("pair") else {"resnet32"}
+        wanted |= {"resnet20"} if "!=" in text else set()
+        assert set(rows["teacher"]) == wanted
+
+
+@pytest.mark.parametrize("text", ["[60,120]", "[60, 120]", " [60,  120]"])
+def test_spaces_in_a_list_do_not_matter(text: str, store: Store) -> None:
+    fill(store, student={"milestones": [60, 120]})
+    fill(store, student={"milestones": [80, 160]})
+    (panel,) = kept(store, f"student.milestones={text}")
+    assert panel.hyperparameters["student.milestones"] == "[60, 120]"
+
+
+def test_where_nothing_is_left_it_is_said(store: Store) -> None:
+    fill(store)
+    with pytest.raises(UserError, match=r"--filter seed!=0 --filter seed=0: no trial .* is left"):
+        kept(store, "seed!=0", "seed=0")

@@ -22,7 +22,7 @@ def fresh_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "COLUMNS": "160"}
 
 
-def _hear_signals() -> None:
+def hear_signals() -> None:
     """A job in the background of a shell inherits that some are ignored; a person's command does not."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_DFL)
@@ -40,7 +40,7 @@ def start(
         text=True,
         cwd=home,
         start_new_session=True,
-        preexec_fn=_hear_signals,  # noqa: PLW1509
+        preexec_fn=hear_signals,  # noqa: PLW1509
     )
 
 

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.orchestrator.commands import hear_signals
+
 NUMBERS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]
 IN_A_FINALIZER = """
 import signal, sys
@@ -24,29 +26,35 @@ except KeyboardInterrupt:
 """
 
 
+def python(code: str) -> "subprocess.CompletedProcess[str]":
+    """Run it with the signals as a person's command has them, whatever this process ignores."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=hear_signals,
+    )
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_that_comes_while_an_object_is_finalized(number: str) -> None:
     code = IN_A_FINALIZER.format(in_finalizer=f"signal.raise_signal(signal.{number})")
-    ended = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True
-    )
+    ended = python(code)
     assert ended.returncode == 3
     assert ended.stderr == ""
 
 
 def test_another_error_in_a_finalizer_is_still_told() -> None:
     code = IN_A_FINALIZER.format(in_finalizer="raise ValueError('told')")
-    ended = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True
-    )
+    ended = python(code)
     assert ended.returncode == 0
     assert "ValueError: told" in ended.stderr
 
 
 def said_by(code: str) -> tuple[int, str]:
-    ended = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
-    )
+    ended = python(code)
     assert ended.stderr == ""
     return ended.returncode, ended.stdout
 
