@@ -20,6 +20,7 @@ Augmentations that share no seed with others, directly or through others, are a 
 stands alone, as imported runs do whose seeds are unknown, has no s_k.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -72,7 +73,12 @@ class Fit:
 
 
 def fit(cells: Sequence[Replicated]) -> Fit:
-    """Fit the values of several augmentations, in order."""
+    """Fit the values of several augmentations, in order; equal ones are fitted once."""
+    return _fitted(tuple(cells))
+
+
+@functools.lru_cache(maxsize=512)
+def _fitted(cells: tuple[Replicated, ...]) -> Fit:
     sizes = [len(cell.seeds) for cell in cells]
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
     y = np.array([value for cell in cells for value in cell.values], dtype=np.float64)

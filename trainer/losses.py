@@ -46,7 +46,8 @@ def student_loss(
     """Label * CE(s(x), y) + distillation * [ original * KD(s(x), t(x)) + augmented * KD(s(m), t(m)) ].
 
     The augmented images m have no label term: the teacher's output on them is their target. Each KD is
-    averaged over its own batch; a term whose weight is 0 is left out. m may hold more images than x (the last batch of an epoch, with a pick).
+    averaged over its own batch; a term whose weight is 0 is left out. m may hold more images than x (the last
+    batch of an epoch, with a pick).
 
     Args:
         student_logits, teacher_logits: float [B, C], of the original images.

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from analysis.evidence import Findings
     from analysis.filters import Filter
     from analysis.points import Panel
-    from orchestrator.reports.progress import SweepProgress
     from orchestrator.store.store import Store
 
 
@@ -207,6 +206,7 @@ def report(
     """Write one self-contained HTML page: plots, tables, methods, failures, every trial."""
     from analysis.report import render_report
     from analysis.rows import read_rows
+    from orchestrator.reports.progress import progress_of
     from orchestrator.store.provenance import git_state
 
     parsed, keys = _parsed(filters), _keys(group_by)
@@ -218,7 +218,7 @@ def report(
         _weigh(_panels(shown, rows, keys), keys, samples, seed),
         group_by=keys,
         filters=parsed,
-        progress=_progress(shown),
+        progress=progress_of(shown.kept),
         commit=git_state()[0],
         fingerprints=shown.fingerprints,
     )
@@ -245,26 +245,20 @@ def _keys(group_by: str) -> tuple[str, ...]:
 
 def _panels(shown: Shown, rows: "pd.DataFrame", group_by: Sequence[str]) -> "list[Panel]":
     """The panels of a group side by side, wherever they are shown."""
-    from analysis.combinations import NOT_TOLD, Planned
+    from analysis.combinations import Planned
     from analysis.evidence import grouped
     from analysis.points import panels
-    from orchestrator.planning.kept_sweeps import planned_together
+    from orchestrator.planning.kept_sweeps import together
 
-    # The trials of one sweep were planned together anyway.
-    planned = Planned(planned_together(shown.store)) if shown.plan is None else NOT_TOLD
+    planned = Planned(together(plan for _, plan in shown.kept))
     return [p for group in grouped(panels(rows, planned), group_by).values() for p in group]
-
-
-def _progress(shown: Shown) -> "list[SweepProgress]":
-    """Of the sweep that is shown or, of a store, of all."""
-    from orchestrator.reports.progress import progress_of, progress_of_plan
-
-    return progress_of(shown.store) if shown.plan is None else [progress_of_plan(shown.plan)]
 
 
 def _tell_of_unfinished_sweeps(shown: Shown) -> None:
     """On stderr, so that it is in no file and no JSON."""
-    for sweep in _progress(shown):
+    from orchestrator.reports.progress import progress_of
+
+    for sweep in progress_of(shown.kept):
         if sweep.done is not None and sweep.done != sweep.total:
             stderr().print(
                 f"partial: {sweep.name}: {sweep.done} of {sweep.total} trials finished",

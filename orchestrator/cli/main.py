@@ -91,6 +91,7 @@ def command_line() -> None:
         sys.exit(code)
     except KeyboardInterrupt:
         _leave_if_broken_into(STOPPED)
+        sys.exit(STOPPED)
     finally:
         end_deaf()
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,15 @@ class Shown:
 
     store: "Store"
     plan: "Plan | None"
+
+    @cached_property
+    def kept(self) -> "Sequence[tuple[str, Plan | None]]":
+        """The sweeps that a store keeps, each planned anew; of a sweep file that one."""
+        from orchestrator.planning.kept_sweeps import kept_plans
+
+        if self.plan is not None:
+            return [(self.plan.sweep.name, self.plan)]
+        return list(kept_plans(self.store))
 
     @property
     def trials(self) -> "Sequence[Trial] | None":

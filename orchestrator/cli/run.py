@@ -142,11 +142,11 @@ def _run(
         code = _run_missing(plan, store, data_path, place, deadline_s, afresh, console)
     elif plan.failed:
         code = SOME_FAILED
-    else:
-        console.print(f"all {len(plan.trials)} trials are finished already")
     if plan.failed and not plan.missing:
         console.print(f"{len(plan.failed)} trials failed before: kdsweep resume {sweep_file}")
     try:
+        if not (plan.missing or plan.failed):
+            console.print(f"all {len(plan.trials)} trials are finished already")
         _show_results(plan, store, console)
     except KeyboardInterrupt:
         if code != DONE:

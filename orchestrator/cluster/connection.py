@@ -83,8 +83,29 @@ def connected(place: Place, tell: Callable[[str], None]) -> Iterator[Cluster]:
         where = {"address": _checked(place.address)}
     own = OwnRay()
     try:
-        with _by_value(own_packages), _standing_in(STANDARD_LIBRARY), own.starting():
-            context: Any = ray.init(
+        with own.starting():
+            context = _started(ray, place, where)
+        interruption.listen()
+        interruption.check()
+        for name in ("ray.tune", "ray.train", "ray.air"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        watched: Watched = own
+        if isinstance(place, ExistingCluster):
+            watched = HeadOfACluster(context.address_info["gcs_address"])
+        with watching(watched, tell):
+            yield Cluster(ray, f"{context.address_info['session_dir']}/logs")
+    finally:
+        # A Ray that is gone is not asked to shut down: it would not answer.
+        if interruption.lost() is None and ray.is_initialized():
+            ray.shutdown()
+        own.end()
+
+
+def _started(ray: Any, place: Place, where: Mapping[str, Any]) -> Any:
+    """Ray's context, once it has started or connected."""
+    try:
+        with _by_value(own_packages), _standing_in(STANDARD_LIBRARY):
+            return ray.init(
                 **where,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -98,26 +119,7 @@ def connected(place: Place, tell: Callable[[str], None]) -> Iterator[Cluster]:
             raise
         raise UserError(f"{place.address}: {_refusal(error)}") from error
     except SystemExit as error:
-        own.end()
         raise KeyboardInterrupt from error
-    except KeyboardInterrupt:
-        own.end()
-        raise
-    interruption.listen()
-    for name in ("ray.tune", "ray.train", "ray.air"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    watched: Watched = own
-    if isinstance(place, ExistingCluster):
-        watched = HeadOfACluster(context.address_info["gcs_address"])
-    try:
-        interruption.check()
-        with watching(watched, tell):
-            yield Cluster(ray, f"{context.address_info['session_dir']}/logs")
-    finally:
-        # A Ray that is gone is not asked to shut down: it would not answer.
-        if interruption.lost() is None:
-            ray.shutdown()
-        watched.end()
 
 
 @contextmanager

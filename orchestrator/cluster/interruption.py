@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -38,6 +38,7 @@ class _Interruption:
         self._lost: str | None = None
 
     def listen(self) -> None:
+        """To be said first of all, and again after a library may have set handlers of its own."""
         for number in STOPPING:
             # `nohup` has it ignored; then a terminal that closes is to change nothing.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
@@ -45,6 +46,7 @@ class _Interruption:
         sys.unraisablehook = _silent_when_interrupted
 
     def check(self) -> None:
+        """Raises KeyboardInterrupt if a signal has come and was swallowed."""
         if self._lost:
             raise RayLostError(self._lost)
         if self._asked:
@@ -52,6 +54,7 @@ class _Interruption:
 
     @contextmanager
     def stopping_in_order(self, stop: Callable[[], None]) -> Iterator[None]:
+        """While this goes on, the first signal calls `stop`, and only a later one raises KeyboardInterrupt."""
         self.check()
         self._stop = stop
         try:
@@ -60,16 +63,17 @@ class _Interruption:
             self._stop = None
 
     def lose(self, reason: str) -> None:
+        """Raises `RayLostError` in the main thread; may be said in any."""
         self._lost = reason
         # Python runs handlers in the main thread, also where that one waits in Ray.
         os.kill(os.getpid(), signal.SIGUSR2)
 
-    @property
     def lost(self) -> str | None:
+        """Why the run has lost its Ray, if it has."""
         return self._lost
 
-    @property
     def broke_in(self) -> bool:
+        """Whether something was interrupted wherever it was, and not stopped in order."""
         return self._asked or self._lost is not None
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
@@ -87,37 +91,13 @@ class _Interruption:
         raise KeyboardInterrupt
 
 
-_INTERRUPTION = _Interruption()
-
-
-def listen() -> None:
-    """To be said first of all, and again after a library may have set handlers of its own."""
-    _INTERRUPTION.listen()
-
-
-def check() -> None:
-    """Raises KeyboardInterrupt if a signal has come and was swallowed."""
-    _INTERRUPTION.check()
-
-
-def stopping_in_order(stop: Callable[[], None]) -> AbstractContextManager[None]:
-    """While this goes on, the first signal calls `stop`, and only a later one raises KeyboardInterrupt."""
-    return _INTERRUPTION.stopping_in_order(stop)
-
-
-def lose(reason: str) -> None:
-    """Raises `RayLostError` in the main thread; may be said in any."""
-    _INTERRUPTION.lose(reason)
-
-
-def lost() -> str | None:
-    """Why the run has lost its Ray, if it has."""
-    return _INTERRUPTION.lost
-
-
-def broke_in() -> bool:
-    """Whether something was interrupted wherever it was, and not stopped in order."""
-    return _INTERRUPTION.broke_in
+_of_this_process = _Interruption()
+listen = _of_this_process.listen
+check = _of_this_process.check
+stopping_in_order = _of_this_process.stopping_in_order
+lose = _of_this_process.lose
+lost = _of_this_process.lost
+broke_in = _of_this_process.broke_in
 
 
 def end_deaf() -> None:

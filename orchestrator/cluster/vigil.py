@@ -38,7 +38,7 @@ class Watched(Protocol):
 
 
 @contextmanager
-def watching(ray: "Watched", to_tell: Callable[[str], None]) -> Iterator[None]:
+def watching(ray: Watched, to_tell: Callable[[str], None]) -> Iterator[None]:
     """While this goes on, a Ray that died ends the run with `RayLostError`.
 
     Args:
@@ -114,7 +114,7 @@ class OwnRay:
 
     def end(self) -> None:
         """End whatever is left of it: agents would outlive their raylet by a minute."""
-        for pid in _pids():
+        for pid in _pids() if self._processes else ():
             with suppress(ProcessLookupError, PermissionError):
                 if os.getsid(pid) in self._processes:
                     os.kill(pid, signal.SIGKILL)

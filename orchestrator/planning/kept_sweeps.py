@@ -1,7 +1,7 @@
 """The sweeps that a store keeps, planned anew: how far each is, and what was planned together."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
@@ -21,10 +21,11 @@ def kept_plans(store: Store) -> Iterator[tuple[str, Plan | None]]:
             yield name, None
 
 
+def together(plans: Iterable[Plan | None]) -> tuple[frozenset[str], ...]:
+    """The fingerprints of each sweep's trials, of those that could be expanded."""
+    return tuple(frozenset(trial.fingerprint for trial in plan.trials) for plan in plans if plan)
+
+
 def planned_together(store: Store) -> tuple[frozenset[str], ...]:
-    """The fingerprints of each sweep's trials."""
-    return tuple(
-        frozenset(trial.fingerprint for trial in plan.trials)
-        for _, plan in kept_plans(store)
-        if plan
-    )
+    """The same of all sweeps that a store keeps."""
+    return together(plan for _, plan in kept_plans(store))

@@ -1,10 +1,10 @@
 """How far the sweeps are that a store was filled by."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestrator.planning.kept_sweeps import kept_plans
 from orchestrator.planning.plan import Plan
-from orchestrator.store.store import Store, sweep_name
+from orchestrator.store.store import sweep_name
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class SweepProgress:
     failed: int | None
 
 
-def progress_of(store: Store) -> list[SweepProgress]:
-    """Every sweep that was run into a store, by name."""
+def progress_of(plans: Iterable[tuple[str, Plan | None]]) -> list[SweepProgress]:
+    """Of every sweep that was run into a store (`kept_plans`), by name."""
     return [
         progress_of_plan(plan) if plan else SweepProgress(sweep_name(name), None, None, None)
-        for name, plan in kept_plans(store)
+        for name, plan in plans
     ]
 
 

@@ -19,6 +19,7 @@ from analysis.points import Panel, panels
 from analysis.report import render_report
 from analysis.rows import read_rows
 from orchestrator.language.sweep import Sweep
+from orchestrator.planning.kept_sweeps import kept_plans
 from orchestrator.reports.progress import SweepProgress, progress_of
 from orchestrator.store.failures import Cause, Failure
 from orchestrator.store.records import failure_row
@@ -175,7 +176,7 @@ def test_progress_counts_a_saved_sweep(store: Store, tmp_path: Path) -> None:
     )
     own.save_sweep("x", sweep.model_dump(mode="json"))
     own.save_sweep("y", {"name": "y"})
-    x, y = progress_of(own)
+    x, y = progress_of(kept_plans(own))
     assert (x.name, x.total, x.done) == ("x", 19, 0)
     assert (y.name, y.total) == ("y", None)
 

@@ -193,9 +193,10 @@ def test_a_kept_sweep_that_is_none_is_passed_over(
 ) -> None:
     (store.root / "sweeps").mkdir()
     (store.root / "sweeps" / "x.json").write_text(content)
+    from orchestrator.planning.kept_sweeps import kept_plans
     from orchestrator.reports.progress import progress_of
 
-    (found,) = progress_of(store)
+    (found,) = progress_of(kept_plans(store))
     assert (found.name, found.total) == ("x", None)
 
 
