@@ -77,6 +77,7 @@ class _Interruption:
         return self._asked or self._lost is not None
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        _call_off_the_abort()
         if self._lost:
             raise RayLostError(self._lost)
         now = time.monotonic()
@@ -98,6 +99,15 @@ stopping_in_order = _of_this_process.stopping_in_order
 lose = _of_this_process.lose
 lost = _of_this_process.lost
 broke_in = _of_this_process.broke_in
+
+
+def _call_off_the_abort() -> None:
+    """Ray's own handler, in place for a moment while a driver connects, hands SIGTERM on to ours but has set an
+    alarm before, which ends the process with SIGABRT three seconds later, in the middle of leaving in order.
+    """
+    # An alarm that Python has set a handler for is somebody else's.
+    if signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, None):
+        signal.alarm(0)
 
 
 def end_deaf() -> None:

@@ -46,6 +46,25 @@ def test_a_signal_that_comes_while_an_object_is_finalized(number: str) -> None:
     assert ended.stderr == ""
 
 
+def test_leaving_in_order_outlasts_the_alarm_of_another_handler_of_the_signal() -> None:
+    """Ray's failure handler sets one, and passes the signal on: the driver was aborted while it ended its Ray."""
+    ended = python(
+        """
+import signal, sys, time
+from orchestrator.cluster import interruption
+
+interruption.listen()
+signal.alarm(1)
+try:
+    signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt:
+    time.sleep(1.5)
+    sys.exit(3)
+"""
+    )
+    assert ended.returncode == 3
+
+
 def test_another_error_in_a_finalizer_is_still_told() -> None:
     code = IN_A_FINALIZER.format(in_finalizer="raise ValueError('told')")
     ended = python(code)
