@@ -58,7 +58,7 @@ def run_alone(
             )
     log = TrialLog(folder)
     try:
-        chosen = prepare_device(threads, device == "cuda" or (device == "auto" and has_gpu()))
+        chosen = prepare_device(threads, gpus=device == "cuda" or (device == "auto" and has_gpu()))
     except NoGpuError as error:
         raise UserError("--device cuda: torch finds no GPU here") from error
     try:

@@ -5,6 +5,8 @@ import socket
 
 import torch
 
+from trainer.precision import use_ieee
+
 PRETEND = "KDSWEEP_PRETEND_GPUS"
 """Set to 1 where a cluster's GPUs are only said to be there: to try its scheduling, jobs compute on the CPU."""
 
@@ -13,19 +15,24 @@ class NoGpuError(Exception):
     """A GPU was reserved, and torch finds none: the machine is not what it says."""
 
 
-def prepare_device(num_threads: int, use_gpu: bool) -> torch.device:
-    """Choose the device and fix everything that bits depend on: threads, TF32 off, deterministic kernels.
+def prepare_device(num_threads: int, gpus: float) -> torch.device:
+    """Choose the device and fix everything that bits depend on: threads, arithmetic, deterministic kernels.
 
-    Call once, before anything else of torch runs. `num_threads` is the trial's, never the machine's.
+    Call once, before anything else of torch runs.
+
+    Args:
+        num_threads: the trial's, never the machine's.
+        gpus: what is reserved. Of less than a whole one, no more than this share of its memory is taken:
+            where a workspace does not fit, cuDNN takes another algorithm without a word, and other bits come
+            of it, so what the others on the GPU hold must not matter.
 
     Raises:
         NoGpuError: a GPU is to be used, and there is none.
     """
     torch.set_num_threads(num_threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    use_ieee()
     torch.backends.cudnn.benchmark = False
-    if not use_gpu or os.environ.get(PRETEND) == "1":
+    if not gpus or os.environ.get(PRETEND) == "1":
         return torch.device("cpu")
     if not torch.cuda.is_available():
         built = f"made for CUDA {torch.version.cuda}" if torch.version.cuda else "made without CUDA"
@@ -36,6 +43,10 @@ def prepare_device(num_threads: int, use_gpu: bool) -> torch.device:
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    # Every fresh tensor would be filled with NaN first, half as many launches again: nothing of ours reads one.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if gpus < 1:
+        torch.cuda.set_per_process_memory_fraction(gpus)
     return torch.device("cuda:0")
 
 

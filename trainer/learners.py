@@ -7,6 +7,7 @@ result at its last epoch. Nothing here waits for the device within an epoch.
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -17,15 +18,20 @@ from trainer.augmentations import Palette
 from trainer.checkpoint import Checkpoint
 from trainer.datasets.dataset import Dataset
 from trainer.evaluation import evaluate
+from trainer.frozen import FrozenModel
 from trainer.keeper import Row
+from trainer.layout import placed
 from trainer.losses import LossWeights, student_loss
 from trainer.models import build_model
 from trainer.positions import Position
+from trainer.precision import at_least_fp32, backward_in, forward_in
 from trainer.randomness import addressed_generator
+from trainer.replay import Execution
 from trainer.schedules import step_learning_rate
+from trainer.sgd import MomentumSGD
 from trainer.stddev import MeanProbabilityStddev
 from trainer.trial import StddevTrial, StudentTrial, TeacherTrial
-from trainer.views import StepViews
+from trainer.views import StepViews, View, mixed_of
 
 
 class DivergedError(ArithmeticError):
@@ -52,22 +58,30 @@ class Member(Protocol):
     def weights(self) -> Mapping[str, Tensor] | None: ...
 
 
-def fresh_model(
-    role: str, architecture: str, seed: int, dataset: Dataset, device: torch.device
-) -> nn.Module:
+@dataclass(frozen=True)
+class Place:
+    """What the members of a group share: the images, the device, and how work is run there."""
+
+    dataset: Dataset
+    palette: Palette
+    device: torch.device
+    execution: Execution
+
+
+def fresh_model(role: str, architecture: str, seed: int, place: Place) -> nn.Module:
     """A model whose initial weights depend on (seed, role, architecture) only."""
     rng = addressed_generator(seed, "initial weights", role, architecture)
+    dataset = place.dataset
     model = build_model(architecture, dataset.num_classes, dataset.image_size, rng)
-    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return placed(model, place.device)
 
 
-def trained_model(
-    architecture: str, weights: Mapping[str, Tensor], dataset: Dataset, device: torch.device
-) -> nn.Module:
+def trained_model(architecture: str, weights: Mapping[str, Tensor], place: Place) -> nn.Module:
     """A model with given weights, in eval mode."""
+    dataset = place.dataset
     model = build_model(architecture, dataset.num_classes, dataset.image_size)
     model.load_state_dict(weights)
-    return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+    return placed(model, place.device).eval()
 
 
 class _Clock:
@@ -84,43 +98,51 @@ class _Clock:
 
 
 class _TrainedMember:
-    """A model, its optimiser and its learning curve: what teachers and students have in common."""
+    """A model, its optimiser and its learning curve: what teachers and students have in common.
 
-    def __init__(
-        self,
-        trial: TeacherTrial | StudentTrial,
-        model: nn.Module,
-        dataset: Dataset,
-        palette: Palette,
-    ) -> None:
+    A step is its inputs, which are given, and a pure function of them that changes nothing but the member's own
+    tensors, in place: it can be captured once and replayed (`trainer.replay`). The short last batch of an epoch
+    never is.
+    """
+
+    def __init__(self, trial: TeacherTrial | StudentTrial, model: nn.Module, place: Place) -> None:
         self._trial = trial
         self._model = model
-        self._test = dataset.test
-        self._palette = palette
-        self._optimiser = torch.optim.SGD(
-            model.parameters(),
-            lr=trial.learning_rate,
-            momentum=trial.momentum,
-            weight_decay=trial.weight_decay,
-        )
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=dataset.test.images.device)
+        self._place = place
+        self._optimiser = MomentumSGD(model.named_parameters(), trial.momentum, trial.weight_decay)
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=place.device)
+        changed = (*model.parameters(), *model.buffers(), *self._optimiser.momenta.values())
+        self._train_whole = place.execution.prepare(self._train, (*changed, self._loss_sum))
         self._clock = _Clock()
         self.curve: list[dict[str, float | int]] = []
 
     def begin_epoch(self, epoch: int) -> None:
         trial = self._trial
-        rate = step_learning_rate(epoch, trial.learning_rate, trial.milestones, trial.decay)
-        self._optimiser.param_groups[0]["lr"] = rate
+        self._optimiser.set_rate(
+            step_learning_rate(epoch, trial.learning_rate, trial.milestones, trial.decay)
+        )
         self._model.train()
 
     def step(self, views: StepViews) -> None:
-        loss = self._loss(views)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
-        self._loss_sum += loss.detach() * len(views.batch)
+        is_whole = len(views.batch) == self._trial.batch_size
+        train = self._train_whole if is_whole else self._train
+        train(*self._inputs(views))
 
-    def _loss(self, views: StepViews) -> Tensor:
+    def _train(self, *inputs: Tensor) -> Tensor:
+        """One step of SGD; returns the loss."""
+        loss = self._loss(*inputs)
+        with backward_in(self._trial.precision):
+            gradients = torch.autograd.grad(loss, self._optimiser.parameters)
+        self._optimiser.step(gradients)
+        loss = loss.detach()
+        self._loss_sum += loss * len(inputs[0])
+        return loss
+
+    def _inputs(self, views: StepViews) -> Sequence[Tensor]:
+        """What the loss is a function of; the images of the batch first."""
+        raise NotImplementedError
+
+    def _loss(self, *inputs: Tensor) -> Tensor:
         raise NotImplementedError
 
     def end_epoch(self, epoch: int, group_size: int) -> None:
@@ -130,7 +152,7 @@ class _TrainedMember:
             DivergedError: the training or test loss is not finite.
         """
         train_loss = self._loss_sum.item() / self._trial.data.train_images
-        score = evaluate(self._model, self._test, self._palette)
+        score = evaluate(self._model, self._place.dataset.test, self._place.palette)
         if not math.isfinite(train_loss) or not math.isfinite(score.loss):
             raise DivergedError(
                 f"the loss is not finite after epoch {epoch}: train {train_loss}, test {score.loss}"
@@ -141,20 +163,17 @@ class _TrainedMember:
                 "train_loss": train_loss,
                 "test_loss": score.loss,
                 "test_accuracy": score.accuracy,
-                "learning_rate": self._optimiser.param_groups[0]["lr"],
+                "learning_rate": self._optimiser.rate,
                 "seconds": self._clock.seconds(),
                 "group_size": group_size,
             }
         )
-        self._loss_sum = torch.zeros_like(self._loss_sum)
+        self._loss_sum.zero_()
         self._clock.restart()
 
     def save(self, position: Position) -> Checkpoint:
         tensors = {f"model.{name}": value for name, value in self._model.state_dict().items()}
-        for name, parameter in self._model.named_parameters():
-            momentum = self._optimiser.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"momentum.{name}"] = momentum
+        tensors |= {f"momentum.{name}": v for name, v in self._optimiser.momenta.items()}
         tensors["loss_sum"] = self._loss_sum
         return Checkpoint(
             position, tensors, {"curve": self.curve, "seconds": self._clock.seconds()}
@@ -163,12 +182,9 @@ class _TrainedMember:
     def restore(self, checkpoint: Checkpoint) -> None:
         tensors, record = checkpoint.tensors, checkpoint.record
         self._model.load_state_dict(_under("model.", tensors))
-        momenta = _under("momentum.", tensors)
-        for name, parameter in self._model.named_parameters():
-            if name in momenta:
-                buffer = torch.empty_like(parameter).copy_(momenta[name])
-                self._optimiser.state[parameter]["momentum_buffer"] = buffer
-        self._loss_sum = tensors["loss_sum"].to(self._loss_sum.device)
+        for name, value in _under("momentum.", tensors).items():
+            self._optimiser.momenta[name].copy_(value)
+        self._loss_sum.copy_(tensors["loss_sum"])
         self.curve = list(record["curve"])
         self._clock.restart(record["seconds"])
 
@@ -195,14 +211,17 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class TeacherMember(_TrainedMember):
     """Learns from the labels."""
 
-    def __init__(
-        self, trial: TeacherTrial, dataset: Dataset, palette: Palette, device: torch.device
-    ) -> None:
-        model = fresh_model("teacher", trial.teacher, trial.seed, dataset, device)
-        super().__init__(trial, model, dataset, palette)
+    def __init__(self, trial: TeacherTrial, place: Place) -> None:
+        super().__init__(trial, fresh_model("teacher", trial.teacher, trial.seed, place), place)
 
-    def _loss(self, views: StepViews) -> Tensor:
-        return F.cross_entropy(self._model(views.batch.images), views.batch.labels)
+    def _inputs(self, views: StepViews) -> Sequence[Tensor]:
+        return (views.batch.images, views.batch.labels)
+
+    def _loss(self, *inputs: Tensor) -> Tensor:
+        images, labels = inputs
+        with forward_in(self._trial.precision, self._place.device):
+            logits = at_least_fp32(self._model(images))
+        return F.cross_entropy(logits, labels)
 
 
 class StudentMember(_TrainedMember):
@@ -211,37 +230,43 @@ class StudentMember(_TrainedMember):
     The two are separate forward passes, so their batch-norm statistics are never shared.
     """
 
-    def __init__(
-        self, trial: StudentTrial, dataset: Dataset, palette: Palette, device: torch.device
-    ) -> None:
-        model = fresh_model("student", trial.student, trial.seed, dataset, device)
-        super().__init__(trial, model, dataset, palette)
+    def __init__(self, trial: StudentTrial, place: Place) -> None:
+        super().__init__(trial, fresh_model("student", trial.student, trial.seed, place), place)
         self._student_trial = trial
-
-    def _loss(self, views: StepViews) -> Tensor:
-        trial = self._student_trial
-        original, mixed_logits = views.original, None
-        logits = self._model(original.images)
-        if trial.augmented_weight:
-            mixed = views.mixed(trial, self._model)
-            mixed_logits = (self._model(mixed.images), mixed.logits)
-        weights = LossWeights(
+        self._weights = LossWeights(
             label=trial.label_weight,
             distillation=trial.distillation_weight,
             original=trial.original_weight,
             augmented=trial.augmented_weight,
         )
-        labels = views.batch.labels
-        return student_loss(
-            logits, original.logits, labels, mixed_logits, trial.temperature, weights
-        )
+
+    def _inputs(self, views: StepViews) -> Sequence[Tensor]:
+        """The originals, the teacher's logits for them, the labels; then each run and its logits."""
+        trial = self._student_trial
+        runs = views.material(trial) if trial.augmented_weight else []
+        flat = (tensor for run in runs for tensor in run)
+        return (*views.original, views.batch.labels, *flat)
+
+    def _loss(self, *inputs: Tensor) -> Tensor:
+        images, teacher_logits, labels, *flat = inputs
+        runs = [View(*run) for run in zip(flat[::2], flat[1::2], strict=True)]
+        trial, mixed = self._student_trial, None
+        with forward_in(trial.precision, self._place.device):
+            logits = self._answer(images)
+            if runs:
+                augmented = mixed_of(runs, trial, self._answer)
+                mixed = (self._answer(augmented.images), augmented.logits)
+        return student_loss(logits, teacher_logits, labels, mixed, trial.temperature, self._weights)
+
+    def _answer(self, images: Tensor) -> Tensor:
+        return at_least_fp32(self._model(images))
 
 
 class StddevMember:
     """Watches the teacher; `student` is the trained one that cutmixpick_s asks, in eval mode."""
 
     def __init__(
-        self, trial: StddevTrial, device: torch.device, student: nn.Module | None = None
+        self, trial: StddevTrial, device: torch.device, student: FrozenModel | None = None
     ) -> None:
         self._trial = trial
         self._device = device

@@ -13,7 +13,8 @@ share batches: each such part of the group runs after the other.
 import functools
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -21,13 +22,16 @@ import numpy as np
 import torch
 
 from trainer.augmentations import Batch, CropsAndFlips, Palette
+from trainer.catalog import pick_of
 from trainer.checkpoint import Checkpoint
 from trainer.datasets.dataset import Dataset
 from trainer.evaluation import evaluate
+from trainer.frozen import FrozenModel
 from trainer.keeper import Command, Keeper, Progress, Result
 from trainer.learners import (
     DivergedError,
     Member,
+    Place,
     StddevMember,
     StudentMember,
     TeacherMember,
@@ -37,6 +41,8 @@ from trainer.learners import (
 from trainer.positions import Position
 from trainer.published import read_published
 from trainer.randomness import addressed_generator
+from trainer.replay import Eager, Execution
+from trainer.sending import sent
 from trainer.trial import (
     SEMANTICS,
     PublishedCheckpoint,
@@ -47,11 +53,15 @@ from trainer.trial import (
     lockstep_key,
     steps_per_epoch,
 )
-from trainer.views import FrozenTeacher, StepViews
+from trainer.views import StepViews
 
 
 def run_group(
-    trials: Sequence[Trial], keeper: Keeper, dataset: Dataset, device: torch.device
+    trials: Sequence[Trial],
+    keeper: Keeper,
+    dataset: Dataset,
+    device: torch.device,
+    execution: Execution | None = None,
 ) -> None:
     """Run trials to their ends, each from its last checkpoint; the keeper hears what became of each.
 
@@ -60,8 +70,10 @@ def run_group(
         keeper: gives checkpoints and weights, takes results.
         dataset: what the trials' `data` names; its tensors may be anywhere.
         device: where to compute (`trainer.device.prepare_device`).
+        execution: how, of this group's own (`trainer.replay.execution_on`); None: eagerly.
 
     Raises:
+        torch.AcceleratorError: the device itself has failed: nothing computes on it any more in this process.
         ValueError: the trials do not belong together.
         CheckpointError: the weights of a dependency are missing or damaged.
     """
@@ -74,12 +86,14 @@ def run_group(
     if len({lockstep_key(trial) for trial in trials}) != 1:
         raise ValueError("these trials cannot share a group: their lockstep keys differ")
     first, dataset = trials[0], dataset.to(device)
+    palette = Palette(dataset.mean, dataset.std, device)
+    place = Place(dataset, palette, device, execution or Eager())
     if isinstance(first, TeacherTrial) and first.checkpoint is not None:
-        keeper.finish(first, _evaluate_published(first, first.checkpoint, dataset, device))
+        keeper.finish(first, _evaluate_published(first, first.checkpoint, place))
         return
     starts = [(keeper.checkpoint(trial), trial) for trial in trials]
     starts.sort(key=lambda start: _position(start[0]))
-    group = _Group(first, keeper, dataset, device)
+    group = _Group(first, keeper, place)
     for position, together in groupby(starts, key=lambda start: _position(start[0])):
         group.run(position, list(together))
         if group.stopped:
@@ -87,14 +101,13 @@ def run_group(
 
 
 def _evaluate_published(
-    trial: TeacherTrial, checkpoint: PublishedCheckpoint, dataset: Dataset, device: torch.device
+    trial: TeacherTrial, checkpoint: PublishedCheckpoint, place: Place
 ) -> Result:
     """A published teacher is tested once; its weights are kept in the form of our own."""
-    weights = read_published(
-        Path(checkpoint.path), checkpoint.sha256, trial.teacher, dataset.num_classes
-    )
-    model = trained_model(trial.teacher, weights, dataset, device)
-    score = evaluate(model, dataset.test, Palette(dataset.mean, dataset.std, device))
+    num_classes = place.dataset.num_classes
+    weights = read_published(Path(checkpoint.path), checkpoint.sha256, trial.teacher, num_classes)
+    model = trained_model(trial.teacher, weights, place)
+    score = evaluate(model, place.dataset.test, place.palette)
     if not math.isfinite(score.loss):
         raise DivergedError(f"{checkpoint.path}: its test loss is {score.loss}")
     metrics = {"test_loss": score.loss, "test_accuracy": score.accuracy}
@@ -106,49 +119,48 @@ def _position(checkpoint: Checkpoint | None) -> Position:
 
 
 class _Group:
-    def __init__(
-        self, first: Trial, keeper: Keeper, dataset: Dataset, device: torch.device
-    ) -> None:
+    def __init__(self, first: Trial, keeper: Keeper, place: Place) -> None:
         self._first = first
         self._keeper = keeper
-        self._dataset = dataset
-        self._device = device
-        self._palette = Palette(dataset.mean, dataset.std, device)
+        self._place = place
         self._teacher = self._frozen_teacher(first)
         self._members: dict[Trial, Member] = {}
         self.stopped = False
 
-    def _frozen_teacher(self, trial: Trial) -> FrozenTeacher:
+    def _frozen_teacher(self, trial: Trial) -> FrozenModel:
         if isinstance(trial, TeacherTrial):
-            return FrozenTeacher(torch.nn.Identity())
-        weights = self._keeper.weights(trial.teacher_fingerprint)
-        return FrozenTeacher(trained_model(trial.teacher, weights, self._dataset, self._device))
+            return FrozenModel(torch.nn.Identity())
+        return self._frozen(trial.teacher, trial.teacher_fingerprint, trial.batch_size)
+
+    def _frozen(self, architecture: str, fingerprint: str, whole: int) -> FrozenModel:
+        """A finished trial's model, as this group calls it, for batches of `whole` images mostly."""
+        model = trained_model(architecture, self._keeper.weights(fingerprint), self._place)
+        first, place = self._first, self._place
+        return FrozenModel(model, first.precision, place.execution, whole)
 
     def _member(self, trial: Trial) -> Member:
         match trial:
             case TeacherTrial():
-                return TeacherMember(trial, self._dataset, self._palette, self._device)
+                return TeacherMember(trial, self._place)
             case StudentTrial():
-                return StudentMember(trial, self._dataset, self._palette, self._device)
+                return StudentMember(trial, self._place)
             case StddevTrial():
-                return StddevMember(trial, self._device, self._trained_student(trial))
+                return StddevMember(trial, self._place.device, self._trained_student(trial))
 
-    def _trained_student(self, trial: StddevTrial) -> torch.nn.Module | None:
-        if trial.student is None or trial.student_fingerprint is None:
+    def _trained_student(self, trial: StddevTrial) -> FrozenModel | None:
+        pick = pick_of(trial.augmentation)
+        if pick is None or trial.student is None or trial.student_fingerprint is None:
             return None
-        weights = self._keeper.weights(trial.student_fingerprint)
-        return trained_model(trial.student, weights, self._dataset, self._device)
+        pool = pick.runs * trial.batch_size
+        return self._frozen(trial.student, trial.student_fingerprint, pool)
 
     def run(self, start: Position, trials: Sequence[tuple[Checkpoint | None, Trial]]) -> None:
         """Run trials that all stand at `start` until none is left or the keeper says stop."""
         for checkpoint, trial in trials:
-            try:
+            with self._leaving_alone(trial):
                 member = self._member(trial)
                 if checkpoint is not None:
                     member.restore(checkpoint)
-            except Exception as error:  # noqa: BLE001
-                self._drop(trial, error)
-            else:
                 self._members[trial] = member
         epoch, step = start.epoch, start.step
         while self._members and not self.stopped:
@@ -159,7 +171,7 @@ class _Group:
         self._each(operator.methodcaller("begin_epoch", epoch))
         trial = self._first
         rng = addressed_generator(trial.seed, "order", epoch)
-        order = torch.from_numpy(rng.permutation(trial.data.train_images)).to(self._device)
+        order = sent(rng.permutation(trial.data.train_images), self._place.device)
         batches = torch.split(order, trial.batch_size)
         for step in range(first_step, len(batches)):
             views = self._views(batches[step], epoch, step)
@@ -176,24 +188,34 @@ class _Group:
 
     def _views(self, indices: torch.Tensor, epoch: int, step: int) -> StepViews:
         """The step's batch after the standard augmentation, and the views that will be asked of it."""
-        seed, train = self._first.seed, self._dataset.train
+        seed, train = self._first.seed, self._place.dataset.train
         rng = addressed_generator(seed, "standard augmentation", epoch, step)
-        crops = CropsAndFlips.draw(rng, len(indices), self._dataset.image_size)
-        batch = Batch(crops.apply(train.images[indices]), train.labels[indices], self._palette)
+        crops = CropsAndFlips.draw(rng, len(indices), self._place.dataset.image_size)
+        batch = Batch(
+            crops.apply(train.images[indices]), train.labels[indices], self._place.palette
+        )
         stream = functools.partial(_scheme_stream, seed, epoch, step)
         return StepViews(batch, self._teacher, stream)
 
     def _each(self, act: Callable[[Member], None]) -> None:
-        """Let every member act; one that raises leaves the group and is reported."""
         for trial, member in list(self._members.items()):
-            try:
+            with self._leaving_alone(trial):
                 act(member)
-            except Exception as error:  # noqa: BLE001
-                del self._members[trial]
-                self._drop(trial, error)
 
-    def _drop(self, trial: Trial, error: Exception) -> None:
-        self._keeper.fail(trial, error)
+    @contextmanager
+    def _leaving_alone(self, trial: Trial) -> Iterator[None]:
+        """What raises in here takes its trial out of the group, and no other with it.
+
+        But not an error of the device itself: after it nothing computes there any more in this process, and no
+        member is to blame.
+        """
+        try:
+            yield
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            self._members.pop(trial, None)
+            self._keeper.fail(trial, error)
 
     def _end_epoch(self, epoch: int) -> None:
         self._each(operator.methodcaller("end_epoch", epoch, len(self._members)))
@@ -201,13 +223,11 @@ class _Group:
             self._keeper.after_epoch(trial, member.curve[-1])
         for trial in [t for t in self._members if t.epochs == epoch]:
             member = self._members.pop(trial)
-            try:
+            with self._leaving_alone(trial):
                 result = Result(
                     member.metrics(), member.curve, member.weights(), self._teacher.num_passes
                 )
                 self._keeper.finish(trial, result)
-            except Exception as error:  # noqa: BLE001 - the others of the group are not to blame
-                self._drop(trial, error)
 
     def _obey(self, command: Command, position: Position) -> None:
         if command is not Command.GO_ON:

@@ -67,7 +67,8 @@ def _without_sign(value: float) -> float:
 
 
 Weight = Annotated[float, Field(ge=0), Number, AfterValidator(_without_sign)]
-Precision = Literal["fp32"]
+Precision = Literal["fp32", "tf32", "bf16"]
+"""The arithmetic of models and gradients (`trainer.precision`); all else is IEEE fp32."""
 Randomness = Literal["batch", "sample"]
 """Whether a scheme decides once for all images of a batch, as the paper's code does, or for each image."""
 
@@ -319,7 +320,8 @@ class TeacherTrial(_Trial, Training):
             kept = ("kind", "data", "teacher", "precision", "semantics")
             acting = {key: fields[key] for key in kept}
             content = self.checkpoint.sha256 or {"absent": self.checkpoint.path}
-            return acting | {"checkpoint": content}
+            # It is only tested, and tests are IEEE fp32 in any precision.
+            return acting | {"checkpoint": content, "precision": "fp32"}
         del fields["checkpoint"]
         return _acting_schedule(self, fields)
 

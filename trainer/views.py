@@ -6,17 +6,19 @@ from. Each is shown to the teacher once, as its own batch, so its logits are the
 the group; a pick gathers from the runs' logits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer.augmentations import PER_IMAGE_SCHEMES, SCHEMES, Batch, pick
 from trainer.augmentations.own import apply_own
 from trainer.augmentations.picking import divergence, entropy
 from trainer.catalog import Pick, base_of, pick_of
+from trainer.frozen import FrozenModel
+from trainer.layout import laid_out
 from trainer.trial import OwnScheme, Randomness, StddevTrial, StudentTrial
 
 Score = Callable[[Tensor], Tensor]
@@ -24,23 +26,6 @@ Score = Callable[[Tensor], Tensor]
 
 RandomStream = Callable[[str], np.random.Generator]
 """The generator of a scheme's decisions in this step, by name."""
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-class FrozenTeacher:
-    """A teacher in eval mode and without gradient, which counts its forward passes."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model.eval().requires_grad_(False)
-        self.num_passes = 0
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        self.num_passes += 1
-        return self._model(images)  # type: ignore[no-any-return]
 
 
 class View(NamedTuple):
@@ -72,10 +57,43 @@ class BaseScheme(NamedTuple):
 IDENTITY = BaseScheme("identity")
 
 
+def mixed_of(
+    runs: Sequence[View], trial: StudentTrial | StddevTrial, student: Score | None = None
+) -> View:
+    """What a trial's scheme makes of its runs: the only one, or what is picked of all; on tensors alone.
+
+    Args:
+        runs: as many as the scheme needs.
+        student: scores the picks that need one.
+
+    Raises:
+        ValueError: such a pick without a student.
+    """
+    how = pick_of(trial.augmentation)
+    if how is None:
+        return runs[0]
+    with torch.no_grad():
+        pool = View(*(torch.cat(parts) for parts in zip(*runs, strict=True)))
+        kept = pick(_scores(pool, how, trial.temperature, student), trial.pick_size)
+        return View(laid_out(pool.images[kept]), pool.logits[kept])
+
+
+def _scores(pool: View, how: Pick, temperature: float, student: Score | None) -> Tensor:
+    if not how.needs_student:
+        return entropy(pool.logits)
+    if student is None:
+        raise ValueError(f"{how.name} needs a student to score the pool")
+    # In the mode it is in, as in the paper's code: in training its batch norm sees the pool.
+    logits = student(pool.images)
+    if how.criterion == "kld":
+        return divergence(logits, pool.logits, temperature)
+    return entropy(logits)
+
+
 class StepViews:
     """The views of one step, made when first asked for."""
 
-    def __init__(self, batch: Batch, teacher: FrozenTeacher, stream: RandomStream) -> None:
+    def __init__(self, batch: Batch, teacher: FrozenModel, stream: RandomStream) -> None:
         self.batch = batch
         self._teacher = teacher
         self._stream = stream
@@ -86,41 +104,14 @@ class StepViews:
     def original(self) -> View:
         return self.runs(IDENTITY, 1)[0]
 
+    def material(self, trial: StudentTrial | StddevTrial) -> list[View]:
+        """The runs that a trial's images are made of."""
+        pick = pick_of(trial.augmentation)
+        return self.runs(BaseScheme.of(trial), 1 if pick is None else pick.runs)
+
     def mixed(self, trial: StudentTrial | StddevTrial, student: Score | None = None) -> View:
-        """What a trial's scheme makes of the batch; `student` scores the picks that need one.
-
-        Raises:
-            ValueError: such a pick without a student, or a scheme of one's own that makes no images.
-        """
-        base, pick = BaseScheme.of(trial), pick_of(trial.augmentation)
-        if pick is None:
-            return self.runs(base, 1)[0]
-        return self._picked(base, pick, trial, student)
-
-    @torch.no_grad()
-    def _picked(
-        self,
-        base: BaseScheme,
-        how: Pick,
-        trial: StudentTrial | StddevTrial,
-        student: Score | None,
-    ) -> View:
-        runs = self.runs(base, how.runs)
-        pool = View(*(torch.cat(parts) for parts in zip(*runs, strict=True)))
-        scores = self._scores(pool, how, trial.temperature, student)
-        kept = pick(scores, trial.pick_size)
-        return View(_channels_last(pool.images[kept]), pool.logits[kept])
-
-    def _scores(self, pool: View, how: Pick, temperature: float, student: Score | None) -> Tensor:
-        if not how.needs_student:
-            return entropy(pool.logits)
-        if student is None:
-            raise ValueError(f"{how.name} needs a student to score the pool")
-        # In the mode it is in, as in the paper's code: in training its batch norm sees the pool.
-        logits = student(pool.images)
-        if how.criterion == "kld":
-            return divergence(logits, pool.logits, temperature)
-        return entropy(logits)
+        """What a trial's scheme makes of the batch (`mixed_of`)."""
+        return mixed_of(self.material(trial), trial, student)
 
     def runs(self, base: BaseScheme, count: int) -> list[View]:
         """The first `count` runs of a scheme; the schemes and all picks of it share them.
@@ -130,7 +121,7 @@ class StepViews:
         views = self._made.setdefault(base, [])
         try:
             while len(views) < count:
-                images = _channels_last(self._apply(base))
+                images = laid_out(self._apply(base))
                 views.append(View(images, self._teacher(images)))
         except Exception:
             del self._made[base]

@@ -95,7 +95,7 @@ def _run(
             store.signs.set_running(sign_of_life(trial, job.run_id, step=0, node=node))
     try:
         _check_code(job)
-        device = prepare_device(job.cpu, use_gpu=job.gpu > 0)
+        device = prepare_device(job.cpu, gpus=job.gpu)
     except (NoGpuError, OtherCodeError) as error:
         failed = {t.fingerprint: record_failure(store, t, of_exception(error)) for t in trials}
         return JobReport(failed=failed)

@@ -14,13 +14,15 @@ from tests.trainer.keepers import (
     assert_equal_results,
     final_weights,
 )
+from tests.trainer.tape import TapeCapture, on_tape
 from tests.trainer.test_trial import INERT
 from trainer.catalog import AUGMENTATIONS
 from trainer.datasets.dataset import Dataset
 from trainer.keeper import FolderKeeper
-from trainer.learners import DivergedError
+from trainer.learners import DivergedError, StudentMember
 from trainer.lockstep import run_group
 from trainer.positions import Position
+from trainer.replay import Execution, Replaying
 from trainer.trial import Data, OwnScheme, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 CPU = torch.device("cpu")
@@ -95,13 +97,17 @@ def reference(
 
 
 def run_fresh(
-    folder: Path, reference: Path, group: Sequence[Trial], dataset: Dataset
+    folder: Path,
+    reference: Path,
+    group: Sequence[Trial],
+    dataset: Dataset,
+    execution: Execution | None = None,
 ) -> FolderKeeper:
     """Run a group in a new folder that has the finished trials that it depends on."""
     for dependency in {fp for trial in group for fp in trial.depends_on}:
         shutil.copytree(reference / dependency, folder / dependency, dirs_exist_ok=True)
     keeper = FolderKeeper(folder)
-    run_group(group, keeper, dataset, CPU)
+    run_group(group, keeper, dataset, CPU, execution)
     return keeper
 
 
@@ -189,6 +195,92 @@ def test_stopped_after_any_step_and_resumed(
             assert_equal_results(reference, tmp_path, trial)
             left = {path.name for path in (tmp_path / trial.fingerprint).iterdir()}
             assert left <= {"result.json", "final.safetensors"}
+
+
+def test_replayed_alone_in_a_group_and_stopped_the_bits_are_those_of_eager_steps(
+    tmp_path: Path,
+    reference: Path,
+    tiny_data: Data,
+    tiny_dataset: Dataset,
+    students: list[StudentTrial],
+) -> None:
+    alone, stopped = tmp_path / "alone", tmp_path / "stopped"
+    stddevs = [stddev_trial(tiny_data, name) for name in AUGMENTATIONS]
+    for folder in (alone, stopped):
+        shutil.copytree(reference, folder, ignore=lambda *_: ["result.json"])
+    for group in ([teacher_trial(tiny_data)], students, stddevs):
+        run_fresh(tmp_path, reference, group, tiny_dataset, on_tape())
+        for trial in group:
+            assert_equal_results(reference, tmp_path, trial)
+    for trial in (students[7], stddevs[-1]):
+        run_group([trial], FolderKeeper(alone), tiny_dataset, CPU, on_tape())
+        assert_equal_results(reference, alone, trial)
+    for group in ([teacher_trial(tiny_data)], students[6:], stddevs[7:]):
+        # 10 whole steps end with a short batch, which the second part of the run begins with.
+        for steps in (9, 1, 4):
+            run_group(group, StoppingKeeper(stopped, steps), tiny_dataset, CPU, on_tape())
+        run_group(group, FolderKeeper(stopped), tiny_dataset, CPU, on_tape())
+        for trial in group:
+            assert_equal_results(reference, stopped, trial)
+
+
+def test_a_schedule_asks_for_no_new_capture(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    capture = TapeCapture()
+    run_fresh(
+        tmp_path,
+        reference,
+        [student_trial(tiny_data, name) for name in ("mixup", "cutmix")],
+        tiny_dataset,
+        Replaying(capture),
+    )
+    assert capture.num_captured == 3  # each student, and the teacher
+
+
+@pytest.mark.parametrize("where", ["step", "end_epoch", "metrics"])
+def test_when_the_device_itself_fails_no_member_is_blamed(
+    where: str,
+    tmp_path: Path,
+    reference: Path,
+    tiny_data: Data,
+    tiny_dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(StudentMember, where, fail)
+    group = [student_trial(tiny_data, name, epochs=1) for name in ("mixup", "cutmix")]
+    shutil.copytree(
+        reference / group[0].teacher_fingerprint, tmp_path / group[0].teacher_fingerprint
+    )
+    keeper = LenientKeeper(tmp_path)
+    with pytest.raises(torch.AcceleratorError):
+        run_group(group, keeper, tiny_dataset, CPU)
+    assert not keeper.failures
+
+
+def test_bf16_is_another_trial_and_repeats_its_bits(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    """Alone, in a group, and on the tape; its numbers lie near those of fp32, and are not the same."""
+    near = student_trial(tiny_data, "cutmixpick_s")
+    group = [student_trial(tiny_data, name, precision="bf16") for name in ("cutmixpick_s", "mixup")]
+    assert group[0].fingerprint != near.fingerprint
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+    run_fresh(one, reference, group, tiny_dataset)
+    run_fresh(other, reference, group[:1], tiny_dataset, on_tape())
+    assert_equal_results(one, other, group[0])
+    assert {w.dtype for w in final_weights(one, group[0]).values()} == {torch.float32, torch.int64}
+    losses = [
+        FolderKeeper(folder).result(trial)["metrics"]["test_loss"]
+        for folder, trial in ((one, group[0]), (reference, near))
+    ]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
 
 
 def test_members_that_were_cut_off_at_different_steps(

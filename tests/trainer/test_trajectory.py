@@ -7,12 +7,15 @@ from torch import Tensor
 
 from tests.conftest import golden
 from tests.trainer.recipes import fill_by_name, normal
+from trainer import learners
 from trainer.augmentations import Batch, Palette
 from trainer.datasets.dataset import Dataset, Part
-from trainer.learners import StudentMember
+from trainer.frozen import FrozenModel
+from trainer.learners import Place, StudentMember
 from trainer.models import build_model
+from trainer.replay import Eager
 from trainer.trial import Data, StudentTrial
-from trainer.views import BaseScheme, FrozenTeacher, StepViews
+from trainer.views import BaseScheme, StepViews
 
 CASES = golden("train_trajectory_golden")["cases"]
 
@@ -28,7 +31,7 @@ class GivenImages(Batch):
 class GivenViews(StepViews):
     """Views by the recipe of train_trajectory_golden.json instead of drawn ones."""
 
-    def __init__(self, batch: Batch, teacher: FrozenTeacher) -> None:
+    def __init__(self, batch: Batch, teacher: FrozenModel) -> None:
         super().__init__(batch, teacher, lambda scheme: np.random.default_rng())
 
     def _apply(self, base: BaseScheme) -> Tensor:
@@ -56,7 +59,7 @@ def golden_batch(step: int, batch: int, size: int, classes: int) -> tuple[Tensor
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['student']}-{case['mode']}")
-def test_several_steps(case: dict) -> None:
+def test_several_steps(case: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     classes, size, batch = case["C"], case["S"], case["B"]
     images, labels = golden_batch(0, batch, size, classes)
     part = Part(torch.zeros(1, 3, size, size, dtype=torch.uint8), labels[:1])
@@ -81,14 +84,15 @@ def test_several_steps(case: dict) -> None:
         learning_rate=case["options"]["lr"],
         pick_size=case["options"].get("n_pick", 64),
     )
-    teacher = FrozenTeacher(fill_by_name(build_model(case["teacher"], classes, size)))
+    teacher = FrozenModel(fill_by_name(build_model(case["teacher"], classes, size)))
     palette = Palette(dataset.mean, dataset.std, torch.device("cpu"))
-    member = StudentMember(trial, dataset, palette, torch.device("cpu"))
-    model = fill_by_name(member._model)
+    model = fill_by_name(build_model(case["student"], classes, size))
+    monkeypatch.setattr(learners, "fresh_model", lambda *_: model)
+    member = StudentMember(trial, Place(dataset, palette, torch.device("cpu"), Eager()))
     for step in case["steps"]:
         images, labels = golden_batch(step["step"], batch, size, classes)
         member.begin_epoch(step["epoch"])
-        assert member._optimiser.param_groups[0]["lr"] == pytest.approx(step["lr"], rel=1e-12)
+        assert member._optimiser.rate == pytest.approx(step["lr"], rel=1e-12)
         before = member._loss_sum.item()
         member.step(GivenViews(GivenImages(images, labels), teacher))
         loss = (member._loss_sum.item() - before) / batch

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from tests.trainer.test_augmentations import random_batch
 from trainer.augmentations.picking import divergence, entropy
 from trainer.catalog import BASE_SCHEMES
+from trainer.frozen import FrozenModel
 from trainer.randomness import addressed_generator
 from trainer.trial import Data, OwnScheme, StudentTrial
-from trainer.views import FrozenTeacher, StepViews
+from trainer.views import StepViews
 
 DATA = Data.official("fashion_mini")
 
@@ -41,7 +42,7 @@ def stream(scheme: str) -> np.random.Generator:
 
 @pytest.fixture
 def views() -> StepViews:
-    return StepViews(random_batch(16, 6), FrozenTeacher(scorer(0)), stream)
+    return StepViews(random_batch(16, 6), FrozenModel(scorer(0)), stream)
 
 
 @pytest.mark.parametrize("base", BASE_SCHEMES)
@@ -60,7 +61,7 @@ def test_a_pick_keeps_the_highest_of_a_pool_of_any_scheme(
 
 
 def _further_runs(base: str, runs: int) -> list[Tensor]:
-    fresh = StepViews(random_batch(16, 6), FrozenTeacher(scorer(0)), stream)
+    fresh = StepViews(random_batch(16, 6), FrozenModel(scorer(0)), stream)
     return [view.images for view in fresh.runs(fresh_base(base), runs)[1:]]
 
 
@@ -88,14 +89,14 @@ def test_a_student_scores_in_the_mode_it_is_in(criterion: str, views: StepViews)
 def test_run_0_of_a_pool_is_the_scheme_itself_whoever_asks_first() -> None:
     made = []
     for order in (("cutmix", "cutmixpick3_t"), ("cutmixpick3_t", "cutmix")):
-        views = StepViews(random_batch(16, 6), FrozenTeacher(scorer(0)), stream)
+        views = StepViews(random_batch(16, 6), FrozenModel(scorer(0)), stream)
         made.append({name: views.mixed(trial(name)).images for name in order})
     for name in ("cutmix", "cutmixpick3_t"):
         assert torch.equal(made[0][name], made[1][name])
 
 
 def test_the_teacher_sees_a_run_once() -> None:
-    teacher = FrozenTeacher(scorer(0))
+    teacher = FrozenModel(scorer(0))
     views = StepViews(random_batch(16, 6), teacher, stream)
     for name in ("cutmixpick3_t", "cutmix", "cutmixpick_t", "identity", "identitypick_t"):
         views.mixed(trial(name))
@@ -103,7 +104,7 @@ def test_the_teacher_sees_a_run_once() -> None:
 
 
 def test_both_kinds_of_randomness_in_one_group() -> None:
-    views = StepViews(random_batch(16, 6), FrozenTeacher(scorer(0)), stream)
+    views = StepViews(random_batch(16, 6), FrozenModel(scorer(0)), stream)
     batch = views.mixed(trial("cutout")).images
     sample = views.mixed(trial("cutout", randomness="sample")).images
     assert not torch.equal(batch, sample)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from trainer.layout import laid_out
+
 
 class Palette:
     """The two tables of one data set, on one device.
@@ -28,9 +30,8 @@ class Palette:
         self._channels = torch.arange(len(means), device=device)[:, None, None]
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 [B, C, H, W] -> float32 [B, C, H, W], channels last in memory."""
-        floats = self._floats[self._channels, images.long()]
-        return floats.contiguous(memory_format=torch.channels_last)
+        """uint8 [B, C, H, W] -> float32 [B, C, H, W], as `trainer.layout` says."""
+        return laid_out(self._floats[self._channels, images.long()])
 
     def round_trip(self, images: Tensor) -> Tensor:
         """uint8 [B, C, H, W] -> what normalising and truncating back leaves of it, uint8."""

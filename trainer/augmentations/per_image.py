@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.augmentations.batch import Batch
-from trainer.augmentations.schemes import CutMix, Cutout, Mixup, PolicyDecision
+from trainer.augmentations.schemes import CutMix, Cutout, Mixup, PolicyDecision, permuted
 from trainer.augmentations.standard import CropsAndFlips
+from trainer.sending import sent
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class FlipEach:
 
     def apply(self, batch: Batch) -> Tensor:
         images = batch.round_tripped
-        mirrored = torch.from_numpy(self.mirrored).to(images.device)[:, None, None, None]
+        mirrored = sent(self.mirrored, images.device)[:, None, None, None]
         return batch.palette.normalise(torch.where(mirrored, images.flip(3), images))
 
 
@@ -51,7 +52,7 @@ def _inside(rows: list[slice], columns: list[slice], like: Tensor) -> Tensor:
     inside = np.zeros((len(rows), 1, size, size), dtype=bool)
     for mask, of_rows, of_columns in zip(inside[:, 0], rows, columns, strict=True):
         mask[of_rows, of_columns] = True
-    return torch.from_numpy(inside).to(like.device)
+    return sent(inside, like.device)
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ class MixupEach:
 
     def apply(self, batch: Batch) -> Tensor:
         images = batch.images
-        shares = torch.from_numpy(self.shares).float().to(images.device)[:, None, None, None]
-        other = images[torch.tensor(self.permutation, device=images.device)]
+        shares = sent(self.shares.astype(np.float32), images.device)[:, None, None, None]
+        other = permuted(images, self.permutation)
         return shares * images + (1 - shares) * other
 
 
@@ -114,5 +115,5 @@ class CutMixEach:
     def apply(self, batch: Batch) -> Tensor:
         images = batch.images
         rows, columns = zip(*(box.box(batch.image_size) for box in self.boxes), strict=True)
-        other = images[torch.tensor(self.permutation, device=images.device)]
+        other = permuted(images, self.permutation)
         return torch.where(_inside(list(rows), list(columns), images), other, images)

@@ -10,12 +10,14 @@ from functools import lru_cache
 from typing import Protocol, Self
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import AutoAugment, AutoAugmentPolicy
+from torchvision.transforms import AutoAugment, AutoAugmentPolicy, InterpolationMode
+from torchvision.transforms.autoaugment import _apply_op as apply_operation
 
 from trainer.augmentations.batch import Batch
+from trainer.augmentations.equalize import equalize
+from trainer.sending import sent
 
 
 class Scheme(Protocol):
@@ -100,21 +102,13 @@ class Cutout:
         return images
 
 
-class _DecidedAutoAugment(AutoAugment):  # type: ignore[misc]
-    """torchvision's AutoAugment with its decisions given instead of drawn."""
-
-    def __init__(self, policy: AutoAugmentPolicy, decision: "PolicyDecision") -> None:
-        super().__init__(policy)
-        self._decision = decision
-
-    def get_params(self, transform_num: int) -> tuple[int, Tensor, Tensor]:
-        decision = self._decision
-        return decision.policy, torch.tensor(decision.chances), torch.tensor(decision.signs)
+NUM_LEVELS = 10
+"""Magnitudes of an operation, as in torchvision's AutoAugment."""
 
 
 @lru_cache
-def _num_policies(policy: AutoAugmentPolicy) -> int:
-    return len(AutoAugment(policy).policies)
+def _auto_augment(policy: AutoAugmentPolicy) -> AutoAugment:
+    return AutoAugment(policy)
 
 
 @dataclass(frozen=True)
@@ -136,31 +130,42 @@ class PolicyDecision:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, batch_size: int, image_size: int) -> Self:
-        policy = int(rng.integers(_num_policies(cls.policy_set(image_size))))
+        policy = int(rng.integers(len(_auto_augment(cls.policy_set(image_size)).policies)))
         first, second = rng.random(2).tolist()
         first_sign, second_sign = rng.integers(0, 2, size=2).tolist()
         return cls(policy, (first, second), (first_sign, second_sign))
 
     def transform(self, images: Tensor) -> Tensor:
-        """Uint8 [B, 3, S, S] -> uint8 [B, 3, S, S].
-
-        Equalize counts bytes with `torch.histc`, which deterministic mode forbids on CUDA because floats are
-        added in any order. Counts are whole numbers far below 2^24: their float sums are exact in any order.
-        """
-        policies = self.policy_set(images.shape[-1])
-        was_deterministic = torch.are_deterministic_algorithms_enabled()
-        torch.use_deterministic_algorithms(False)
-        try:
-            return _DecidedAutoAugment(policies, self)(images)  # type: ignore[no-any-return]
-        finally:
-            torch.use_deterministic_algorithms(was_deterministic)
+        """Uint8 [B, 3, S, S] -> uint8 [B, 3, S, S]."""
+        size = images.shape[-1]
+        augment = _auto_augment(self.policy_set(size))
+        magnitudes = augment._augmentation_space(NUM_LEVELS, (size, size))  # noqa: SLF001 - made to be overridden
+        decided = zip(augment.policies[self.policy], self.chances, self.signs, strict=True)
+        for (name, probability, level), chance, sign in decided:
+            # Compared in single precision, as torchvision does with what it draws.
+            if np.float32(chance) > np.float32(probability):
+                continue
+            levels, is_signed = magnitudes[name]
+            magnitude = 0.0 if level is None else float(levels[level])
+            images = _operate(images, name, -magnitude if is_signed and not sign else magnitude)
+        return images
 
     def apply(self, batch: Batch) -> Tensor:
         return batch.palette.normalise(self.transform(batch.round_tripped))
 
 
-def _index(permutation: tuple[int, ...], device: torch.device) -> Tensor:
-    return torch.tensor(permutation, device=device)
+def _operate(images: Tensor, name: str, magnitude: float) -> Tensor:
+    """One operation of AutoAugment on uint8 [B, 3, S, S]: torchvision's, but for Equalize."""
+    if name == "Equalize":
+        return equalize(images)
+    nearest = InterpolationMode.NEAREST
+    changed: Tensor = apply_operation(images, name, magnitude, interpolation=nearest, fill=None)
+    return changed
+
+
+def permuted(images: Tensor, permutation: tuple[int, ...]) -> Tensor:
+    """The images of a batch in another order."""
+    return images[sent(np.array(permutation), images.device)]
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,7 @@ class Mixup:
         return cls(float(rng.random()), tuple(rng.permutation(batch_size).tolist()))
 
     def apply(self, batch: Batch) -> Tensor:
-        other = batch.images[_index(self.permutation, batch.images.device)]
+        other = permuted(batch.images, self.permutation)
         return self.share * batch.images + (1 - self.share) * other
 
 
@@ -214,6 +219,6 @@ class CutMix:
     def apply(self, batch: Batch) -> Tensor:
         rows, columns = self.box(batch.image_size)
         mixed = batch.images.clone()
-        other = _index(self.permutation, mixed.device)
-        mixed[:, :, rows, columns] = batch.images[other][:, :, rows, columns]
+        other = permuted(batch.images, self.permutation)
+        mixed[:, :, rows, columns] = other[:, :, rows, columns]
         return mixed

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainer.sending import sent
+
 
 @dataclass(frozen=True)
 class CropsAndFlips:
@@ -32,8 +34,8 @@ class CropsAndFlips:
         device = images.device
         padded = F.pad(images, (self.pad,) * 4)
         columns = np.where(self.flipped[:, None], np.arange(width)[::-1], np.arange(width))
-        row_index = torch.from_numpy(self.rows[:, None] + np.arange(height)).to(device)
-        column_index = torch.from_numpy(self.columns[:, None] + columns).to(device)
+        row_index = sent(self.rows[:, None] + np.arange(height), device)
+        column_index = sent(self.columns[:, None] + columns, device)
         return padded[
             torch.arange(batch, device=device)[:, None, None, None],
             torch.arange(channels, device=device)[None, :, None, None],
