@@ -9,12 +9,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from trainer.checkpoint import CheckpointError, CheckpointFolder
 from trainer.datasets.dataset import load_dataset
 from trainer.datasets.errors import DataError
-from trainer.device import NoGpuError, device_name, has_gpu, prepare_device
+from trainer.device import NoGpuError, check_precision, device_name, has_gpu, prepare_device
 from trainer.keeper import Command, FolderKeeper, Row
 from trainer.keeper import Progress as GroupProgress
 from trainer.lockstep import run_group
 from trainer.problems import UserError
-from trainer.trial import Trial, num_epochs, steps_per_epoch
+from trainer.replay import execution_on
+from trainer.trial import DEFAULT_EXECUTION, Trial, num_epochs, steps_per_epoch
 from trainer.trial_file import read_trial
 from trainer.trial_log import TrialLog, described, repeat_command
 
@@ -59,8 +60,9 @@ def run_alone(
     log = TrialLog(folder)
     try:
         chosen = prepare_device(threads, gpus=device == "cuda" or (device == "auto" and has_gpu()))
+        check_precision(chosen, trial.precision)
     except NoGpuError as error:
-        raise UserError("--device cuda: torch finds no GPU here") from error
+        raise UserError(f"{trial_file}: {error}") from error
     try:
         dataset = load_dataset(trial.data, data_folder)
     except DataError as error:
@@ -69,7 +71,8 @@ def run_alone(
     log.begin(trial, command, f"on {device_name(chosen)}")
     try:
         with _bar() as bar:
-            run_group([trial], _ShownKeeper(output, weights, log, bar, trial), dataset, chosen)
+            keeper = _ShownKeeper(output, weights, log, bar, trial)
+            run_group([trial], keeper, dataset, chosen, execution_on(chosen, DEFAULT_EXECUTION))
     except CheckpointError as error:
         raise UserError(f"{trial_file}: {error}") from error
     except Exception as error:

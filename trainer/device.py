@@ -5,14 +5,15 @@ import socket
 
 import torch
 
-from trainer.precision import use_ieee
+from trainer.precision import has_tf32, use_ieee
+from trainer.trial import Precision
 
 PRETEND = "KDSWEEP_PRETEND_GPUS"
 """Set to 1 where a cluster's GPUs are only said to be there: to try its scheduling, jobs compute on the CPU."""
 
 
 class NoGpuError(Exception):
-    """A GPU was reserved, and torch finds none: the machine is not what it says."""
+    """A GPU was reserved, and torch finds none, or none of the kind that is needed: another machine may have it."""
 
 
 def prepare_device(num_threads: int, gpus: float) -> torch.device:
@@ -48,6 +49,15 @@ def prepare_device(num_threads: int, gpus: float) -> torch.device:
     if gpus < 1:
         torch.cuda.set_per_process_memory_fraction(gpus)
     return torch.device("cuda:0")
+
+
+def check_precision(device: torch.device, precision: Precision) -> None:
+    """Raise `NoGpuError` where a device cannot compute in a precision: nothing else is taken without a word."""
+    if precision == "tf32" and not has_tf32(device):
+        raise NoGpuError(
+            f"precision tf32 needs an NVIDIA GPU from Ampere on; {device_name(device)} on "
+            f"{socket.gethostname()} has none; fp32 and bf16 run anywhere"
+        )
 
 
 def has_gpu() -> bool:

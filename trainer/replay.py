@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from trainer.trial import ExecutionMode
+
 Function = Callable[..., Tensor]
 """Of tensors."""
 
@@ -110,7 +112,7 @@ class CudaGraphs:
         return graph.replay, output
 
 
-def execution_on(device: torch.device, wanted: str) -> Execution:
+def execution_on(device: torch.device, wanted: ExecutionMode) -> Execution:
     """`wanted` where the device can: only CUDA captures, elsewhere everything is eager."""
     if wanted == "graph" and device.type == "cuda":
         return Replaying(CudaGraphs(device))

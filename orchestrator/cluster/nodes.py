@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.language.resources import KINDS, AllResources, Resources
+from orchestrator.language.resources import KINDS, AllResources, Kind, Resources
 from orchestrator.planning.plan import Plan
 from trainer.problems import UserError
+from trainer.trial import Trial
+
+_SECTION: Mapping[Kind, str] = {"teacher": "teachers", "student": "student", "stddev": "stddev"}
+"""Where a sweep sets the precision of each kind."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def has_gpu() -> bool:
 
 
 def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
-    """A line for each kind of missing trials whose resources none of the nodes has."""
+    """A line for each kind of missing trials that no node can compute, or whose resources none has."""
     has_gpus = any(node.gpu for node in nodes)
     kinds = {trial.kind for trial in plan.missing}
     unmet = []
@@ -62,7 +66,17 @@ def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
                 f"{''.join(f' and {e}' for e in extra)}; the cluster's nodes have: {sizes}; "
                 "gpu left out takes a GPU where there are any"
             )
+        elif not wanted.gpu and (trials := _tf32_trials(plan, kind)):
+            unmet.append(
+                f"{_SECTION[kind]}.precision: tf32 needs a GPU from Ampere on, and a {kind} job takes none here "
+                f"({len(trials):,} trials); fp32 and bf16 run anywhere"
+            )
     return unmet
+
+
+def _tf32_trials(plan: Plan, kind: Kind) -> list[Trial]:
+    """The missing trials of a kind that only some GPUs can compute."""
+    return [t for t in plan.missing if t.kind == kind and t.precision == "tf32"]
 
 
 def decided_resources(plan: Plan, nodes: Sequence[Node]) -> AllResources:

@@ -223,6 +223,7 @@ class SweepRun:
             gpu=job.resources.gpu or 0.0,
             bundle=job.resources.bundle,
             avoid=tuple(sorted(job.avoid)),
+            execution=sweep.execution,
             checkpoint_every_s=60 * sweep.checkpoint_every_minutes,
             checkpoint_every_epochs=sweep.checkpoint_every_epochs,
             command=shlex.join(sys.argv),

@@ -38,7 +38,17 @@ from orchestrator.language.shipped import find
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
 from trainer.catalog import AUGMENTATIONS, BASE_SCHEMES, DATASETS, base_of, pick_of
 from trainer.problems import FileError
-from trainer.trial import Count, Frozen, Measurement, OwnScheme, Randomness, Rate, Seed
+from trainer.trial import (
+    DEFAULT_EXECUTION,
+    Count,
+    ExecutionMode,
+    Frozen,
+    Measurement,
+    OwnScheme,
+    Randomness,
+    Rate,
+    Seed,
+)
 from trainer.yaml_source import KeyPath
 
 Measure = Literal["s_test_loss", "t_stddev"]
@@ -106,6 +116,8 @@ class Sweep(Frozen):
     """Only points that match one of these are run; all, where none is named."""
     exclude: Rules = ()
     resources: AllResources = AllResources()
+    execution: ExecutionMode = DEFAULT_EXECUTION
+    """How steps run on a GPU: operation by operation, or each as one CUDA graph; the bits are the same."""
     checkpoint_every_minutes: Rate = 5.0
     checkpoint_every_epochs: Count | None = None
     heartbeat_minutes: Rate = 10.0

@@ -20,6 +20,7 @@ class Cause(StrEnum):
     WORKER_DIED = "worker died"
     NODE_DIED = "node died"
     NO_GPU = "no gpu"
+    DEVICE = "device failed"
     OTHER_CODE = "other code"
     HUNG = "no sign of life"
     OVER_TIME = "time limit"

@@ -16,6 +16,7 @@ OF_THE_PROGRAM = (FileNotFoundError, NotADirectoryError, IsADirectoryError, Perm
 
 
 _BY_NAME = {
+    "AcceleratorError": Cause.DEVICE,
     "DivergedError": Cause.DIVERGED,
     "NoGpuError": Cause.NO_GPU,
     "OtherCodeError": Cause.OTHER_CODE,
@@ -42,16 +43,15 @@ def of_death(text: str) -> Failure:
 
 
 def _cause(error: BaseException) -> Cause:
+    if isinstance(error, RuntimeError) and is_lack_of_memory(str(error)):
+        return Cause.OUT_OF_MEMORY
     if type(error).__name__ in _BY_NAME:
         return _BY_NAME[type(error).__name__]
     if isinstance(error, DataError):
         return Cause.NO_DATA
     if isinstance(error, OSError):
         return _cause_of_io(error)
-    is_out_of_memory = isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and is_lack_of_memory(str(error))
-    )
-    return Cause.OUT_OF_MEMORY if is_out_of_memory else Cause.PROGRAM
+    return Cause.OUT_OF_MEMORY if isinstance(error, MemoryError) else Cause.PROGRAM
 
 
 def _cause_of_io(error: OSError) -> Cause:

@@ -8,12 +8,14 @@ import re
 from orchestrator.store.failures import Cause
 
 LACK_OF_MEMORY = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
     "can't allocate memory",
     "Cannot allocate memory",
     "out of memory",
     "std::bad_alloc",
 )
-"""Of a plain RuntimeError of torch's: CPU allocator, errno, CUDA, C++."""
+"""Of a plain RuntimeError of torch's: cuBLAS, cuDNN, CPU allocator, errno, CUDA, C++."""
 
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from orchestrator.store.failures import Failure
+from trainer.trial import ExecutionMode
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class JobConfig:
     gpu: float
     bundle: dict[str, float]
     avoid: tuple[str, ...]
+    execution: ExecutionMode
     checkpoint_every_s: float
     checkpoint_every_epochs: int | None
     command: str

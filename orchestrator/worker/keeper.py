@@ -33,12 +33,16 @@ REMOTE_SIGN_OF_LIFE_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job runs, and what it holds: `share` is its GPUs or, without any, its CPUs."""
+    """Where a job runs, what it holds, and how operations reach the device.
+
+    `share` is its GPUs or, without any, its CPUs.
+    """
 
     device: str
     num_threads: int
     share: float
     node: str
+    execution: str
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class StoreKeeper:
             "job_id": job_id,
             "cuda_version": torch.version.cuda,
             "cudnn_version": cudnn_version(),
-            "execution": "eager",
+            "execution": place.execution,
             "device": place.device,
             "num_threads": place.num_threads,
             "command": command,

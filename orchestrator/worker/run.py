@@ -85,8 +85,9 @@ def _run(
 ) -> JobReport:
     from orchestrator.worker.keeper import Intervals, Place, StoreKeeper, record_failure
     from trainer.datasets.dataset import load_dataset
-    from trainer.device import NoGpuError, device_name, prepare_device
+    from trainer.device import NoGpuError, check_precision, device_name, prepare_device
     from trainer.lockstep import run_group
+    from trainer.replay import execution_on
 
     trials = list(written.values())
     data_folder = Path(job.data_folder)
@@ -96,21 +97,24 @@ def _run(
     try:
         _check_code(job)
         device = prepare_device(job.cpu, gpus=job.gpu)
+        check_precision(device, trials[0].precision)
     except (NoGpuError, OtherCodeError) as error:
         failed = {t.fingerprint: record_failure(store, t, of_exception(error)) for t in trials}
         return JobReport(failed=failed)
+    execution = execution_on(device, job.execution)
     keeper = StoreKeeper(
         store,
         job.run_id,
         job.job_id,
         command=job.command,
-        place=Place(device_name(device), job.cpu, job.gpu or job.cpu, node),
+        place=Place(device_name(device), job.cpu, job.gpu or job.cpu, node, execution.name),
         checkpoints=Intervals(job.checkpoint_every_s, job.checkpoint_every_epochs),
         must_leave=must_leave,
     )
     try:
         keeper.begin(written, data_folder)
-        run_group(trials, keeper, load_dataset(trials[0].data, data_folder), device)
+        dataset = load_dataset(trials[0].data, data_folder)
+        run_group(trials, keeper, dataset, device, execution)
     except Exception as error:  # noqa: BLE001
         ended = store.finished().union(keeper.failed)
         for trial in trials:

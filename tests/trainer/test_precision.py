@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from trainer.device import NoGpuError, check_precision
 from trainer.precision import (
     at_least_fp32,
     backward_in,
@@ -60,5 +61,10 @@ def test_what_follows_is_computed_in_fp32_or_better(dtype: torch.dtype) -> None:
     assert widened == (torch.float64 if dtype == torch.float64 else torch.float32)
 
 
-def test_a_cpu_has_no_tf32() -> None:
+def test_a_cpu_has_no_tf32_and_nothing_else_is_taken_for_it() -> None:
     assert not has_tf32(CPU)
+    check_precision(CPU, "bf16")
+    with pytest.raises(
+        NoGpuError, match=r"tf32 needs an NVIDIA GPU from Ampere on; cpu on .* has none"
+    ):
+        check_precision(CPU, "tf32")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cluster.nodes import Node, unmet_requests
+from orchestrator.cluster.nodes import Node, decided_resources, unmet_requests
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.simulation import SimulatedJob
@@ -20,6 +20,7 @@ from orchestrator.store.store import Store
 from tests.orchestrator.commands import run
 from tests.orchestrator.planning.test_scheduling import trials
 from tests.orchestrator.sweeps import write_sweep
+from trainer.problems import UserError
 
 PAPER = Path(__file__).parents[3] / "sweeps" / "paper_cifar100.yaml"
 
@@ -123,3 +124,13 @@ def test_what_no_node_can_meet(tmp_path: Path) -> None:
     ]
     assert "a GPU of type A100" in found[0]
     assert "1 bigmem" in found[1]
+
+
+def test_tf32_on_a_cpu_is_planned_and_not_run(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, student={"epochs": 1, "precision": "tf32"})
+    code, output = run(tmp_path, "plan", sweep)
+    assert code == 0, output
+    plan = make_plan(load_sweep(sweep), Store(tmp_path / "store"), retry_failed=False)
+    assert unmet_requests(plan, [Node("a", {"CPU": 8.0, "GPU": 1.0})]) == []
+    with pytest.raises(UserError, match=r"student\.precision: tf32 needs a GPU from Ampere on"):
+        decided_resources(plan, [Node("b", {"CPU": 8.0})])

@@ -24,6 +24,10 @@ from trainer.problems import UserError
         (OSError(errno.ENOMEM, "Cannot allocate memory"), Cause.OUT_OF_MEMORY),
         (OSError(errno.ENOSPC, "No space left on device"), Cause.NO_SPACE),
         (OSError(errno.EFBIG, "File too large"), Cause.NO_SPACE),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), Cause.OUT_OF_MEMORY),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), Cause.OUT_OF_MEMORY),
+        (torch.AcceleratorError("CUDA error: out of memory"), Cause.OUT_OF_MEMORY),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), Cause.DEVICE),
         (RuntimeError("shapes differ"), Cause.PROGRAM),
         (FileNotFoundError("data"), Cause.PROGRAM),
         (DataError("images: gone"), Cause.NO_DATA),
@@ -34,6 +38,12 @@ from trainer.problems import UserError
 )  # fmt: skip
 def test_causes_of_exceptions(error: Exception, cause: Cause) -> None:
     assert of_exception(error).cause is cause
+
+
+def test_what_the_device_does_is_not_the_program_s_fault() -> None:
+    assert of_exception(
+        torch.AcceleratorError("CUDA error: unspecified launch failure")
+    ).cause.by_machine
 
 
 def test_memory_that_torch_cannot_get_is_out_of_memory() -> None:
