@@ -69,12 +69,17 @@ class Simulation:
         return self.makespan / self.lower_bound - 1 if self.lower_bound else 0.0
 
 
-def shared_cost(trials: Sequence[Trial], price: Price = operations) -> float:
-    """The cost of all trials with everything shared that can be: the largest groups there are."""
+def lockstep_groups(trials: Sequence[Trial]) -> Collection[list[Trial]]:
+    """The largest groups there are."""
     groups: dict[tuple[object, ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault(lockstep_key(trial), []).append(trial)
-    return sum(group_cost(group, price) for group in groups.values())
+    return groups.values()
+
+
+def shared_cost(trials: Sequence[Trial], price: Price = operations) -> float:
+    """The cost of all trials with everything shared that can be: the largest groups there are."""
+    return sum(group_cost(group, price) for group in lockstep_groups(trials))
 
 
 def chain_tails(trials: Sequence[Trial], price: Price = operations) -> dict[str, float]:
