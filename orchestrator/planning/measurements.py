@@ -14,7 +14,7 @@ from trainer.trial import Trial
 
 DeviceKind = Literal["GPU", "CPU"]
 
-ASSUMED_GPU = Throughput(10.0, "an assumption; --device prices by a named one")
+ASSUMED_GPU = Throughput(10.0, "an assumption")
 """Of one GPU in fp32 without tensor cores, where no job has run on one and none is named."""
 
 
