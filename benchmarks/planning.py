@@ -13,6 +13,7 @@ from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import expand, make_plan
 from orchestrator.planning.scheduling import Capacity
 from orchestrator.planning.simulation import best_simulation
+from orchestrator.planning.states import counts_by_kind
 from orchestrator.store.store import Store
 
 PAPERS_PAIRS = [
@@ -44,7 +45,7 @@ def main() -> None:
     expanded = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(large, Store(folder), retry_failed=False)
-        counts = plan.counts()
+        counts = counts_by_kind(plan, {})
     planned = time.perf_counter()
     asked = large.resources
     decided = asked.model_copy(

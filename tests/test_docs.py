@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -63,6 +64,28 @@ def test_every_shown_command_exists(tmp_path: Path) -> None:
     for command in sorted(shown):
         code, output = run(tmp_path, command, "--help")
         assert code == 0, output
+
+
+def test_the_hours_of_the_papers_pairs_are_those_of_the_command_beside_them(tmp_path: Path) -> None:
+    text = (TOP / "docs" / "sweeps.md").read_text()
+    (shown,) = re.findall(r"kdsweep (plan \S+ --device .*) --html plan.html", text)
+    code, output = run(
+        tmp_path, *shown.replace("sweeps/", f"{TOP}/sweeps/").split(), "--json", "--store", tmp_path
+    )
+    assert code == 0, output
+    bill = json.loads(output)["bill"]
+    rows = [
+        f"| {share['teacher']}/{share['student']} | {share['hours']:.1f} |"
+        for share in bill["shares"]
+        if share["student"]
+    ]
+    rows += [
+        f"| {done['gpus']} | {len(done['jobs'])} | {done['hours']:.1f} | {done['busy']:.0%} |"
+        for done in bill["forecasts"]
+    ]
+    assert len(rows) == 9 + 4
+    for row in rows:
+        assert row in text, row
 
 
 def test_every_module_says_what_it_is() -> None:

@@ -127,12 +127,12 @@ MODELS: Mapping[str, ModelFacts] = MappingProxyType(
 def multiply_adds(architecture: str, image_size: int, num_classes: int) -> int:
     """Multiply-adds of one forward pass of one image: convolutions and linear layers only."""
     facts = MODELS[architecture]
-    sizes = _stage_sizes(architecture, image_size)
+    sizes = stage_sizes(architecture, image_size)
     convolutions = sum(w * size**2 for w, size in zip(facts.weights, sizes, strict=False))
     return convolutions + facts.linear_weights + facts.features * num_classes
 
 
-def _stage_sizes(architecture: str, image_size: int) -> list[int]:
+def stage_sizes(architecture: str, image_size: int) -> list[int]:
     """Strided convolutions round up; vgg's pools round down, and the fourth is there at 64 pixels only."""
     pools = architecture.startswith("vgg")
     sizes = [image_size]

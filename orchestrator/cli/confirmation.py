@@ -22,9 +22,10 @@ def confirm(plan: "Plan", store: "Store", *, yes: bool) -> None:
     """
     if yes or not plan.missing or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return
-    from orchestrator.planning.bill import bill_of, measured_throughputs, throughput_of
+    from orchestrator.planning.bill import bill_of
+    from orchestrator.planning.measurements import measured_jobs, pricing
 
-    bill = bill_of(plan, throughput_of(measured_throughputs(store), None))
+    bill = bill_of(plan, pricing(measured_jobs(store)))
     if bill.gpu_hours < ASK_FROM_GPU_HOURS:
         return
     question = (

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from orchestrator.planning.bill import Bill, Forecast
     from orchestrator.planning.plan import Plan
+    from orchestrator.planning.prices import Pricing
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -36,9 +37,15 @@ def plan(
     gpus: Annotated[
         list[int] | None, typer.Option(min=1, help="Simulate on so many; may be repeated.")
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Price by the roofline of this GPU (h100, a100, rtx4090, ...), scaled by the store's jobs on "
+            "one; else by its jobs on any GPU, else by an assumption."
+        ),
+    ] = None,
     tflops: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="Of one GPU; else measured from the store, else assumed."),
+        float | None, typer.Option(min=0.001, help="Of one GPU, in place of all that.")
     ] = None,
     dot: Annotated[
         bool, typer.Option("--dot", help="Print the dependencies for Graphviz.")
@@ -50,30 +57,36 @@ def plan(
 ) -> None:
     """Show what would run and in which order, what the store already has, and the bill."""
     from orchestrator.cluster.nodes import has_gpu, this_machine
-    from orchestrator.planning.bill import bill_of, measured_throughputs, throughput_of, with_cpus
+    from orchestrator.planning.bill import bill_of, with_cpus
+    from orchestrator.planning.devices import device_named
+    from orchestrator.planning.measurements import measured_jobs, pricing
     from orchestrator.planning.plan import make_plan
+    from orchestrator.planning.prices import Throughput
     from orchestrator.reports.plan import plan_as_dot
 
     _check_output(html, dot=dot, as_json=as_json)
+    _check_price(device, tflops)
+    named = device_named(device) if device else None
     loaded, opened = open_sweep(sweep, store)
     planned = make_plan(loaded, opened, retry_failed=False)
     if dot:
         typer.echo(plan_as_dot(planned))
         return
     gpus_there, unmet = _seen_on(address, planned)
-    measured = measured_throughputs(opened)
-    bill = bill_of(planned, throughput_of(measured, tflops))
+    jobs = measured_jobs(opened)
+    price: Pricing = Throughput(tflops, "as given") if tflops else pricing(jobs, device=named)
+    bill = bill_of(planned, price)
     if not (gpus or address or has_gpu()) and planned.missing:
-        bill = with_cpus(bill, int(this_machine().cpu), throughput_of(measured, None, "CPU"))
+        bill = with_cpus(bill, planned, int(this_machine().cpu), pricing(jobs, "CPU"))
     counts = gpus or ([gpus_there] if gpus_there else [])
     is_asked = bool(counts or simulate or html)
-    forecasts = _forecasts(planned, bill, counts or [1], is_asked=is_asked)
+    forecasts = _forecasts(planned, price, counts or [1], is_asked=is_asked)
     if html:
         _write_page(html, planned, bill, forecasts)
     if as_json:
         _print_json(planned, bill, forecasts if is_asked else [], unmet)
     else:
-        _print(planned, bill, forecasts, unmet, is_asked=is_asked)
+        _print(planned, bill, forecasts, unmet, is_asked=is_asked, is_by_device=bool(device))
         if html:
             stdout().print(f"page: {html}", soft_wrap=True)
 
@@ -86,6 +99,14 @@ def _check_output(html: Path | None, *, dot: bool, as_json: bool) -> None:
         raise UserError("--dot prints for Graphviz alone: leave out --html and --json")
     if html and html.suffix != ".html":
         raise UserError(f"--html: {html}: expected a name that ends in .html")
+
+
+def _check_price(device: str | None, tflops: float | None) -> None:
+    """Raises UserError where a GPU would have two prices."""
+    from trainer.problems import UserError
+
+    if device and tflops:
+        raise UserError("--device and --tflops both price a GPU: leave one of them out")
 
 
 def _seen_on(address: str | None, planned: "Plan") -> tuple[int, list[str]]:
@@ -106,7 +127,7 @@ def _seen_on(address: str | None, planned: "Plan") -> tuple[int, list[str]]:
 
 
 def _forecasts(
-    planned: "Plan", bill: "Bill", counts: "Sequence[int]", *, is_asked: bool
+    planned: "Plan", price: "Pricing", counts: "Sequence[int]", *, is_asked: bool
 ) -> "list[Forecast]":
     """Simulated runs; of a large sweep only where they are asked for, as they take their time."""
     from orchestrator.planning.bill import forecast
@@ -114,7 +135,7 @@ def _forecasts(
 
     if not planned.missing or not (is_asked or len(planned.missing) <= MOST_TRIALS):
         return []
-    return [forecast(planned, count, bill.throughput) for count in counts]
+    return [forecast(planned, count, price) for count in counts]
 
 
 def _print_json(
@@ -134,11 +155,14 @@ def _print(
     unmet: "Sequence[str]",
     *,
     is_asked: bool,
+    is_by_device: bool,
 ) -> None:
-    from orchestrator.reports.plan import forecast_table, order_table, plan_table
+    from orchestrator.reports.plan import forecast_table, order_table, plan_table, share_table
 
     console = stdout()
     console.print(plan_table(planned, bill))
+    if is_by_device and bill.shares:
+        console.print(share_table(bill.shares))
     if is_asked and forecasts:
         console.print(forecast_table(forecasts))
     for first in forecasts[:1]:

@@ -3,45 +3,24 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.language.resources import KINDS
-from orchestrator.planning.costs import group_cost, solo_cost
+from orchestrator.planning.costs import group_loads, solo_cost
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.prices import FLOPS, Limit, Pricing, Throughput
 from orchestrator.planning.scheduling import Capacity
 from orchestrator.planning.simulation import (
     SimulatedJob,
     Simulation,
     best_simulation,
+    lockstep_groups,
     longest_chain,
     shared_cost,
 )
-from orchestrator.store.store import Store, stored_trial
-from trainer.problems import UserError
 from trainer.trial import Trial
 
-FLOPS = 2
-"""Floating-point operations of a multiply-add."""
-
 CPUS_ENOUGH = 1e6
-
-DeviceKind = Literal["GPU", "CPU"]
-
-ASSUMED_TFLOPS: Mapping[DeviceKind, float] = {"GPU": 10.0, "CPU": 0.05}
-"""Of one GPU in fp32 without tensor cores, and of one CPU, where the store has nothing to measure by."""
-
-
-@dataclass(frozen=True)
-class Throughput:
-    """TFLOP/s of one GPU or one CPU, and where the figure comes from."""
-
-    tflops: float
-    source: str
-
-    @property
-    def multiply_adds(self) -> float:
-        """Per second."""
-        return self.tflops * 1e12 / FLOPS
 
 
 @dataclass(frozen=True)
@@ -54,14 +33,34 @@ class OnCpus:
 
 
 @dataclass(frozen=True)
+class Share:
+    """What is missing for one pair, or, without a student, of one teacher: by itself, on one GPU.
+
+    `limits` are the shares of its hours that go into arithmetic, memory traffic and launches. What several
+    pairs of one teacher can share is in each of them.
+    """
+
+    dataset: str
+    teacher: str
+    student: str | None
+    trials: int
+    hours: float
+    limits: Mapping[Limit, float]
+
+
+@dataclass(frozen=True)
 class Bill:
-    """What is missing of a sweep, in peta floating-point operations and hours of one GPU."""
+    """What is missing of a sweep, in peta floating-point operations and hours of one GPU.
+
+    `throughput` is what the GPU reaches at that price, over all that is missing.
+    """
 
     pflop: float
     pflop_alone: float
     gpu_hours: float
     longest_chain_hours: float
     throughput: Throughput
+    shares: tuple[Share, ...]
     on_cpus: "OnCpus | None" = None
 
     @property
@@ -70,72 +69,47 @@ class Bill:
         return 1 - self.pflop / self.pflop_alone if self.pflop_alone else 0.0
 
 
-def measured_throughputs(store: Store) -> dict[DeviceKind, Throughput]:
-    """From the finished trials of a store, by the kind of device: a CPU says nothing about a GPU.
-
-    Only whole jobs count. What no job has run on is not there.
-    """
-    columns = ("trial", "job_id", "group_size", "num_attempts", "device", "device_seconds")
-    jobs: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in store.results(columns=columns).to_pylist():
-        if row["job_id"] and row["device_seconds"] and row["device"]:
-            jobs[row["job_id"]].append(row)
-    by_kind: dict[DeviceKind, list[list[Mapping[str, Any]]]] = defaultdict(list)
-    for rows in jobs.values():
-        if all(r["group_size"] == len(rows) and r["num_attempts"] == 1 for r in rows):
-            by_kind["CPU" if rows[0]["device"] == "cpu" else "GPU"].append(rows)
-    measured = {kind: _measured(of_kind) for kind, of_kind in by_kind.items()}
-    return {kind: throughput for kind, throughput in measured.items() if throughput is not None}
-
-
-def _measured(jobs: Sequence[Sequence[Mapping[str, Any]]]) -> Throughput | None:
-    known = [(trials, rows) for rows in jobs if (trials := _trials_of(rows))]
-    cost = sum(group_cost(trials) for trials, _ in known)
-    if not cost:
-        return None
-    all_rows = [row for _, rows in known for row in rows]
-    seconds = sum(row["device_seconds"] for row in all_rows)
-    devices = ", ".join(sorted({row["device"] for row in all_rows}))
-    source = f"measured on {len(all_rows)} trials of this store, on {devices}"
-    return Throughput(FLOPS * cost / seconds / 1e12, source)
-
-
-def _trials_of(rows: Sequence[Mapping[str, Any]]) -> list[Trial]:
-    """None of a job of which this kdsweep cannot read every trial."""
-    try:
-        return [stored_trial(row) for row in rows]
-    except UserError:
-        return []
-
-
-def throughput_of(
-    measured: Mapping[DeviceKind, Throughput], given: float | None, kind: DeviceKind = "GPU"
-) -> Throughput:
-    """As given, else as measured on devices of this kind, else as assumed."""
-    if given is not None:
-        return Throughput(given, "as given")
-    return measured.get(kind) or Throughput(ASSUMED_TFLOPS[kind], "an assumption")
-
-
-def bill_of(plan: Plan, throughput: Throughput) -> Bill:
+def bill_of(plan: Plan, pricing: Pricing) -> Bill:
     """The bill of what a plan is missing."""
     missing = plan.missing
-    shared = shared_cost(missing)
+    shared, seconds = shared_cost(missing), shared_cost(missing, pricing.seconds)
     return Bill(
         pflop=FLOPS * shared / 1e15,
         pflop_alone=FLOPS * sum(map(solo_cost, missing)) / 1e15,
-        gpu_hours=shared / throughput.multiply_adds / 3600,
-        longest_chain_hours=longest_chain(missing) / throughput.multiply_adds / 3600,
-        throughput=throughput,
+        gpu_hours=seconds / 3600,
+        longest_chain_hours=longest_chain(missing, pricing.seconds) / 3600,
+        throughput=pricing.throughput(shared, seconds),
+        shares=_shares(missing, pricing),
     )
 
 
-def with_cpus(bill: Bill, cpus: int, throughput: Throughput) -> Bill:
-    """The bill with what it comes to on `cpus` CPUs, whose throughput is of one."""
-    flop = bill.pflop * 1e15
-    shared = flop / (throughput.tflops * 1e12 * cpus)
-    chain = bill.longest_chain_hours * bill.throughput.tflops / throughput.tflops
-    return replace(bill, on_cpus=OnCpus(cpus, max(shared / 3600, chain), throughput))
+def _shares(trials: Sequence[Trial], pricing: Pricing) -> tuple[Share, ...]:
+    parts: dict[tuple[str, str, str | None], list[Trial]] = defaultdict(list)
+    for trial in trials:
+        student = trial.student if trial.kind == "student" else None
+        parts[trial.dataset, trial.teacher, student].append(trial)
+    return tuple(_share(*key, part, pricing) for key, part in parts.items())
+
+
+def _share(
+    dataset: str, teacher: str, student: str | None, trials: Sequence[Trial], pricing: Pricing
+) -> Share:
+    seconds: dict[Limit, float] = defaultdict(float)
+    for group in lockstep_groups(trials):
+        for load in group_loads(group):
+            seconds[pricing.limit(load)] += pricing.seconds(load)
+    total = sum(seconds.values())
+    limits = {limit: part / total for limit, part in seconds.items() if part}
+    return Share(dataset, teacher, student, len(trials), total / 3600, limits)
+
+
+def with_cpus(bill: Bill, plan: Plan, cpus: int, pricing: Pricing) -> Bill:
+    """The bill with what it comes to on `cpus` CPUs, whose price is of one."""
+    missing = plan.missing
+    seconds = shared_cost(missing, pricing.seconds)
+    at_best = max(seconds / cpus, longest_chain(missing, pricing.seconds))
+    throughput = pricing.throughput(shared_cost(missing), seconds)
+    return replace(bill, on_cpus=OnCpus(cpus, at_best / 3600, throughput))
 
 
 @dataclass(frozen=True)
@@ -154,21 +128,20 @@ class Forecast:
         return "1 GPU" if self.gpus == 1 else f"{self.gpus} GPUs"
 
 
-def forecast(plan: Plan, gpus: int, throughput: Throughput) -> Forecast:
+def forecast(plan: Plan, gpus: int, pricing: Pricing) -> Forecast:
     """Simulate what a plan is missing on `gpus` GPUs, with CPUs enough."""
     asked = plan.sweep.resources
     decided = asked.model_copy(
         update={kind: asked.of(kind).on(cluster_has_gpus=True) for kind in KINDS}
     )
     capacity = Capacity(cpu=CPUS_ENOUGH, gpu=gpus)
-    run: Simulation = best_simulation(plan.missing, plan.done, capacity, decided)
-    per_hour = 3600 * throughput.multiply_adds
+    run: Simulation = best_simulation(plan.missing, plan.done, capacity, decided, pricing.seconds)
     return Forecast(
         gpus=gpus,
-        jobs=tuple(SimulatedJob(j.start / per_hour, j.end / per_hour, j.trials) for j in run.jobs),
-        hours=run.makespan / per_hour,
+        jobs=tuple(SimulatedJob(j.start / 3600, j.end / 3600, j.trials) for j in run.jobs),
+        hours=run.makespan / 3600,
         busy=run.busy,
-        bound_hours=run.lower_bound / per_hour,
+        bound_hours=run.lower_bound / 3600,
         over_bound=run.over_bound,
     )
 

@@ -1,34 +1,105 @@
-"""What trials cost, in multiply-adds: to order work, and to tell how much of it is done.
+"""What trials ask of a device, and what that costs: to order work, and to tell how much of it is done.
 
-Forward passes are counted from the models' multiply-adds, scaled to the image size; a backward pass counts
-as two forward passes. Evaluation is left out.
+A load is what kernels that follow one another compute, move and launch. Unpriced, it costs its multiply-adds:
+forward passes are counted from the models, scaled to the image size, and a backward pass counts as two
+forward passes. Evaluation is left out.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 
-from trainer.catalog import base_of, multiply_adds, pick_of
-from trainer.trial import StudentTrial, TeacherTrial, Trial, num_epochs
+from trainer.catalog import MODELS, base_of, multiply_adds, pick_of
+from trainer.footprints import (
+    ACCUMULATE_WEIGHTS_MOVED,
+    FOOTPRINTS,
+    STUDENT_STEP_LAUNCHES,
+    TENSORS_PER_LAUNCH,
+    UPDATE_KERNELS,
+    UPDATE_WEIGHTS_MOVED,
+    WEIGHTS_MOVED,
+    Way,
+    floats_per_image,
+    pass_of,
+)
+from trainer.trial import StudentTrial, TeacherTrial, Trial, num_epochs, steps_per_epoch
 
-TRAIN = 3
-"""A forward and a backward pass, in forward passes."""
+FORWARD_PASSES: Mapping[Way, int] = MappingProxyType({"look": 1, "training": 3})
+"""Of the multiply-adds of a pass of each kind, in those of a forward pass."""
 
 
-def _passes(trial: Trial, architecture: str) -> float:
-    """Multiply-adds to show one model every training image in every epoch."""
-    data = trial.data
-    per_image = multiply_adds(architecture, data.image_size, data.num_classes)
-    return float(per_image * data.train_images * num_epochs(trial))
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a device is asked for; `activations` and `weights` are numbers that go through its memory.
+
+    `precision` is the trial's, by name.
+    """
+
+    multiply_adds: float
+    activations: float
+    weights: float
+    launches: float
+    precision: str
 
 
-def _own_cost(trial: Trial) -> float:
-    """What a trial costs beyond the teacher's passes, which its group shares."""
-    if isinstance(trial, TeacherTrial):
-        return TRAIN * _passes(trial, trial.teacher)
-    pick = pick_of(trial.augmentation)
-    scored = pick.runs if pick and pick.needs_student else 0
+Price = Callable[[Load], float]
+"""What a load costs, in a unit of the price's own."""
+
+
+def operations(load: Load) -> float:
+    """The price that knows no device: multiply-adds."""
+    return load.multiply_adds
+
+
+_multiply_adds = cache(multiply_adds)
+
+
+def _passes(
+    trial: Trial, architecture: str, way: Way, passes: int = 1, batches_per_pass: int = 1
+) -> Load:
+    """To show one model every training image in every epoch, in so many passes per step.
+
+    Pools are shown as one pass of several batches.
+    """
+    data, epochs = trial.data, num_epochs(trial)
+    images = data.train_images * epochs * passes * batches_per_pass
+    steps = steps_per_epoch(trial) * epochs * passes
+    per_image = _multiply_adds(architecture, data.image_size, data.num_classes)
+    return Load(
+        multiply_adds=float(FORWARD_PASSES[way] * per_image * images),
+        activations=float(floats_per_image(architecture, data.image_size, way) * images),
+        weights=float(WEIGHTS_MOVED[way] * MODELS[architecture].parameters * steps),
+        launches=float(pass_of(architecture, way).launches * steps),
+        precision=trial.precision,
+    )
+
+
+def _update(trial: TeacherTrial | StudentTrial, architecture: str) -> Load:
+    """What follows a step's passes: the optimiser; of a student, all else that is not shared."""
+    steps = steps_per_epoch(trial) * num_epochs(trial)
+    tensors, weights = FOOTPRINTS[architecture].tensors, UPDATE_WEIGHTS_MOVED
+    launches = UPDATE_KERNELS * math.ceil(tensors / TENSORS_PER_LAUNCH)
     if isinstance(trial, StudentTrial):
-        return (2 * TRAIN + scored) * _passes(trial, trial.student)
-    return scored * _passes(trial, trial.student) if trial.student else 0.0
+        launches += tensors + STUDENT_STEP_LAUNCHES
+        weights += ACCUMULATE_WEIGHTS_MOVED
+    moved = float(weights * MODELS[architecture].parameters * steps)
+    return Load(0.0, 0.0, moved, float(launches * steps), trial.precision)
+
+
+def _own_loads(trial: Trial) -> Iterator[Load]:
+    """What a trial asks for beyond the teacher's passes, which its group shares."""
+    if isinstance(trial, TeacherTrial):
+        yield _passes(trial, trial.teacher, "training")
+        yield _update(trial, trial.teacher)
+        return
+    pick = pick_of(trial.augmentation)
+    if trial.student and pick and pick.needs_student:
+        yield _passes(trial, trial.student, "look", batches_per_pass=pick.runs)
+    if isinstance(trial, StudentTrial):
+        yield _passes(trial, trial.student, "training", passes=2)
+        yield _update(trial, trial.student)
 
 
 def _views(augmentation: str | None) -> frozenset[tuple[str, int]]:
@@ -40,15 +111,22 @@ def _views(augmentation: str | None) -> frozenset[tuple[str, int]]:
     return frozenset({("identity", 0), *((base, run) for run in range(runs))})
 
 
-def group_cost(trials: Iterable[Trial]) -> float:
-    """Multiply-adds of trials that run as one group: each view is shown to the teacher once."""
+def group_loads(trials: Iterable[Trial]) -> Iterator[Load]:
+    """What trials that run as one group ask for: each view is shown to the teacher once."""
     group = list(trials)
     views = frozenset[tuple[str, int]]().union(*(_views(trial.augmentation) for trial in group))
     longest = max(group, key=lambda trial: trial.epochs)
-    shared = len(views) * _passes(longest, longest.teacher) if views else 0.0
-    return shared + sum(_own_cost(trial) for trial in group)
+    if views:
+        yield _passes(longest, longest.teacher, "look", passes=len(views))
+    for trial in group:
+        yield from _own_loads(trial)
 
 
-def solo_cost(trial: Trial) -> float:
-    """Multiply-adds of a trial that runs alone."""
-    return group_cost([trial])
+def group_cost(trials: Iterable[Trial], price: Price = operations) -> float:
+    """What trials that run as one group cost."""
+    return sum(map(price, group_loads(trials)))
+
+
+def solo_cost(trial: Trial, price: Price = operations) -> float:
+    """What a trial that runs alone costs."""
+    return group_cost([trial], price)

@@ -28,7 +28,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from orchestrator.language.resources import KINDS, AllResources, Resources
-from orchestrator.planning.costs import solo_cost
+from orchestrator.planning.costs import Price, operations, solo_cost
 from orchestrator.planning.ready_groups import Rank, ReadyGroups
 from trainer.trial import Trial, lockstep_key
 
@@ -78,6 +78,7 @@ class Scheduler:
         limit: how many of a ready group, from its first, may go together.
         part: the number of the planned group of each trial, by fingerprint; only equals share a group.
         order: whether the longest chain goes first or, teachers aside, the smallest seed.
+        price: what chains and groups are weighed by.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Scheduler:
         limit: Callable[[Sequence[Trial]], int] = len,
         part: Mapping[str, int] = NO_PARTS,
         order: Order = "chain",
+        price: Price = operations,
     ) -> None:
         self._order = order
         self._limit = limit
@@ -104,7 +106,7 @@ class Scheduler:
         for trial in trials:
             for dependency in trial.depends_on:
                 self._dependents[dependency].append(trial.fingerprint)
-        self._cost = {t.fingerprint: solo_cost(t) for t in trials}
+        self._cost = {t.fingerprint: solo_cost(t, price) for t in trials}
         self._chain = self._chain_costs(trials)
         self._ready = ReadyGroups(self._rank)
         self._later: dict[str, Trial] = {}

@@ -1,9 +1,9 @@
 """A sweep on a virtual clock: the scheduler's own decisions, without Ray.
 
-A discrete-event simulation: jobs start as the scheduler hands them out, last as long as their multiply-adds
-take, and end in order of time. It tells makespan and utilisation before anything is paid for, and how ready
+A discrete-event simulation: jobs start as the scheduler hands them out, last as long as their loads
+cost, and end in order of time. It tells makespan and utilisation before anything is paid for, and how ready
 trials are best grouped. Starting a worker, reading data and writing results are left out. Time is counted in
-multiply-adds of one place.
+the unit of a price, for one place: multiply-adds, where none is given.
 
 The objective is the least makespan. Large groups save passes of the teacher, small ones keep places busy and
 critical chains short. Which is better at a moment depends on what is still to come, so groups are made
@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from orchestrator.language.resources import AllResources
-from orchestrator.planning.costs import group_cost, solo_cost
+from orchestrator.planning.costs import Price, group_cost, operations, solo_cost
 from orchestrator.planning.scheduling import Capacity, Job, Order, Scheduler
 from trainer.trial import Trial, lockstep_key
 
@@ -46,7 +46,7 @@ class SimulatedJob:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulated run came to, in multiply-adds of one place.
+    """What a simulated run came to, in the unit of its price.
 
     `busy` is the share of places in use until the makespan, `jobs` are in the order of their start.
     """
@@ -69,29 +69,34 @@ class Simulation:
         return self.makespan / self.lower_bound - 1 if self.lower_bound else 0.0
 
 
-def shared_cost(trials: Sequence[Trial]) -> float:
-    """Multiply-adds of all trials with everything shared that can be: the largest groups there are."""
+def lockstep_groups(trials: Sequence[Trial]) -> Collection[list[Trial]]:
+    """The largest groups there are."""
     groups: dict[tuple[object, ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault(lockstep_key(trial), []).append(trial)
-    return sum(group_cost(group) for group in groups.values())
+    return groups.values()
 
 
-def chain_tails(trials: Sequence[Trial]) -> dict[str, float]:
-    """Multiply-adds of the longest chain that waits for each trial, itself left out."""
+def shared_cost(trials: Sequence[Trial], price: Price = operations) -> float:
+    """The cost of all trials with everything shared that can be: the largest groups there are."""
+    return sum(group_cost(group, price) for group in lockstep_groups(trials))
+
+
+def chain_tails(trials: Sequence[Trial], price: Price = operations) -> dict[str, float]:
+    """The cost of the longest chain that waits for each trial, itself left out."""
     tails = dict.fromkeys((trial.fingerprint for trial in trials), 0.0)
     for trial in reversed(trials):
-        behind = tails[trial.fingerprint] + solo_cost(trial)
+        behind = tails[trial.fingerprint] + solo_cost(trial, price)
         for needed in trial.depends_on:
             if needed in tails:
                 tails[needed] = max(tails[needed], behind)
     return tails
 
 
-def longest_chain(trials: Sequence[Trial]) -> float:
-    """Multiply-adds of the longest chain of dependent trials, each run alone."""
-    tails = chain_tails(trials)
-    return max((tails[t.fingerprint] + solo_cost(t) for t in trials), default=0.0)
+def longest_chain(trials: Sequence[Trial], price: Price = operations) -> float:
+    """The cost of the longest chain of dependent trials, each run alone."""
+    tails = chain_tails(trials, price)
+    return max((tails[t.fingerprint] + solo_cost(t, price) for t in trials), default=0.0)
 
 
 def places_of(capacity: Capacity, resources: AllResources) -> int:
@@ -108,20 +113,22 @@ def best_simulation(
     done: Collection[str],
     capacity: Capacity,
     resources: AllResources,
+    price: Price = operations,
 ) -> Simulation:
     """The simulation of least makespan over several ways to group; see the module's text.
 
     Args:
         trials: what is to run, each after what it depends on; `done` has results already.
         capacity, resources: as for the scheduler, with `gpu` decided.
+        price: what a load takes of a place's time.
     """
     places = places_of(capacity, resources)
-    bound = max(longest_chain(trials), shared_cost(trials) / places)
+    bound = max(longest_chain(trials, price), shared_cost(trials, price) / places)
 
     def best(order: Order) -> Simulation:
         runs: list[Simulation] = []
         for end in ENDS if len(trials) <= MOST_TRIALS else ENDS[:1]:
-            clock = _Clock(trials, done, capacity, resources, end * bound, order)
+            clock = _Clock(trials, done, capacity, resources, end * bound, order, price)
             runs.append(clock.run(places, bound))
             if runs[-1].makespan <= GOOD_ENOUGH * bound:
                 break
@@ -146,13 +153,22 @@ class _Clock:
         resources: AllResources,
         end: float,
         order: Order,
+        price: Price,
     ) -> None:
         self._order = order
+        self._price = price
         self._now = 0.0
         self._end = end
-        self._tails = chain_tails(trials)
+        self._tails = chain_tails(trials, price)
         self._scheduler = Scheduler(
-            trials, done, capacity, resources, _at_the_start, limit=self._fitting, order=order
+            trials,
+            done,
+            capacity,
+            resources,
+            _at_the_start,
+            limit=self._fitting,
+            order=order,
+            price=price,
         )
 
     def _fitting(self, group: Sequence[Trial]) -> int:
@@ -162,7 +178,7 @@ class _Clock:
         size, tail = 1, 0.0
         for count, trial in enumerate(group, start=1):
             tail = max(tail, self._tails[trial.fingerprint])
-            if self._now + group_cost(group[:count]) + tail <= self._end:
+            if self._now + group_cost(group[:count], self._price) + tail <= self._end:
                 size = count
         return size
 
@@ -172,7 +188,7 @@ class _Clock:
         busy = work = 0.0
         while not self._scheduler.is_over:
             while job := self._scheduler.next_job():
-                cost = group_cost(job.trials)
+                cost = group_cost(job.trials, self._price)
                 heapq.heappush(running, (self._now + cost, job.number, job))
                 jobs.append(SimulatedJob(self._now, self._now + cost, job.trials))
                 work += cost

@@ -1,11 +1,11 @@
 """What `plan` shows: counts and the bill as tables, the dependencies for Graphviz, everything for scripts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
-from orchestrator.planning.bill import Bill, Forecast
+from orchestrator.planning.bill import Bill, Forecast, Share
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.states import counts_by_kind, states
 from orchestrator.planning.words import describe, rounded, span, unit_of
@@ -41,6 +41,25 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
         absent = ", ".join(plan.absent_checkpoints)
         caption += f"\nfingerprints of {len(plan.unknown)} trials are unknown without {absent}"
     table.caption = "\n".join([caption, *(f"WARNING: {w}" for w in plan.warnings)])
+    return table
+
+
+def share_table(shares: Sequence[Share]) -> Table:
+    """Hours of one GPU per pair and per teacher, and what they go into."""
+    unit = unit_of(max(share.hours for share in shares))
+    table = Table(title="by pair", title_justify="left")
+    for heading in ("data set", "teacher/student", "trials", unit.name, "time goes into"):
+        is_number = heading in ("trials", unit.name)
+        table.add_column(heading, justify="right" if is_number else "left")
+    for share in shares:
+        models = f"{share.teacher}/{share.student}" if share.student else share.teacher
+        ordered = sorted(share.limits.items(), key=lambda limit: -limit[1])
+        told = ", ".join(f"{limit} {part:.0%}" for limit, part in ordered)
+        table.add_row(share.dataset, models, str(share.trials), unit.number(share.hours), told)
+    table.caption = (
+        "a teacher by itself: its training and T. stddev; "
+        "pairs of one teacher share passes where they run together"
+    )
     return table
 
 

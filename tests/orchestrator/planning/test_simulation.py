@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 
 from orchestrator.language.resources import AllResources, Resources
 from orchestrator.language.sweep import load_sweep
-from orchestrator.planning.bill import ASSUMED_TFLOPS, FLOPS, measured_throughputs, throughput_of
 from orchestrator.planning.costs import group_cost, solo_cost
+from orchestrator.planning.devices import CPU_CORE
+from orchestrator.planning.measurements import (
+    ASSUMED_GPU,
+    DeviceKind,
+    measured_jobs,
+    pricing,
+)
 from orchestrator.planning.plan import expand
+from orchestrator.planning.prices import FLOPS, Roofline, Throughput
 from orchestrator.planning.scheduling import Capacity, Scheduler
 from orchestrator.planning.simulation import best_simulation, longest_chain, shared_cost
 from orchestrator.store.records import identity_columns
@@ -97,14 +104,19 @@ def add_job(store: Store, group: list[Trial], job_id: str, **columns: Any) -> No
         store.add_result(row | columns, [])
 
 
+def throughput_on(store: Store, kind: DeviceKind) -> Throughput:
+    found = pricing(measured_jobs(store), kind)
+    assert isinstance(found, Throughput)
+    return found
+
+
 def test_the_throughput_is_measured_job_by_job(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert measured_throughputs(store) == {}
-    assert throughput_of({}, None).tflops == ASSUMED_TFLOPS["GPU"]
-    assert throughput_of({}, 3.0).tflops == 3.0
+    assert measured_jobs(store) == []
+    assert throughput_on(store, "GPU") == ASSUMED_GPU
     group = [t for t in trials() if t.kind == "student"]
     add_job(store, group, "one")
-    measured = measured_throughputs(store)["CPU"]
+    measured = throughput_on(store, "CPU")
     expected = FLOPS * group_cost(group) / (10.0 * len(group)) / 1e12
     assert measured.tflops == pytest.approx(expected)
     assert measured.source == "measured on 9 trials of this store, on cpu"
@@ -112,7 +124,8 @@ def test_the_throughput_is_measured_job_by_job(tmp_path: Path) -> None:
     add_job(store, stddevs[:3], "cut", group_size=4)
     add_job(store, stddevs[3:6], "twice", num_attempts=2)
     add_job(store, stddevs[6:], "")
-    assert measured_throughputs(store) == {"CPU": measured}, "only whole jobs tell"
+    assert throughput_on(store, "CPU") == measured, "only whole jobs tell"
+    assert throughput_on(store, "GPU") == ASSUMED_GPU
 
 
 def test_devices_of_one_kind_price_that_kind_only(tmp_path: Path) -> None:
@@ -121,13 +134,14 @@ def test_devices_of_one_kind_price_that_kind_only(tmp_path: Path) -> None:
     plan = ("plan", SWEEPS / "paper_cifar100.yaml", "--gpus", 8, "--json", "--store")
     _, empty = run(tmp_path, *plan, tmp_path / "none")
     add_job(store, [t for t in trials() if t.kind == "student"], "cpus")
-    assert set(measured_throughputs(store)) == {"CPU"}
+    assert throughput_on(store, "GPU") == ASSUMED_GPU
     _, told = run(tmp_path, *plan, store.root)
     assert json.loads(told)["bill"]["gpu_hours"] == json.loads(empty)["bill"]["gpu_hours"]
     add_job(store, [t for t in trials() if t.kind == "stddev"], "gpus", device="NVIDIA H100")
-    measured = measured_throughputs(store)
-    assert measured["GPU"].source == "measured on 9 trials of this store, on NVIDIA H100"
-    assert measured["CPU"].source.endswith("on cpu")
+    assert throughput_on(store, "GPU").source == (
+        "measured on 9 trials of this store, on NVIDIA H100"
+    )
+    assert throughput_on(store, "CPU").source.endswith("on cpu")
 
 
 def test_a_machine_without_a_gpu_is_priced_by_its_cpus(tmp_path: Path) -> None:
@@ -137,7 +151,8 @@ def test_a_machine_without_a_gpu_is_priced_by_its_cpus(tmp_path: Path) -> None:
         assert here is None
         return
     assert here["cpus"] == os.cpu_count()
-    assert here["throughput"] == {"tflops": ASSUMED_TFLOPS["CPU"], "source": "an assumption"}
+    assert here["throughput"]["tflops"] <= CPU_CORE.tflops("fp32")
+    assert here["throughput"]["source"] == Roofline(CPU_CORE).source
     assert 0 < here["hours"] < 0.1
     _, told = run(tmp_path, "plan", "smoke", "--store", tmp_path / "none")
     assert "here, without a GPU: " in told
@@ -163,6 +178,7 @@ def test_the_bill_and_the_forecast_for_scripts(tmp_path: Path) -> None:
     assert bill["pflop"] == pytest.approx(2 * 2467.7, rel=1e-3)
     assert 0.5 < bill["saved"] < 0.52
     assert bill["gpu_hours"] == pytest.approx(bill["pflop"] / 0.02 / 3600, rel=1e-6)
+    assert bill["shares"][0]["limits"] == {"arithmetic": 1.0}, "one figure knows no other limit"
     assert [found["gpus"] for found in bill["forecasts"]] == [8, 64]
     ran = [fp for job in bill["forecasts"][0]["jobs"] for fp in job["trials"]]
     assert sorted(ran) == sorted(trial["fingerprint"] for trial in json.loads(output)["trials"])
