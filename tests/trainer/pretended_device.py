@@ -2,7 +2,7 @@
 
 Tensors on the pretended device have shapes and a place, but neither memory nor values; what lies on the CPU is
 real. Torch takes one such device per process, and for good: only `tests.trainer.pretended_runs`, a process of its
-own, calls `pretend`. The parts of torch that it stands on may change: it was tried with one version.
+own, calls `pretend`. The parts of torch that it stands on may change.
 """
 
 import contextlib
@@ -23,9 +23,6 @@ from torch.utils._pytree import tree_leaves
 
 import trainer
 from trainer.sending import sent
-
-TRIED_WITH = "2.14.1"
-"""Torch's version, without what it was built for."""
 
 NAME = "pretended"
 CPU = torch.device("cpu")

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.trainer.pretended_device import TRIED_WITH, Wait
+from tests.trainer.pinned import with_pinned_torch
+from tests.trainer.pretended_device import Wait
 from tests.trainer.pretended_runs import FAULTS, GROUPS, PARTS
 
-pytestmark = pytest.mark.skipif(
-    torch.__version__.partition("+")[0] != TRIED_WITH,
-    reason=f"a pretended device stands on parts of torch that may change: tried with {TRIED_WITH}",
-)
+pytestmark = with_pinned_torch
 
 ROOT = Path(__file__).parents[2]
 
