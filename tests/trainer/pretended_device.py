@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from unittest import mock
 
 import torch
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 WATCHED = tuple(str(Path(path).parent) for path in (trainer.__file__, __file__))
 """Whose lines are told: the trainer's, and those of the faults that are planted into it."""
 
-Operation = OpOverload[..., Any]
+Operation: TypeAlias = "OpOverload[..., Any]"
 
 COPIES = {torch.ops.aten.copy_, torch.ops.aten._to_copy, torch.ops.aten._foreach_copy_}
 INDEXING = {torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_}

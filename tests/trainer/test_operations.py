@@ -4,7 +4,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -28,6 +28,8 @@ from trainer.trial import Data, StudentTrial, Trial
 
 pytestmark = with_pinned_torch
 
+Operation: TypeAlias = "OpOverload[..., Any]"
+
 CPU = torch.device("cpu")
 BATCH_SIZE = 2
 """The numbers are the same for larger batches, and for larger images."""
@@ -40,12 +42,12 @@ SEVERAL = {"nll_loss_backward": 2, "max_pool2d_with_indices_backward": 2, "sort"
 
 
 @functools.cache
-def is_view(func: OpOverload[..., Any]) -> bool:
+def is_view(func: Operation) -> bool:
     aliases = (returned.alias_info for returned in func._schema.returns)
     return any(alias is not None and not alias.is_write for alias in aliases)
 
 
-def launches(func: OpOverload[..., Any], args: Sequence[Any]) -> int:
+def launches(func: Operation, args: Sequence[Any]) -> int:
     """Kernels that an operation launches on CUDA, at least: none where it only looks at memory anew."""
     name = func.overloadpacket.__name__
     if is_view(func) or name in ALLOCATIONS or name == "_unsafe_view":
@@ -105,7 +107,7 @@ class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self,
-        func: OpOverload[..., Any],
+        func: Operation,
         types: Sequence[type],
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
