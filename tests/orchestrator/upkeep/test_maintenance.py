@@ -50,7 +50,7 @@ def keeper(store: Store, kind: type[StoreKeeper] = StoreKeeper) -> StoreKeeper:
         "run",
         "job",
         command="kdsweep run",
-        place=Place("cpu", num_threads=1, share=1.0, node=""),
+        place=Place("cpu", num_threads=1, share=1.0, node="", execution="eager"),
         checkpoints=Intervals(seconds=60, epochs=None),
         must_leave=lambda: False,
     )

@@ -30,7 +30,7 @@ class CountingKeeper(StoreKeeper):
     """Remembers where it saved, and is killed after some steps."""
 
     def __init__(self, store: Store, intervals: Intervals, killed_after: float = LATE) -> None:
-        place = Place("cpu", num_threads=1, share=1.0, node="", "eager")
+        place = Place("cpu", num_threads=1, share=1.0, node="", execution="eager")
         super().__init__(
             store,
             "run",
