@@ -54,13 +54,6 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 }
 """Where the host waits around the steps, by the reason. It may only shrink."""
 
-WITHIN_STEPS = {
-    # AutoAugment: torchvision makes the matrices of rotations and shears on the CPU.
-    "to device: schemes.py _operate: changed: Tensor = apply_operation("
-    "images, name, magnitude, interpolation=nearest, fill=None)",
-}
-"""Where it still waits within them: to be mended."""
-
 
 @pytest.fixture(scope="module")
 def waits() -> Mapping[str, list[Wait]]:
@@ -73,12 +66,12 @@ def waits() -> Mapping[str, list[Wait]]:
 
 def test_every_wait_has_a_reason(waits: Mapping[str, list[Wait]]) -> None:
     seen = {f"{wait.what}: {wait.where}" for name in GROUPS for wait in waits[name]}
-    assert seen - WITHIN_STEPS == {wait for waits in ALLOWED.values() for wait in waits}
+    assert seen == {wait for waits in ALLOWED.values() for wait in waits}
 
 
 def test_nothing_waits_within_steps(waits: Mapping[str, list[Wait]]) -> None:
     seen = [wait for name in (*GROUPS, *PARTS) for wait in waits[name]]
-    assert {f"{w.what}: {w.where}" for w in seen if w.is_within_steps} == WITHIN_STEPS
+    assert {f"{w.what}: {w.where}" for w in seen if w.is_within_steps} == set()
 
 
 @pytest.mark.parametrize("name", FAULTS)

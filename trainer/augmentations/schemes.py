@@ -17,6 +17,7 @@ from torchvision.transforms.autoaugment import _apply_op as apply_operation
 
 from trainer.augmentations.batch import Batch
 from trainer.augmentations.equalize import equalize
+from trainer.augmentations.geometry import GEOMETRIC, move_pixels
 from trainer.sending import sent
 
 
@@ -155,9 +156,11 @@ class PolicyDecision:
 
 
 def _operate(images: Tensor, name: str, magnitude: float) -> Tensor:
-    """One operation of AutoAugment on uint8 [B, 3, S, S]: torchvision's, but for Equalize."""
+    """One operation of AutoAugment on uint8 [B, 3, S, S]: torchvision's, or its bytes without its waits."""
     if name == "Equalize":
         return equalize(images)
+    if name in GEOMETRIC:
+        return move_pixels(images, name, magnitude)
     nearest = InterpolationMode.NEAREST
     changed: Tensor = apply_operation(images, name, magnitude, interpolation=nearest, fill=None)
     return changed
