@@ -1,0 +1,84 @@
+"""Is everything right on this GPU, and what does each choice give?
+
+Run from the checkout: make gpu-check PYTHON=python3, or python3 -m benchmarks.gpu_check --part 1
+Needs torch, torchvision, pydantic and safetensors; nothing of Ray. Two parts: 1 checks, 2 measures.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.gpu_check.correct import checks, outcome
+from benchmarks.gpu_check.speed import measurements_of_speed
+from trainer.device import cudnn_version, device_name, prepare_device
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the parts; returns 1 where a check failed."""
+    options = _parser().parse_args(arguments)
+    device = prepare_device(num_threads=1, gpus=0 if options.smoke else 1)
+    about = _about(device)
+    print(json.dumps(about), flush=True)
+    report: dict[str, Any] = {"about": about, "findings": {}}
+    for part, planned in ((1, checks), (2, measurements_of_speed)):
+        if options.part not in (0, part):
+            continue
+        ends_at = time.monotonic() + options.seconds
+        for name, act in planned(device, is_smoke=options.smoke):
+            if options.only not in name:
+                continue
+            if time.monotonic() > ends_at:
+                print(f"part {part}: {options.seconds:g} s are over, the rest is left out")
+                break
+            start = time.monotonic()
+            found = outcome(act)
+            found["seconds"] = round(time.monotonic() - start, 2)
+            report["findings"][name] = found
+            # After each: whatever happens next, this much is known.
+            options.output.write_text(json.dumps(report, indent=1))
+            print(f"{name}: {json.dumps(found)}", flush=True)
+    failed = [name for name, found in report["findings"].items() if not found["ok"]]
+    print(
+        f"{len(report['findings'])} findings in {options.output}; failed: {', '.join(failed) or 'none'}"
+    )
+    return 1 if failed else 0
+
+
+def _about(device: torch.device) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "device": device_name(device),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cudnn": cudnn_version(),
+        "python": platform.python_version(),
+    }
+    if device.type == "cuda":
+        driver = Path("/proc/driver/nvidia/version")
+        about["driver"] = driver.read_text().splitlines()[0] if driver.exists() else "unknown"
+        about["capability"] = torch.cuda.get_device_capability(device)
+        about["memory_GiB"] = round(
+            torch.cuda.get_device_properties(device).total_memory / 2**30, 1
+        )
+    return about
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=__doc__)
+    add = parser.add_argument
+    add("--part", type=int, choices=(0, 1, 2), default=0, help="1 checks, 2 measures, 0 both")
+    add("--seconds", type=float, default=480.0, help="each part begins nothing after so long")
+    add("--only", default="", help="only what has this in its name")
+    add("--output", type=Path, default=Path("gpu-check.json"))
+    add("--smoke", action="store_true", help="everything at its smallest, on the CPU")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
