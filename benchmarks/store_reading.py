@@ -12,7 +12,7 @@ import io
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -34,7 +34,7 @@ def cpu_seconds(act: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def fill(store: Store, trials: list[Trial]) -> None:
+def fill(store: Store, trials: Sequence[Trial]) -> None:
     about = provenance()
     for number, trial in enumerate(trials):
         row = {
