@@ -4,6 +4,7 @@
 # make lint         ruff, the type checker, and who may import whom
 # make coverage     the fast tests, with the lines that they reach
 # make floor        the fast tests with the lowest versions that are allowed
+# make bench        a plain training loop beside kdsweep: hours; QUICK=1 make bench: under ten minutes; BENCH='--only group': a part
 # make hooks        lint before every commit
 # make format       let ruff mend what it can
 # make clean        remove the environment, the store and all caches
@@ -17,7 +18,7 @@ UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast lint coverage floor hooks format clean
+.PHONY: help quickstart test test-fast lint coverage floor bench hooks format clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -57,6 +58,9 @@ floor: $(READY)
 	$(BIN)/uv pip install --python $(VENV)-floor/bin/python --resolution lowest-direct --editable '.[dev]'
 	$(VENV)-floor/bin/python -m pytest -m 'not slow' --numprocesses 2
 
+bench: $(READY)
+	$(BIN)/python -m benchmarks.side_by_side $(if $(QUICK),--quick) $(BENCH)
+
 hooks: $(READY)
 	$(BIN)/pre-commit install
 
@@ -65,4 +69,4 @@ format: $(READY)
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) $(VENV)-floor kdsweep-store htmlcov .coverage* build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-floor kdsweep-store htmlcov bench.json .coverage* build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
