@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from benchmarks.side_by_side.workloads import Kind, Pair, Scale
 from trainer.catalog import base_of, multiply_adds, pick_of
+from trainer.trial import Precision
 
 SHAPES = ((16, 128, 32), (16, 256, 16), (8, 512, 16))
 """Images, channels (in and out), pixels along a side; kernels of 3x3."""
@@ -15,7 +16,7 @@ SHAPES = ((16, 128, 32), (16, 256, 16), (8, 512, 16))
 REPEATS = 4
 
 
-def best_rate(precision: str) -> float:
+def best_rate(precision: Precision) -> float:
     """GFLOP per CPU second of the fastest 3x3 convolution of `SHAPES`, forward, one thread, either memory layout."""
     torch.set_num_threads(1)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 from benchmarks.side_by_side.steps import PLAIN_SIDES, Run
-from benchmarks.side_by_side.workloads import PRECISIONS, SCHEMES
+from benchmarks.side_by_side.workloads import SCHEMES
+from trainer.trial import Precision
 
 Part = Literal["steps", "group", "stddev", "rate", "sweep"]
 PARTS: tuple[Part, ...] = ("steps", "group", "stddev", "rate", "sweep")
-PRECISIONS_BESIDE = tuple(name for name in ("fp32", "bf16") if name in PRECISIONS)
+PRECISIONS_BESIDE: tuple[Precision, ...] = ("fp32", "bf16")
 """The plain loop is fp32; kdsweep is measured in each of these."""
 
 

@@ -15,6 +15,7 @@ from benchmarks.side_by_side.whole_sweeps import SweepCost, SweepSide, SweepSize
 from benchmarks.side_by_side.workloads import Scale
 from orchestrator.store.provenance import git_state
 from trainer.files import write_atomically
+from trainer.trial import Precision
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "ray")
 
@@ -54,7 +55,7 @@ class StepCost:
 @dataclass(frozen=True)
 class ConvolutionRate:
     round: int
-    precision: str
+    precision: Precision
     gflop_per_s: float
 
 

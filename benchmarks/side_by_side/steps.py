@@ -23,7 +23,7 @@ from trainer.device import prepare_device
 from trainer.keeper import Command, FolderKeeper, Progress
 from trainer.lockstep import run_group
 from trainer.models import build_model
-from trainer.trial import Trial
+from trainer.trial import Precision, Trial
 
 Side = Literal["plain", "plain, teacher only", "kdsweep"]
 """`plain, teacher only` is a plain T. stddev trial without the student's passes, which its result does not need."""
@@ -39,7 +39,7 @@ class Run:
     kind: Kind
     pair: str
     schemes: tuple[str, ...]
-    precision: str = "fp32"
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class _TimingKeeper(FolderKeeper):
 
 
 def _of_kdsweep(group: list[Trial], scale: Scale, weights: Path) -> Cost:
-    device = prepare_device(num_threads=1, use_gpu=False)
+    device = prepare_device(num_threads=1, gpus=0)
     keeper = _TimingKeeper(weights, scale)
     run_group(group, keeper, scale.dataset(), device)
     begin, end = keeper.readings

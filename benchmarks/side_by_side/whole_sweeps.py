@@ -35,7 +35,7 @@ SweepSize = Literal["quickstart", "small", "tiny"]
 CHANGES: Mapping[SweepSize, Mapping[str, Any]] = {
     "quickstart": {},
     "small": {
-        "dataset": {"name": "fashion_mini", "train_images": 1500, "test_images": 500},
+        "dataset": {"name": "fashion_mini", "train_images": 1000, "test_images": 300},
         "seeds": [0],
         "teachers": {"epochs": 2, "milestones": [1]},
         "student": {"epochs": 2, "milestones": [1]},

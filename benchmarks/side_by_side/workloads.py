@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,9 +26,6 @@ PAIRS = (
 )
 DEPTHWISE = frozenset({"MobileNetV2", "ShuffleV1", "ShuffleV2"})
 """Students of depthwise convolutions, which bf16 does not help on a CPU."""
-
-PRECISIONS: tuple[str, ...] = get_args(Precision)
-"""Those that this kdsweep's trials know."""
 
 SCHEMES = AUGMENTATIONS
 TEST_IMAGES = 100
@@ -87,7 +84,9 @@ def teacher_trial(pair: Pair, scale: Scale) -> TeacherTrial:
     return TeacherTrial(data=scale.data, teacher=pair.teacher, seed=0, learning_rate=rate)
 
 
-def student_trial(pair: Pair, scheme: str, scale: Scale, precision: str = "fp32") -> StudentTrial:
+def student_trial(
+    pair: Pair, scheme: str, scale: Scale, precision: Precision = "fp32"
+) -> StudentTrial:
     settings: dict[str, Any] = {
         "data": scale.data,
         "teacher": pair.teacher,
@@ -103,7 +102,9 @@ def student_trial(pair: Pair, scheme: str, scale: Scale, precision: str = "fp32"
     return StudentTrial.model_validate(settings)
 
 
-def stddev_trial(pair: Pair, scheme: str, scale: Scale, precision: str = "fp32") -> StddevTrial:
+def stddev_trial(
+    pair: Pair, scheme: str, scale: Scale, precision: Precision = "fp32"
+) -> StddevTrial:
     settings: dict[str, Any] = {
         "data": scale.data,
         "teacher": pair.teacher,
@@ -123,7 +124,7 @@ def stddev_trial(pair: Pair, scheme: str, scale: Scale, precision: str = "fp32")
 
 
 def trials(
-    kind: Kind, pair: Pair, schemes: Sequence[str], scale: Scale, precision: str = "fp32"
+    kind: Kind, pair: Pair, schemes: Sequence[str], scale: Scale, precision: Precision = "fp32"
 ) -> list[Trial]:
     make = student_trial if kind == "student" else stddev_trial
     return [make(pair, scheme, scale, precision) for scheme in schemes]
