@@ -1,22 +1,22 @@
 """Ratios of what was measured in the same round: kdsweep's cost / the plain loop's for the same trials."""
 
-import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from benchmarks.side_by_side.convolutions import group_gflop
 from benchmarks.side_by_side.record import Record, StepCost, WholeSweep
 from benchmarks.side_by_side.steps import PLAIN_SIDES, Cost, Run, Side
-from benchmarks.side_by_side.workloads import DEPTHWISE, Pair
+from benchmarks.side_by_side.workloads import DEPTHWISE, Kind, Pair
+from trainer.trial import Precision
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The median over `n` rounds, and the smallest and the largest value."""
+    """A middle value over `n` rounds, and the smallest and the largest."""
 
-    median: float
+    middle: float
     low: float
     high: float
     n: int
@@ -26,7 +26,20 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values), len(values))
 
     def __str__(self) -> str:
-        return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return f"{self.middle:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+class What(NamedTuple):
+    """What is alike in comparisons whose means are taken: trials, precision, baseline."""
+
+    kind: Kind
+    num_schemes: int
+    precision: Precision
+    against: Side
+
+    def __str__(self) -> str:
+        number = "one scheme" if self.num_schemes == 1 else f"{self.num_schemes} in lockstep"
+        return f"{self.kind}, {number}, {self.precision}, beside {self.against}"
 
 
 @dataclass(frozen=True)
@@ -39,10 +52,8 @@ class Comparison:
     wall: Spread
 
     @property
-    def what(self) -> tuple[str, str, Side]:
-        """What is alike in comparisons whose means are taken: trials, precision, baseline."""
-        number = "one" if len(self.run.schemes) == 1 else f"{len(self.run.schemes)} in lockstep"
-        return f"{self.run.kind}, {number}", self.run.precision, self.against
+    def what(self) -> What:
+        return What(self.run.kind, len(self.run.schemes), self.run.precision, self.against)
 
 
 def compare_steps(record: Record) -> list[Comparison]:
@@ -74,32 +85,35 @@ def _compare(
     return Comparison(run, side, Spread.of(cpu), Spread.of(wall)) if cpu else None
 
 
-def geometric_means(
-    comparisons: Iterable[Comparison],
-) -> Iterator[tuple[tuple[str, str, Side], str, int, float]]:
-    """What is compared, over which pairs, how many comparisons, the geometric mean of their medians of CPU seconds."""
-    alike: dict[tuple[str, str, Side], list[Comparison]] = {}
+def alike(comparisons: Iterable[Comparison]) -> dict[What, list[Comparison]]:
+    """The comparisons of the same kind, over pairs and schemes."""
+    kinds: dict[What, list[Comparison]] = {}
     for comparison in comparisons:
-        alike.setdefault(comparison.what, []).append(comparison)
-    for what, members in alike.items():
-        dense = [c for c in members if Pair.of(c.run.pair).student not in DEPTHWISE]
-        yield what, "all pairs", len(members), _geometric_mean(members)
-        if 0 < len(dense) < len(members):
-            yield what, "without depthwise students", len(dense), _geometric_mean(dense)
+        kinds.setdefault(comparison.what, []).append(comparison)
+    return kinds
 
 
-def _geometric_mean(comparisons: Sequence[Comparison]) -> float:
-    return math.exp(statistics.fmean(math.log(c.cpu.median) for c in comparisons))
+def over_schemes(spreads: Sequence[Spread]) -> Spread:
+    """One spread as it is; of several, the geometric mean, and the smallest and the largest median."""
+    if len(spreads) == 1:
+        return spreads[0]
+    medians = [spread.middle for spread in spreads]
+    n = min(spread.n for spread in spreads)
+    return Spread(statistics.geometric_mean(medians), min(medians), max(medians), n)
+
+
+def without_depthwise(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    return [c for c in comparisons if Pair.of(c.run.pair).student not in DEPTHWISE]
 
 
 def attained_rates(record: Record) -> dict[Run, tuple[float, Spread]]:
-    """Of each kdsweep run: GFLOP per CPU second, and that beside the round's best large convolution."""
+    """Of each group in lockstep: GFLOP per CPU second, and that beside the round's best large convolution."""
     best = {(rate.round, rate.precision): rate.gflop_per_s for rate in record.convolutions}
     rates: dict[Run, list[float]] = {}
     shares: dict[Run, list[float]] = {}
     for measured in record.steps:
         run, convolution = measured.run, best.get((measured.round, measured.run.precision))
-        if run.side == "kdsweep" and convolution is not None:
+        if run.side == "kdsweep" and run.kind == "student" and len(run.schemes) > 1 and convolution:
             gflop = group_gflop(run.kind, Pair.of(run.pair), run.schemes, record.scale)
             rates.setdefault(run, []).append(gflop / measured.cost.cpu_s)
             shares.setdefault(run, []).append(gflop / measured.cost.cpu_s / convolution)

@@ -1,12 +1,17 @@
 """A record as tables in Markdown, as docs/performance.md has them."""
 
 from collections.abc import Iterator, Sequence
+from statistics import geometric_mean
 
 from benchmarks.side_by_side.comparisons import (
+    Comparison,
+    What,
+    alike,
     attained_rates,
     compare_steps,
     compare_sweeps,
-    geometric_means,
+    over_schemes,
+    without_depthwise,
 )
 from benchmarks.side_by_side.record import Record
 
@@ -25,31 +30,45 @@ def _head(*names: str) -> Iterator[str]:
     yield f"|{'---|' * len(names)}"
 
 
-def _schemes(schemes: Sequence[str]) -> str:
-    return schemes[0] if len(schemes) == 1 else f"{len(schemes)} in lockstep"
-
-
 def _lines(record: Record) -> Iterator[str]:
-    comparisons = compare_steps(record)
-    if comparisons:
-        columns = ("pair", "trials", "precision", "beside", "n", "CPU seconds", "wall time")
-        yield from _head(*columns)
-        for c in comparisons:
-            name = f"{c.run.kind} {_schemes(c.run.schemes)}"
-            yield _row(c.run.pair, name, c.run.precision, c.against, c.cpu.n, c.cpu, c.wall)
-        yield from _head("geometric mean", "precision", "beside", "over", "of", "CPU seconds")
-        for (name, precision, against), over, count, mean in geometric_means(comparisons):
-            yield _row(name, precision, against, over, count, f"{mean:.3f}")
+    for what, comparisons in alike(compare_steps(record)).items():
+        yield from _comparison_lines(what, comparisons)
     rates = attained_rates(record)
     if rates:
         yield from _head(
-            "pair", "trials", "precision", "n", "GFLOP per CPU second", "of the best convolution's"
+            "attained, 9 in lockstep",
+            "precision",
+            "n",
+            "GFLOP per CPU second",
+            "of the best convolution's",
         )
-        for run, (rate, share) in rates.items():
-            name = f"{run.kind} {_schemes(run.schemes)}"
-            yield _row(run.pair, name, run.precision, share.n, f"{rate:.1f}", share)
+    for run, (rate, share) in rates.items():
+        yield _row(run.pair, run.precision, share.n, f"{rate:.1f}", share)
     both = compare_sweeps(record.sweeps)
     if both:
         wall, cpu = both
-        yield from _head("sweep", "n", "wall time", "CPU seconds")
-        yield _row(record.sweeps[0].size, wall.n, wall, cpu)
+        yield from _head("sweep", "n", "CPU seconds", "wall time")
+        yield _row(record.sweeps[0].size, wall.n, cpu, wall)
+
+
+def _comparison_lines(what: What, comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """A row per pair, over its schemes, and the geometric means over pairs."""
+    pairs: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        pairs.setdefault(comparison.run.pair, []).append(comparison)
+    yield from _head(str(what), "n", "CPU seconds", "wall time")
+    for pair, members in pairs.items():
+        cpu, wall = over_schemes([c.cpu for c in members]), over_schemes([c.wall for c in members])
+        yield _row(pair, cpu.n, cpu, wall)
+    yield _mean_row("geometric mean", comparisons)
+    dense = without_depthwise(comparisons)
+    if 0 < len(dense) < len(comparisons):
+        yield _mean_row("without depthwise students", dense)
+
+
+def _mean_row(name: str, comparisons: Sequence[Comparison]) -> str:
+    cpu, wall = (
+        geometric_mean(values)
+        for values in zip(*((c.cpu.middle, c.wall.middle) for c in comparisons), strict=True)
+    )
+    return _row(name, "", f"{cpu:.3f}", f"{wall:.3f}")
