@@ -1,5 +1,7 @@
 """Models that learn nothing: a teacher that is watched, a student that scores a pool."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,10 @@ from trainer.trial import Precision
 
 class FrozenModel:
     """A model in eval mode and without gradient, which counts its forward passes.
+
+        begun = [frozen.begin(images) for images in views]    # side by side, where the device can
+        frozen.settle()                                       # from here on they may be read
+        logits = frozen(images)                               # both at once
 
     Args:
         model: maps images [N, 3, S, S] to logits [N, C]; it is frozen for good.
@@ -28,15 +34,27 @@ class FrozenModel:
         self._model = model.eval().requires_grad_(False)
         self._precision = precision
         self._batch_size = batch_size
-        self._run_whole = (execution or Eager()).prepare(self._run)
+        # Its own, so that what is settled is the passes alone, and not what learns from them.
+        self._execution = (execution or Eager()).another()
+        ways = (self._execution.prepare(self._run) for _ in range(self._execution.width))
+        self._ways = itertools.cycle(list(ways))
         self.num_passes = 0
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
+        logits = self.begin(images)
+        self.settle()
+        return logits
+
+    @torch.no_grad()
+    def begin(self, images: Tensor) -> Tensor:
+        """The logits that will be there after `settle`."""
         self.num_passes += 1
         if len(images) == self._batch_size:
-            return self._run_whole(images)
+            return next(self._ways)(images)
         return self._run(images)
+
+    def settle(self) -> None:
+        self._execution.settle()
 
     def _run(self, images: Tensor) -> Tensor:
         with torch.no_grad(), forward_in(self._precision, images.device):

@@ -45,6 +45,8 @@ class Member(Protocol):
 
     def begin_epoch(self, epoch: int) -> None: ...
 
+    def begin_step(self, views: StepViews) -> None: ...
+
     def step(self, views: StepViews) -> None: ...
 
     def end_epoch(self, epoch: int, group_size: int) -> None: ...
@@ -118,15 +120,22 @@ class _TrainedMember:
 
     def begin_epoch(self, epoch: int) -> None:
         trial = self._trial
+        self._place.execution.settle()
         self._optimiser.set_rate(
             step_learning_rate(epoch, trial.learning_rate, trial.milestones, trial.decay)
         )
         self._model.train()
 
+    def begin_step(self, views: StepViews) -> None:
+        pass
+
     def step(self, views: StepViews) -> None:
-        is_whole = len(views.batch) == self._trial.batch_size
-        train = self._train_whole if is_whole else self._train
-        train(*self._inputs(views))
+        inputs = self._inputs(views)
+        if len(views.batch) == self._trial.batch_size:
+            self._train_whole(*inputs)
+        else:
+            self._place.execution.settle()
+            self._train(*inputs)
 
     def _train(self, *inputs: Tensor) -> Tensor:
         """One step of SGD; returns the loss."""
@@ -151,6 +160,7 @@ class _TrainedMember:
         Raises:
             DivergedError: the training or test loss is not finite.
         """
+        self._place.execution.settle()
         train_loss = self._loss_sum.item() / self._trial.data.train_images
         score = evaluate(self._model, self._place.dataset.test, self._place.palette)
         if not math.isfinite(train_loss) or not math.isfinite(score.loss):
@@ -172,6 +182,7 @@ class _TrainedMember:
         self._clock.restart()
 
     def save(self, position: Position) -> Checkpoint:
+        self._place.execution.settle()
         tensors = {f"model.{name}": value for name, value in self._model.state_dict().items()}
         tensors |= {f"momentum.{name}": v for name, v in self._optimiser.momenta.items()}
         tensors["loss_sum"] = self._loss_sum
@@ -240,6 +251,9 @@ class StudentMember(_TrainedMember):
             augmented=trial.augmented_weight,
         )
 
+    def begin_step(self, views: StepViews) -> None:
+        views.begin(self._student_trial if self._student_trial.augmented_weight else None)
+
     def _inputs(self, views: StepViews) -> Sequence[Tensor]:
         """The originals, the teacher's logits for them, the labels; then each run and its logits."""
         trial = self._student_trial
@@ -277,6 +291,9 @@ class StddevMember:
 
     def begin_epoch(self, epoch: int) -> None:
         pass
+
+    def begin_step(self, views: StepViews) -> None:
+        views.begin(self._trial)
 
     def step(self, views: StepViews) -> None:
         mixed = views.mixed(self._trial, self._student)

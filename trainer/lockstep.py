@@ -175,6 +175,8 @@ class _Group:
         batches = torch.split(order, trial.batch_size)
         for step in range(first_step, len(batches)):
             views = self._views(batches[step], epoch, step)
+            # All passes of the teacher that will be asked for, before the first is.
+            self._each(operator.methodcaller("begin_step", views))
             self._each(operator.methodcaller("step", views))
             after = Position(epoch, step + 1)
             if after.step == len(batches):

@@ -71,7 +71,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 """The arithmetic of models and gradients (`trainer.precision`); all else is IEEE fp32."""
 ExecutionMode = Literal["eager", "graph"]
 """How operations reach a GPU (`trainer.replay`): the bits are the same, so no identity holds it."""
-DEFAULT_EXECUTION: ExecutionMode = "eager"
+DEFAULT_EXECUTION: ExecutionMode = "graph"
 Randomness = Literal["batch", "sample"]
 """Whether a scheme decides once for all images of a batch, as the paper's code does, or for each image."""
 

@@ -57,6 +57,12 @@ class BaseScheme(NamedTuple):
 IDENTITY = BaseScheme("identity")
 
 
+def _needed(trial: StudentTrial | StddevTrial) -> tuple[BaseScheme, int]:
+    """The scheme that makes a trial's images, and how many runs of it they are made of."""
+    pick = pick_of(trial.augmentation)
+    return BaseScheme.of(trial), 1 if pick is None else pick.runs
+
+
 def mixed_of(
     runs: Sequence[View], trial: StudentTrial | StddevTrial, student: Score | None = None
 ) -> View:
@@ -100,29 +106,37 @@ class StepViews:
         self._streams: dict[BaseScheme, np.random.Generator] = {}
         self._made: dict[BaseScheme, list[View]] = {}
 
+    def begin(self, trial: StudentTrial | StddevTrial | None) -> None:
+        """Make the original and what a trial will ask for, so that the teacher's passes can run side by side."""
+        self._runs(IDENTITY, 1)
+        if trial is not None:
+            self._runs(*_needed(trial))
+
     @property
     def original(self) -> View:
         return self.runs(IDENTITY, 1)[0]
 
     def material(self, trial: StudentTrial | StddevTrial) -> list[View]:
         """The runs that a trial's images are made of."""
-        pick = pick_of(trial.augmentation)
-        return self.runs(BaseScheme.of(trial), 1 if pick is None else pick.runs)
+        return self.runs(*_needed(trial))
 
     def mixed(self, trial: StudentTrial | StddevTrial, student: Score | None = None) -> View:
         """What a trial's scheme makes of the batch (`mixed_of`)."""
         return mixed_of(self.material(trial), trial, student)
 
     def runs(self, base: BaseScheme, count: int) -> list[View]:
-        """The first `count` runs of a scheme; the schemes and all picks of it share them.
+        """The first `count` runs of a scheme; the schemes and all picks of it share them."""
+        views = self._runs(base, count)
+        self._teacher.settle()
+        return views
 
-        Where one fails, all are forgotten: what it drew must not be missing when the next member asks.
-        """
+    def _runs(self, base: BaseScheme, count: int) -> list[View]:
+        """Where one fails, all are forgotten: what it drew must not be missing when the next member asks."""
         views = self._made.setdefault(base, [])
         try:
             while len(views) < count:
                 images = laid_out(self._apply(base))
-                views.append(View(images, self._teacher(images)))
+                views.append(View(images, self._teacher.begin(images)))
         except Exception:
             del self._made[base]
             self._streams.pop(base, None)

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         ends_at = time.monotonic() + options.seconds
         for name, act in planned(device, is_smoke=options.smoke):
-            if options.only not in name:
+            if options.only and not any(word in name for word in options.only):
                 continue
             if time.monotonic() > ends_at:
                 print(f"part {part}: {options.seconds:g} s are over, the rest is left out")
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--part", type=int, choices=(0, 1, 2), default=0, help="1 checks, 2 measures, 0 both")
     add("--seconds", type=float, default=480.0, help="each part begins nothing after so long")
-    add("--only", default="", help="only what has this in its name")
+    add("--only", nargs="+", metavar="WORD", help="only what has one of these in its name")
     add("--output", type=Path, default=Path("gpu-check.json"))
     add("--smoke", action="store_true", help="everything at its smallest, on the CPU")
     return parser

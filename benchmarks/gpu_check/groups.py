@@ -67,6 +67,17 @@ class Pair:
         return f"{self.teacher}/{self.student}"
 
 
+PAIRS = (
+    Pair("wrn_40_2", "wrn_16_2"),
+    Pair("resnet56", "resnet20"),
+    Pair("vgg13", "vgg8"),
+    Pair("resnet32x4", "ShuffleV2"),
+    Pair("ResNet50", "vgg8"),
+    Pair("vgg13", "MobileNetV2"),
+)
+"""The paper's five teachers, with students of every family."""
+
+
 def students(
     pair: Pair,
     images: Images,

@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu_check.groups import (
     NUM_CLASSES,
+    PAIRS,
     Images,
     MemoryKeeper,
     Pair,
@@ -20,19 +22,11 @@ from benchmarks.gpu_check.groups import (
     students,
 )
 from trainer import layout
+from trainer.frozen import FrozenModel
 from trainer.keeper import Command
 from trainer.models import build_model
-from trainer.precision import forward_in
-from trainer.trial import ExecutionMode, Trial
+from trainer.trial import ExecutionMode, Precision, Trial
 
-PAIRS = (
-    Pair("wrn_40_2", "wrn_16_2"),
-    Pair("resnet56", "resnet20"),
-    Pair("vgg13", "vgg8"),
-    Pair("resnet32x4", "ShuffleV2"),
-    Pair("ResNet50", "vgg8"),
-    Pair("vgg13", "MobileNetV2"),
-)
 LAYOUTS = {"NHWC": torch.channels_last, "NCHW": torch.contiguous_format}
 
 
@@ -55,44 +49,34 @@ def measurements_of_speed(
     effort = Effort(1, 1) if is_smoke else Effort(3, 12)
     batch_size = 4 if is_smoke else 64
     pairs = (Pair("resnet8", "resnet8"),) if is_smoke else PAIRS
-    precisions = ("fp32", "bf16") if is_smoke else ("fp32", "tf32", "bf16")
+    precisions: tuple[Precision, ...] = ("fp32", "bf16") if is_smoke else ("fp32", "tf32", "bf16")
     images = Images(batch_size, effort.steps)
     modes: tuple[ExecutionMode, ...] = ("eager", "graph")
-    for name in LAYOUTS:
-        for precision in precisions:
-            for pair in pairs:
-                for mode in modes:
+    for mode in reversed(modes):
+        for name in LAYOUTS:
+            for precision in precisions:
+                for pair in pairs:
                     group = students(pair, images, precision=precision)
+                    measure = partial(_per_step, group, pair, images, device, mode, effort)
                     yield (
                         f"group of nine|{pair}|{precision}|{name}|{mode}",
-                        lambda g=group, p=pair, m=mode, n=name: _with_layout(
-                            n, lambda: _per_step(g, p, images, device, m, effort)
-                        ),
+                        partial(_with_layout, name, measure),
                     )
     for pair in pairs:
         for mode in modes:
-            alone = students(pair, images, ["cutmix"])
-            yield (
-                f"cutmix alone|{pair}|fp32|{mode}",
-                lambda g=alone, p=pair, m=mode: _per_step(g, p, images, device, m, effort),
-            )
-            watched = measurements(pair, images)
-            yield (
-                f"T. stddev of nine|{pair}|fp32|{mode}",
-                lambda g=watched, p=pair, m=mode: _per_step(g, p, images, device, m, effort),
-            )
+            alone, watched = students(pair, images, ["cutmix"]), measurements(pair, images)
+            for what, group in (("cutmix alone", alone), ("T. stddev of nine", watched)):
+                measure = partial(_per_step, group, pair, images, device, mode, effort)
+                yield f"{what}|{pair}|fp32|{mode}", measure
     for pair in pairs[:3]:
         for mode in modes:
-            group = students(pair, images)
-            yield (
-                f"busy share of nine|{pair}|fp32|{mode}",
-                lambda g=group, p=pair, m=mode: _busy(g, p, images, device, m, effort),
-            )
+            measure = partial(_busy, students(pair, images), pair, images, device, mode, effort)
+            yield f"busy share of nine|{pair}|fp32|{mode}", measure
     for name in dict.fromkeys(pair.teacher for pair in pairs):
         for precision in precisions:
             yield (
                 f"teacher pass|{name}|{precision}",
-                lambda n=name, q=precision: _teacher_pass(n, q, batch_size, device, effort),
+                partial(_teacher_pass, name, precision, batch_size, device, effort),
             )
 
 
@@ -173,7 +157,7 @@ def _busy(
     mode: ExecutionMode,
     effort: Effort,
 ) -> dict[str, Any]:
-    """The share of the time in which kernels run, one at a time as all of ours do."""
+    """The time in which at least one kernel runs."""
     kinds = [ProfilerActivity.CPU]
     if device.type == "cuda":
         kinds.append(ProfilerActivity.CUDA)
@@ -191,37 +175,41 @@ def _busy(
 
     keeper = MemoryKeeper(pair, images.image_size, watched)
     run(group, keeper, images, device, mode)
-    kernels = [
-        e for e in profiler.events() or [] if e.device_type == torch.autograd.DeviceType.CUDA
-    ]
-    busy_ms = sum(e.time_range.elapsed_us() for e in kernels) / 1e3 / effort.timed
+    events = profiler.events() or []  # type: ignore[no-untyped-call]
+    spans = sorted(
+        (event.time_range.start, event.time_range.end)
+        for event in events
+        if event.device_type.name == "CUDA"
+    )
     return {
-        "kernels_per_step": round(len(kernels) / effort.timed),
-        "busy_ms_per_step": round(busy_ms, 3),
+        "kernels_per_step": round(len(spans) / effort.timed),
+        "busy_ms_per_step": round(_covered(spans) / 1e3 / effort.timed, 3),
         "ms_per_step_profiled": round(watch.ms_per_step, 3),
     }
 
 
-def _teacher_pass(
-    name: str, precision: str, batch_size: int, device: torch.device, effort: Effort
-) -> dict[str, Any]:
-    """Milliseconds of a frozen pass: as it is, and with batch norm folded into the convolutions."""
-    from torch.fx.experimental.optimization import fuse
+def _covered(spans: Sequence[tuple[float, float]]) -> float:
+    """The length of the union of intervals, which come sorted."""
+    covered, until = 0.0, -math.inf
+    for start, end in spans:
+        covered += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return covered
 
+
+def _teacher_pass(
+    name: str, precision: Precision, batch_size: int, device: torch.device, effort: Effort
+) -> dict[str, Any]:
+    """Milliseconds of a frozen pass, operation by operation."""
     model = layout.placed(build_model(name, NUM_CLASSES, 32, np.random.default_rng(0)), device)
-    model.eval()
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randn(batch_size, 3, 32, 32, generator=generator)
     given = layout.laid_out(pixels.to(device))
-    found: dict[str, Any] = {}
-    for how in ("plain", "folded"):
-        tried = model if how == "plain" else layout.placed(fuse(model), device)
-        with torch.no_grad(), forward_in(precision, device):  # type: ignore[arg-type]
-            for step in range(effort.steps):
-                if step == effort.warm_up:
-                    _settle(device)
-                    start = time.perf_counter()
-                tried(given)
+    frozen = FrozenModel(model, precision)
+    for step in range(effort.steps):
+        if step == effort.warm_up:
             _settle(device)
-        found[f"{how}_ms"] = round(1e3 * (time.perf_counter() - start) / effort.timed, 3)
-    return found
+            start = time.perf_counter()
+        frozen(given)
+    _settle(device)
+    return {"ms": round(1e3 * (time.perf_counter() - start) / effort.timed, 3)}

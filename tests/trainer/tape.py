@@ -1,6 +1,9 @@
-"""A CUDA graph's stand-in on the CPU: the operations of one call, done again on the same memory."""
+"""A CUDA graph's stand-in on the CPU: the operations of one call, done again on the same memory.
 
-from collections.abc import Callable
+Its lanes are as late as a device may be: nothing that was begun is done before somebody settles it.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from trainer.replay import Replaying
+from trainer.replay import Lane, Replaying
 
 
 class HostReadError(RuntimeError):
@@ -43,13 +46,12 @@ def _tensors(tree: object) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-class TapeCapture:
-    """Counts what it captures."""
-
+class TapeLane:
     def __init__(self) -> None:
+        self._late: list[Callable[[], None]] = []
         self.num_captured = 0
 
-    def __call__(self, function: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
+    def capture(self, function: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
         self.num_captured += 1
         function()
         tape = _Tape()
@@ -57,6 +59,31 @@ class TapeCapture:
             output = function()
         return tape.replay, output
 
+    def begin(self, work: Callable[[], None], touched: Sequence[Tensor]) -> None:
+        self._late.append(work)
+
+    def join(self) -> None:
+        with torch.no_grad():
+            for work in self._late:
+                work()
+        self._late.clear()
+
+
+class TapeLanes:
+    """Remembers the lanes that it made; no more than there is `room` for."""
+
+    def __init__(self, most: int = 3, room: int = 100) -> None:
+        self.most = most
+        self.made: list[TapeLane] = []
+        self._room = room
+
+    def new(self) -> Lane:
+        self.made.append(TapeLane())
+        return self.made[-1]
+
+    def has_room(self) -> bool:
+        return len(self.made) < self._room
+
 
 def on_tape() -> Replaying:
-    return Replaying(TapeCapture())
+    return Replaying(TapeLanes())

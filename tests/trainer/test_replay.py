@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainer.tape import HostReadError, TapeCapture, on_tape
+from tests.trainer.tape import HostReadError, TapeLanes, on_tape
 from trainer.replay import Eager, Replaying, execution_on
 
 
@@ -19,19 +19,48 @@ def test_a_replayed_function_does_to_its_memory_what_it_would_have_done() -> Non
         seen.add_(values * 2)
         return seen.sum()
 
-    replayed = on_tape().prepare(add, (total,))
+    execution = on_tape()
+    replayed = execution.prepare(add, (total,))
     for step in range(4):
         values = torch.arange(3.0) + step
-        assert torch.equal(replayed(values), add_plainly(values))
+        answer, plain = replayed(values), add_plainly(values)
+        execution.settle()
+        assert torch.equal(answer, plain)
         assert torch.equal(total, seen)
 
 
 def test_it_is_captured_once() -> None:
-    capture = TapeCapture()
-    square = Replaying(capture).prepare(lambda x: x * x)
+    lanes = TapeLanes()
+    execution = Replaying(lanes)
+    square = execution.prepare(lambda x: x * x)
     kept = [square(torch.full((2,), float(i))) for i in range(3)]
-    assert capture.num_captured == 1
+    execution.settle()
+    assert [lane.num_captured for lane in lanes.made] == [1]
     assert [x.tolist() for x in kept] == [[0, 0], [1, 1], [4, 4]]
+
+
+@pytest.mark.parametrize(
+    ("most", "room", "in_each"), [(9, 9, [1] * 5), (2, 9, [3, 2]), (9, 1, [5]), (9, 0, [5])]
+)
+def test_functions_are_spread_over_as_many_lanes_as_there_is_room_for(
+    most: int, room: int, in_each: list[int]
+) -> None:
+    lanes = TapeLanes(most, room)
+    execution = Replaying(lanes)
+    for function in [execution.prepare(lambda x: x + 1) for _ in range(5)]:
+        function(torch.ones(1))
+    assert sorted((lane.num_captured for lane in lanes.made), reverse=True) == in_each
+
+
+def test_each_execution_settles_what_it_has_begun_itself() -> None:
+    one = on_tape()
+    other = one.another()
+    answers = [e.prepare(lambda x: x + 1)(torch.ones(1)) for e in (one, other)]
+    other.settle()
+    assert answers[1].item() == 2
+    assert len(one._begun) == 1
+    one.settle()
+    assert answers[0].item() == 2
 
 
 def test_a_function_that_asks_for_a_value_cannot_be_captured() -> None:
@@ -44,7 +73,7 @@ def test_what_is_not_declared_to_change_is_changed_by_capturing() -> None:
     """Why `changed` must name everything: capturing runs the function."""
     total = torch.zeros(())
     on_tape().prepare(total.add_)(torch.ones(()))
-    assert total.item() == 3
+    assert total.item() == 2
 
 
 @pytest.mark.parametrize("wanted", ["eager", "graph"])
