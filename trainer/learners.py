@@ -120,7 +120,6 @@ class _TrainedMember:
 
     def begin_epoch(self, epoch: int) -> None:
         trial = self._trial
-        self._place.execution.settle()
         self._optimiser.set_rate(
             step_learning_rate(epoch, trial.learning_rate, trial.milestones, trial.decay)
         )

@@ -1,8 +1,9 @@
 """Part 2: what each choice gives, measured on whole groups."""
 
 import gc
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any

@@ -22,7 +22,7 @@ from trainer.keeper import FolderKeeper
 from trainer.learners import DivergedError, StudentMember
 from trainer.lockstep import run_group
 from trainer.positions import Position
-from trainer.replay import Execution, Replaying
+from trainer.replay import Eager, Execution, Replaying
 from trainer.trial import Data, OwnScheme, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 CPU = torch.device("cpu")
@@ -222,6 +222,18 @@ def test_replayed_alone_in_a_group_and_stopped_the_bits_are_those_of_eager_steps
         run_group(group, FolderKeeper(stopped), tiny_dataset, CPU, on_tape())
         for trial in group:
             assert_equal_results(reference, stopped, trial)
+
+
+def test_an_epoch_of_whole_batches_ends_with_what_was_only_begun(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    group = [student_trial(tiny_data, name, batch_size=15) for name in ("cutmix", "cutmixpick_t")]
+    eager, late = tmp_path / "eager", tmp_path / "late"
+    for folder, execution in ((eager, Eager()), (late, on_tape())):
+        folder.mkdir()
+        run_fresh(folder, reference, group, tiny_dataset, execution)
+    for trial in group:
+        assert_equal_results(eager, late, trial)
 
 
 def test_a_schedule_asks_for_no_new_capture(
