@@ -3,6 +3,7 @@
 # make test-fast    the tests that do not start Ray
 # make lint         ruff, the type checker, and who may import whom
 # make coverage     the fast tests, with the lines that they reach
+# make gpu-check   the first minutes on a GPU: are its bits right, and what does each choice give
 # make floor        the fast tests with the lowest versions that are allowed
 # make bench        a plain training loop beside kdsweep: hours; QUICK=1 make bench: under ten minutes; BENCH='--only group': a part
 # make hooks        lint before every commit
@@ -18,7 +19,7 @@ UV := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast lint coverage floor bench hooks format clean
+.PHONY: gpu-check help quickstart test test-fast lint coverage floor bench hooks format clean
 
 help:
 	@sed -n 's/^# //p' $(MAKEFILE_LIST)
@@ -60,6 +61,10 @@ floor: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.side_by_side $(if $(QUICK),--quick) $(BENCH)
+
+# Any python that has torch: nothing is installed, and nothing of Ray is needed.
+gpu-check:
+	PYTHONPATH=.gpu-check $(PYTHON) -m benchmarks.gpu_check $(CHECK)
 
 hooks: $(READY)
 	$(BIN)/pre-commit install

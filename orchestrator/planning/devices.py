@@ -7,14 +7,17 @@ from types import MappingProxyType
 
 from trainer.problems import UserError, did_you_mean
 
-ATTAINED = 0.3
-"""The share of a device's arithmetic that convolutions are taken to attain.
+ATTAINED: Mapping[str, float] = MappingProxyType({"fp32": 0.3, "tf32": 0.13, "bf16": 0.11})
+"""The share of a device's arithmetic that convolutions are taken to attain, by precision.
 
-A judgement, not a measurement: thin networks on small images fill no device. It acts on arithmetic alone.
+What groups of nine with VGG students attain on an H200 (docs/performance.md), and taken for all: thin networks on
+small images fill no device. It acts on arithmetic alone.
 """
 
-GPU_HOST_SECONDS = 8e-6
-"""Of a host for one launch from Python: an estimate, of which the driver's own part is about half."""
+GPU_LAUNCH_SECONDS = 2.5e-6
+"""Of a kernel that is too short for anything else to count, in steps that are replayed in lanes: on that H200 1.9
+to 3.4 us came of groups that have little else. Launched one by one from Python, each takes ten times as long.
+"""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Device:
     """One device at its peak: `bandwidth` in TB/s, arithmetic in dense TFLOP/s by precision.
 
     `tf32` and `bf16` are None where the hardware has none: such trials are taken to run at fp32's rate.
-    `host_seconds` pass on the host for each launch. `model` is how the names that torch tells call it, a
+    `launch_seconds` pass for each launch. `model` is how the names that torch tells call it, a
     regular expression.
     """
 
@@ -34,12 +37,13 @@ class Device:
     tf32: float | None
     bf16: float | None
     source: str
-    host_seconds: float = GPU_HOST_SECONDS
+    launch_seconds: float = GPU_LAUNCH_SECONDS
 
     def tflops(self, precision: str) -> float:
-        """What convolutions are taken to attain in `fp32`, `tf32` or `bf16`."""
+        """What convolutions are taken to attain in `fp32`, `tf32` or `bf16`: never less than in fp32."""
         peaks = {"fp32": self.fp32, "tf32": self.tf32, "bf16": self.bf16}
-        return ATTAINED * (peaks[precision] or self.fp32)
+        attained = ATTAINED[precision] * (peaks[precision] or 0.0)
+        return max(attained, ATTAINED["fp32"] * self.fp32)
 
     def is_called(self, device_name: str) -> bool:
         """Whether rows that name this device (`NVIDIA A100-SXM4-80GB`, `cpu`) are of it.
@@ -91,7 +95,7 @@ CPU_CORE = Device(
     tf32=None,
     bf16=None,
     source="arithmetic of two AVX-512 FMA units at 2.6 GHz and 10 GB/s of memory",
-    host_seconds=5e-6,
+    launch_seconds=5e-6,
 )
 """One core, which is its own host."""
 

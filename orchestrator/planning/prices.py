@@ -73,8 +73,9 @@ class Roofline:
         if self.measured:
             return f"the roofline of {self.device.name} times {self.scale:.3g}, measured on {self.measured}"
         return (
-            f"assumed, not measured: {self.device.title} by the {self.device.source}, {ATTAINED:.0%} of its "
-            f"arithmetic, {self.device.host_seconds * 1e6:.0f} us of host per launch"
+            f"assumed, not measured: {self.device.title} by the {self.device.source}, of its arithmetic "
+            f"{', '.join(f'{share:.0%} in {name}' for name, share in ATTAINED.items())}, "
+            f"{self.device.launch_seconds * 1e6:g} us per launch"
         )
 
     def _parts(self, load: Load) -> dict[Limit, float]:
@@ -82,7 +83,7 @@ class Roofline:
         return {
             "arithmetic": FLOPS * load.multiply_adds / (self.device.tflops(load.precision) * 1e12),
             "memory": moved / (self.device.bandwidth * 1e12),
-            "launches": load.launches * self.device.host_seconds,
+            "launches": load.launches * self.device.launch_seconds,
         }
 
     def seconds(self, load: Load) -> float:

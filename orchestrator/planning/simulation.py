@@ -66,7 +66,9 @@ class Simulation:
     @property
     def over_bound(self) -> float:
         """How much longer than the bound, 0.05 for 5%."""
-        return self.makespan / self.lower_bound - 1 if self.lower_bound else 0.0
+        over = self.makespan / self.lower_bound - 1 if self.lower_bound else 0.0
+        # Sums of the same seconds in another order may end a rounding below it.
+        return max(0.0, over)
 
 
 def lockstep_groups(trials: Sequence[Trial]) -> Collection[list[Trial]]:

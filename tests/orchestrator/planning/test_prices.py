@@ -23,7 +23,7 @@ from trainer.problems import UserError
 
 PAPER = Path(__file__).parents[3] / "sweeps" / "paper_cifar100.yaml"
 H100 = DEVICES["h100"]
-ROUND = Device("round", "a round one", "Round", 1.0, 10.0, 100.0, None, "test", host_seconds=1e-5)
+ROUND = Device("round", "a round one", "Round", 1.0, 10.0, 100.0, None, "test", launch_seconds=1e-5)
 
 
 def load(**given: float) -> Load:
@@ -33,7 +33,7 @@ def load(**given: float) -> Load:
 
 def test_a_load_takes_as_long_as_what_it_has_most_of() -> None:
     price = Roofline(ROUND)
-    arithmetic = {"multiply_adds": 5e12 * ATTAINED}
+    arithmetic = {"multiply_adds": 5e12 * ATTAINED["fp32"]}
     assert price.seconds(load(**arithmetic)) == pytest.approx(1.0)
     assert price.seconds(load(activations=1e11, weights=1.5e11)) == pytest.approx(1.0)
     assert price.seconds(load(launches=1e5)) == pytest.approx(1.0)
@@ -44,12 +44,13 @@ def test_a_load_takes_as_long_as_what_it_has_most_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "rate", "width"), [("fp32", 1, 4), ("tf32", 10, 4), ("bf16", 1, 2)]
+    ("precision", "rate", "width"),
+    [("fp32", 1, 4), ("tf32", 10 * ATTAINED["tf32"] / ATTAINED["fp32"], 4), ("bf16", 1, 2)],
 )
-def test_the_precision_chooses_rate_and_width(precision: str, rate: int, width: int) -> None:
+def test_the_precision_chooses_rate_and_width(precision: str, rate: float, width: int) -> None:
     """Where the hardware has no bf16, it is no faster than fp32."""
     price = Roofline(ROUND)
-    computed = Load(5e12 * ATTAINED, 0.0, 0.0, 0.0, precision)
+    computed = Load(5e12 * ATTAINED["fp32"], 0.0, 0.0, 0.0, precision)
     assert price.seconds(computed) == pytest.approx(1 / rate)
     assert price.seconds(Load(0.0, 1e12, 0.0, 0.0, precision)) == pytest.approx(width)
 
@@ -60,7 +61,8 @@ def test_devices_are_what_they_may_be(device: Device) -> None:
     assert 0.1 < device.bandwidth < 10
     assert 1 < device.tflops("fp32") <= tf32 <= bf16
     assert (device.tf32 is None) == (device.bf16 is None)
-    assert bf16 == pytest.approx(2 * tf32, rel=0.01) or device.bf16 is None
+    if device.tf32 is not None:
+        assert device.bf16 == pytest.approx(2 * device.tf32, rel=0.01)
     assert device.source.startswith("NVIDIA")
 
 
@@ -127,7 +129,7 @@ def test_the_papers_sweep_takes_longer_on_each_older_card() -> None:
     for cost in (shared_cost, longest_chain):
         hours = [cost(wanted, price) / 3600 for price in prices]
         assert all(newer <= older for newer, older in pairwise(hours))
-    assert shared_cost(wanted, prices[1]) / 3600 == pytest.approx(113, rel=0.05)
+    assert shared_cost(wanted, prices[1]) / 3600 == pytest.approx(78, rel=0.05)
 
 
 def test_together_is_never_longer_than_alone() -> None:
