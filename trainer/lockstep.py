@@ -178,6 +178,7 @@ class _Group:
             # All passes of the teacher that will be asked for, before the first is.
             self._each(operator.methodcaller("begin_step", views))
             self._each(operator.methodcaller("step", views))
+            self._place.execution.pace()
             after = Position(epoch, step + 1)
             if after.step == len(batches):
                 self._end_epoch(epoch)

@@ -7,6 +7,7 @@ and the host decides nothing within it. So a replayed step gives the bits of an 
 any other; which of the two a step is depends on its shape alone, never on the group or on a resume.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -41,6 +42,9 @@ class Execution(Protocol):
     def settle(self) -> None:
         """What is done after this sees all that prepared functions have begun; the host does not wait."""
 
+    def pace(self) -> None:
+        """Said after each step: the host waits where it has run too far ahead of the device."""
+
     def another(self) -> "Execution":
         """Of the same kind, and settled on its own."""
 
@@ -55,6 +59,9 @@ class Eager:
         return function
 
     def settle(self) -> None:
+        pass
+
+    def pace(self) -> None:
         pass
 
     def another(self) -> "Eager":
@@ -76,6 +83,9 @@ class Lane(Protocol):
     def join(self) -> None:
         """What is done outside of lanes after this comes after all that this lane has begun."""
 
+    def mark(self) -> Callable[[], object]:
+        """Lets the host wait until all that this lane has begun so far is done."""
+
 
 class Lanes(Protocol):
     """Makes lanes, as many as there is room for."""
@@ -87,6 +97,17 @@ class Lanes(Protocol):
     def has_room(self) -> bool:
         """Whether one more may be made."""
 
+    def mark(self) -> Callable[[], object]:
+        """Lets the host wait until all that was done outside of lanes so far is done."""
+
+
+STEPS_AHEAD = 3
+"""Enough for the device never to run dry.
+
+A replayed step is launched in a moment: without a bound the host would be hundreds of steps ahead, their images
+would fill the memory, and a stop or a checkpoint would have to wait for them all.
+"""
+
 
 class Replaying:
     """Each function is captured at its first call, and then replayed in the lane that it was given."""
@@ -95,6 +116,7 @@ class Replaying:
 
     def __init__(self, lanes: Lanes) -> None:
         self._maker = lanes
+        self._marks: deque[list[Callable[[], object]]] = deque()
         self._lanes: list[Lane] = []
         self._begun: dict[Lane, None] = {}
         self._num_captured = 0
@@ -110,6 +132,12 @@ class Replaying:
         for lane in self._begun:
             lane.join()
         self._begun.clear()
+
+    def pace(self) -> None:
+        self._marks.append([self._maker.mark(), *(lane.mark() for lane in self._lanes)])
+        if len(self._marks) > STEPS_AHEAD:
+            for wait in self._marks.popleft():
+                wait()
 
     def another(self) -> "Replaying":
         return Replaying(self._maker)
@@ -192,6 +220,9 @@ class CudaLanes:
         left = min(free, may_take - torch.cuda.memory_reserved(self._device))
         return left > 3 * self._largest
 
+    def mark(self) -> Callable[[], object]:
+        return _mark(torch.cuda.current_stream(self._device))
+
     def _note_size(self, num_bytes: int) -> None:
         self._largest = max(self._largest, num_bytes)
 
@@ -228,6 +259,16 @@ class _CudaLane:
 
     def join(self) -> None:
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
+
+    def mark(self) -> Callable[[], object]:
+        return _mark(self._stream)
+
+
+def _mark(stream: torch.cuda.Stream) -> Callable[[], object]:
+    # Blocking: who waits sleeps, and leaves the core to the workers of other jobs.
+    event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    event.record(stream)
+    return event.synchronize
 
 
 def execution_on(device: torch.device, wanted: ExecutionMode) -> Execution:

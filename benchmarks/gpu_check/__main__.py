@@ -5,25 +5,38 @@ Needs torch, torchvision, pydantic and safetensors; nothing of Ray. Two parts: 1
 """
 
 import argparse
+import importlib.util
 import json
 import platform
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
-from benchmarks.gpu_check.correct import checks, outcome
-from benchmarks.gpu_check.speed import measurements_of_speed
-from trainer.device import cudnn_version, device_name, prepare_device
+NEEDED = ("torch", "torchvision", "numpy", "pydantic", "safetensors", "filelock", "PIL")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the parts; returns 1 where a check failed."""
+    """Run the parts; returns 1 where a check failed, 2 where it cannot begin."""
     options = _parser().parse_args(arguments)
-    device = prepare_device(num_threads=1, gpus=0 if options.smoke else 1)
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        where = "wheels may travel along in .gpu-check/, as docs/performance.md tells"
+        sys.stderr.write(f"{sys.executable} lacks {', '.join(missing)}; {where}\n")
+        return 2
+    from benchmarks.gpu_check.correct import checks, outcome
+    from benchmarks.gpu_check.speed import measurements_of_speed
+    from trainer.device import NoGpuError, prepare_device
+
+    try:
+        device = prepare_device(num_threads=1, gpus=0 if options.smoke else 1)
+    except NoGpuError as error:
+        sys.stderr.write(f"{error}; --smoke tries everything at its smallest on the CPU\n")
+        return 2
     about = _about(device)
     print(json.dumps(about), flush=True)
     report: dict[str, Any] = {"about": about, "findings": {}}
@@ -51,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _about(device: torch.device) -> dict[str, Any]:
+def _about(device: "torch.device") -> dict[str, Any]:
+    import torch
+
+    from trainer.device import cudnn_version, device_name
+
     about: dict[str, Any] = {
         "device": device_name(device),
         "torch": torch.__version__,

@@ -42,6 +42,18 @@ def test_everything_at_its_smallest_on_the_cpu_and_nothing_of_ray(tmp_path: Path
     assert "group of nine|resnet8/resnet8|bf16|NHWC|graph" in names
 
 
+def test_what_is_missing_is_told_in_a_line() -> None:
+    blocked = "import sys; sys.modules['pydantic'] = None"
+    begun = "from benchmarks.gpu_check.__main__ import main; sys.exit(main([]))"
+    code = f"{blocked}; {begun}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "lacks pydantic; wheels may travel along" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_check_that_fails_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
     from benchmarks.gpu_check.correct import DifferentBitsError, outcome
 

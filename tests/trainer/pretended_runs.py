@@ -16,7 +16,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from tests.trainer.pretended_device import Wait, Watch, pretend, watched
+from tests.trainer.pretended_device import PretendedLanes, Wait, Watch, pretend, watched
 from trainer import learners, models
 from trainer.augmentations.schemes import PolicyDecision
 from trainer.catalog import AUGMENTATIONS, pick_of
@@ -174,7 +174,7 @@ def run(trials: Sequence[Trial], watch: Watch, device: torch.device) -> None:
     """Run a group to its end, stopped after two steps and resumed; whole batches are captured."""
     keeper = StandingKeeper(watch)
     for _ in range(2):
-        run_group(trials, keeper, images(), device, Replaying(watch.capture))
+        run_group(trials, keeper, images(), device, Replaying(PretendedLanes(watch)))
     assert keeper.num_finished == len(trials)
 
 

@@ -62,6 +62,9 @@ class TapeLane:
     def begin(self, work: Callable[[], None], touched: Sequence[Tensor]) -> None:
         self._late.append(work)
 
+    def mark(self) -> Callable[[], object]:
+        return self.join
+
     def join(self) -> None:
         with torch.no_grad():
             for work in self._late:
@@ -75,11 +78,15 @@ class TapeLanes:
     def __init__(self, most: int = 3, room: int = 100) -> None:
         self.most = most
         self.made: list[TapeLane] = []
+        self.waited_for: list[int] = []
         self._room = room
 
     def new(self) -> Lane:
         self.made.append(TapeLane())
         return self.made[-1]
+
+    def mark(self) -> Callable[[], object]:
+        return lambda: self.waited_for.append(len(self.waited_for) + 1)
 
     def has_room(self) -> bool:
         return len(self.made) < self._room

@@ -137,7 +137,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Launches:
     monkeypatch.setattr(PolicyDecision, "draw", lambda *_: idle)
     counted = Launches()
     for purpose, owner, name in (
-        ("teacher", FrozenModel, "__call__"),
+        ("teacher", FrozenModel, "begin"),
         ("forward", StudentMember, "_loss"),
         ("backward", torch.autograd, "grad"),
         ("optimiser", MomentumSGD, "step"),

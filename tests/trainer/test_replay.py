@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tests.trainer.tape import HostReadError, TapeLanes, on_tape
-from trainer.replay import Eager, Replaying, execution_on
+from trainer.replay import STEPS_AHEAD, Eager, Replaying, execution_on
 
 
 def test_a_replayed_function_does_to_its_memory_what_it_would_have_done() -> None:
@@ -50,6 +50,21 @@ def test_functions_are_spread_over_as_many_lanes_as_there_is_room_for(
     for function in [execution.prepare(lambda x: x + 1) for _ in range(5)]:
         function(torch.ones(1))
     assert sorted((lane.num_captured for lane in lanes.made), reverse=True) == in_each
+
+
+def test_the_host_is_never_more_than_a_few_steps_ahead() -> None:
+    lanes = TapeLanes()
+    execution = Replaying(lanes)
+    total = torch.zeros(())
+    add = execution.prepare(total.add_, (total,))
+    add(torch.zeros(()))
+    execution.settle()
+    for step in range(1, 10):
+        add(torch.ones(()))
+        execution.pace()
+        # A tape does all that it has begun once it is waited for.
+        assert total.item() == (step if step > STEPS_AHEAD else 0)
+        assert len(lanes.waited_for) == max(0, step - STEPS_AHEAD)
 
 
 def test_each_execution_settles_what_it_has_begun_itself() -> None:
