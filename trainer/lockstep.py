@@ -217,6 +217,7 @@ class _Group:
         except torch.AcceleratorError:
             raise
         except Exception as error:  # noqa: BLE001
+            self._place.execution.drain()
             self._members.pop(trial, None)
             self._keeper.fail(trial, error)
 

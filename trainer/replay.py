@@ -45,6 +45,9 @@ class Execution(Protocol):
     def pace(self) -> None:
         """Said after each step: the host waits where it has run too far ahead of the device."""
 
+    def drain(self) -> None:
+        """The host waits until all that was begun is done: only then may what it works on be let go of."""
+
     def another(self) -> "Execution":
         """Of the same kind, and settled on its own."""
 
@@ -62,6 +65,9 @@ class Eager:
         pass
 
     def pace(self) -> None:
+        pass
+
+    def drain(self) -> None:
         pass
 
     def another(self) -> "Eager":
@@ -138,6 +144,10 @@ class Replaying:
         if len(self._marks) > STEPS_AHEAD:
             for wait in self._marks.popleft():
                 wait()
+
+    def drain(self) -> None:
+        self.settle()
+        self._maker.mark()()
 
     def another(self) -> "Replaying":
         return Replaying(self._maker)

@@ -430,6 +430,43 @@ def test_a_scheme_that_changes_its_images_in_place_changes_nobody_else_s(
     assert_equal_results(alone, tmp_path, group[1])
 
 
+FAILS_LATER = """
+from trainer.augmentations.own import register
+
+calls = []
+
+@register("tires")
+def tires(images, rng):
+    calls.append(len(images))
+    if len(calls) > 3:
+        raise ValueError("tired")
+    return images
+"""
+
+
+def test_a_member_leaves_only_when_all_that_it_has_begun_is_done(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    """Its memory would be given away while a graph still writes to it."""
+    execution = on_tape()
+
+    class WatchingKeeper(LenientKeeper):
+        def fail(self, trial: Trial, error: Exception) -> None:
+            super().fail(trial, error)
+            assert not execution._begun
+
+    tires = OwnScheme(path="tires.py", source=FAILS_LATER)
+    good, bad = (
+        student_trial(tiny_data, "cutmix"),
+        student_trial(tiny_data, "tires", own_scheme=tires),
+    )
+    shutil.copytree(reference / good.teacher_fingerprint, tmp_path / good.teacher_fingerprint)
+    keeper = WatchingKeeper(tmp_path)
+    run_group([bad, good], keeper, tiny_dataset, CPU, execution)
+    assert list(keeper.failures) == [bad.fingerprint]
+    assert_equal_results(reference, tmp_path, good)
+
+
 def test_a_member_without_its_student_leaves_and_the_others_go_on(
     tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
 ) -> None:
