@@ -3,7 +3,7 @@
 # make test-fast    the tests that do not start Ray
 # make lint         ruff, the type checker, and who may import whom
 # make coverage     the fast tests, with the lines that they reach
-# make gpu-check   the first minutes on a GPU: are its bits right, and what does each choice give
+# make gpu-check    the first minutes on a GPU: are its bits right, and what does each choice give
 # make floor        the fast tests with the lowest versions that are allowed
 # make bench        a plain training loop beside kdsweep: hours; QUICK=1 make bench: under ten minutes; BENCH='--only group': a part
 # make hooks        lint before every commit
@@ -74,4 +74,4 @@ format: $(READY)
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) $(VENV)-floor kdsweep-store htmlcov bench.json .coverage* build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-floor kdsweep-store htmlcov bench.json gpu-check.json .coverage* build dist *.egg-info .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

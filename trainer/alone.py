@@ -15,7 +15,7 @@ from trainer.keeper import Progress as GroupProgress
 from trainer.lockstep import run_group
 from trainer.problems import UserError
 from trainer.replay import execution_on
-from trainer.trial import DEFAULT_EXECUTION, Trial, num_epochs, steps_per_epoch
+from trainer.trial import DEFAULT_EXECUTION, Trial, computed_in, num_epochs, steps_per_epoch
 from trainer.trial_file import read_trial
 from trainer.trial_log import TrialLog, described, repeat_command
 
@@ -60,7 +60,7 @@ def run_alone(
     log = TrialLog(folder)
     try:
         chosen = prepare_device(threads, gpus=device == "cuda" or (device == "auto" and has_gpu()))
-        check_precision(chosen, trial.precision)
+        check_precision(chosen, computed_in(trial))
     except NoGpuError as error:
         raise UserError(f"{trial_file}: {error}") from error
     try:

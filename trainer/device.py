@@ -56,7 +56,7 @@ def check_precision(device: torch.device, precision: Precision) -> None:
     if precision == "tf32" and not has_tf32(device):
         raise NoGpuError(
             f"precision tf32 needs an NVIDIA GPU from Ampere on; {device_name(device)} on "
-            f"{socket.gethostname()} has none; fp32 and bf16 run anywhere"
+            f"{socket.gethostname()} has none; fp32 runs anywhere"
         )
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from trainer.augmentations import Palette
 from trainer.datasets.dataset import Part
+from trainer.precision import forward_in
 
 BATCH_SIZE = 500
 
@@ -32,7 +33,8 @@ def evaluate(model: nn.Module, test: Part, palette: Palette) -> Score:
     for images, labels in zip(
         torch.split(test.images, BATCH_SIZE), torch.split(test.labels, BATCH_SIZE), strict=True
     ):
-        logits = model(palette.normalise(images))
+        with forward_in("fp32", images.device):
+            logits = model(palette.normalise(images))
         loss += F.cross_entropy(logits.double(), labels, reduction="sum")
         correct += (logits.argmax(dim=1) == labels).sum()
     model.train(was_training)

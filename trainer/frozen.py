@@ -1,7 +1,5 @@
 """Models that learn nothing: a teacher that is watched, a student that scores a pool."""
 
-import itertools
-
 import torch
 from torch import Tensor, nn
 
@@ -31,13 +29,13 @@ class FrozenModel:
         execution: Execution | None = None,
         batch_size: int | None = None,
     ) -> None:
-        self._model = model.eval().requires_grad_(False)
-        self._precision = precision
+        self._look = _Look(model.eval().requires_grad_(False), precision)
         self._batch_size = batch_size
         # Its own, so that what is settled is the passes alone, and not what learns from them.
         self._execution = (execution or Eager()).another()
-        ways = (self._execution.prepare(self._run) for _ in range(self._execution.width))
-        self._ways = itertools.cycle(list(ways))
+        width = self._execution.width
+        self._ways = [self._execution.prepare(self._look) for _ in range(width)]
+        self._num_begun = 0
         self.num_passes = 0
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -49,13 +47,26 @@ class FrozenModel:
     def begin(self, images: Tensor) -> Tensor:
         """The logits that will be there after `settle`."""
         self.num_passes += 1
-        if len(images) == self._batch_size:
-            return next(self._ways)(images)
-        return self._run(images)
+        if len(images) != self._batch_size:
+            return self._look(images)
+        # The same way for the same pass of every step: only as many are captured as are begun at once.
+        way = self._ways[self._num_begun % len(self._ways)]
+        self._num_begun += 1
+        return way(images)
 
     def settle(self) -> None:
         self._execution.settle()
+        self._num_begun = 0
 
-    def _run(self, images: Tensor) -> Tensor:
-        with torch.no_grad(), forward_in(self._precision, images.device):
+
+class _Look:
+    """A frozen pass."""
+
+    def __init__(self, model: nn.Module, precision: Precision) -> None:
+        self._model = model
+        self._precision = precision
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        with forward_in(self._precision, images.device):
             return at_least_fp32(self._model(images))

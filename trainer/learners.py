@@ -4,9 +4,10 @@ A member is fed step by step, closes each epoch, can be saved after any step and
 result at its last epoch. Nothing here waits for the device within an epoch.
 """
 
+import itertools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -99,28 +100,63 @@ class _Clock:
         return time.monotonic() - self._start
 
 
-class _TrainedMember:
-    """A model, its optimiser and its learning curve: what teachers and students have in common.
+class _Training:
+    """One step of SGD: a pure function of its inputs that changes nothing but `changed`, in place.
 
-    A step is its inputs, which are given, and a pure function of them that changes nothing but the member's own
-    tensors, in place: it can be captured once and replayed (`trainer.replay`). The short last batch of an epoch
-    never is.
+    So it can be captured once and replayed (`trainer.replay`).
+
+    Args:
+        model: what learns.
+        loss: of the inputs, of which the first are the batch's images.
     """
 
-    def __init__(self, trial: TeacherTrial | StudentTrial, model: nn.Module, place: Place) -> None:
+    def __init__(
+        self,
+        trial: TeacherTrial | StudentTrial,
+        model: nn.Module,
+        loss: Callable[..., Tensor],
+        device: torch.device,
+    ) -> None:
+        self._loss = loss
+        self._precision = trial.precision
+        self.optimiser = MomentumSGD(model.named_parameters(), trial.momentum, trial.weight_decay)
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        states = (model.parameters(), model.buffers(), self.optimiser.momenta.values())
+        self.changed = (*itertools.chain(*states), self.loss_sum)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Learn from one batch; returns its loss."""
+        loss = self._loss(*inputs)
+        with backward_in(self._precision):
+            gradients = torch.autograd.grad(loss, self.optimiser.parameters)
+        self.optimiser.step(gradients)
+        loss = loss.detach()
+        self.loss_sum += loss * len(inputs[0])
+        return loss
+
+
+class _TrainedMember:
+    """A model, its training and its learning curve: what teachers and students have in common."""
+
+    def __init__(
+        self,
+        trial: TeacherTrial | StudentTrial,
+        model: nn.Module,
+        loss: Callable[..., Tensor],
+        place: Place,
+    ) -> None:
         self._trial = trial
         self._model = model
         self._place = place
-        self._optimiser = MomentumSGD(model.named_parameters(), trial.momentum, trial.weight_decay)
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=place.device)
-        changed = (*model.parameters(), *model.buffers(), *self._optimiser.momenta.values())
-        self._train_whole = place.execution.prepare(self._train, (*changed, self._loss_sum))
+        self._train = _Training(trial, model, loss, place.device)
+        # Neither knows this member: it is gone, with its graph and its memory, when the group lets go of it.
+        self._train_whole = place.execution.prepare(self._train, self._train.changed)
         self._clock = _Clock()
         self.curve: list[dict[str, float | int]] = []
 
     def begin_epoch(self, epoch: int) -> None:
         trial = self._trial
-        self._optimiser.set_rate(
+        self._train.optimiser.set_rate(
             step_learning_rate(epoch, trial.learning_rate, trial.milestones, trial.decay)
         )
         self._model.train()
@@ -129,28 +165,16 @@ class _TrainedMember:
         pass
 
     def step(self, views: StepViews) -> None:
+        """Whole batches are replayed; the short last one of an epoch is not, nor what a scheme makes shorter."""
         inputs = self._inputs(views)
-        if len(views.batch) == self._trial.batch_size:
+        if all(len(given) == self._trial.batch_size for given in inputs):
             self._train_whole(*inputs)
         else:
             self._place.execution.settle()
             self._train(*inputs)
 
-    def _train(self, *inputs: Tensor) -> Tensor:
-        """One step of SGD; returns the loss."""
-        loss = self._loss(*inputs)
-        with backward_in(self._trial.precision):
-            gradients = torch.autograd.grad(loss, self._optimiser.parameters)
-        self._optimiser.step(gradients)
-        loss = loss.detach()
-        self._loss_sum += loss * len(inputs[0])
-        return loss
-
     def _inputs(self, views: StepViews) -> Sequence[Tensor]:
         """What the loss is a function of; the images of the batch first."""
-        raise NotImplementedError
-
-    def _loss(self, *inputs: Tensor) -> Tensor:
         raise NotImplementedError
 
     def end_epoch(self, epoch: int, group_size: int) -> None:
@@ -160,7 +184,7 @@ class _TrainedMember:
             DivergedError: the training or test loss is not finite.
         """
         self._place.execution.settle()
-        train_loss = self._loss_sum.item() / self._trial.data.train_images
+        train_loss = self._train.loss_sum.item() / self._trial.data.train_images
         score = evaluate(self._model, self._place.dataset.test, self._place.palette)
         if not math.isfinite(train_loss) or not math.isfinite(score.loss):
             raise DivergedError(
@@ -172,19 +196,19 @@ class _TrainedMember:
                 "train_loss": train_loss,
                 "test_loss": score.loss,
                 "test_accuracy": score.accuracy,
-                "learning_rate": self._optimiser.rate,
+                "learning_rate": self._train.optimiser.rate,
                 "seconds": self._clock.seconds(),
                 "group_size": group_size,
             }
         )
-        self._loss_sum.zero_()
+        self._train.loss_sum.zero_()
         self._clock.restart()
 
     def save(self, position: Position) -> Checkpoint:
         self._place.execution.settle()
         tensors = {f"model.{name}": value for name, value in self._model.state_dict().items()}
-        tensors |= {f"momentum.{name}": v for name, v in self._optimiser.momenta.items()}
-        tensors["loss_sum"] = self._loss_sum
+        tensors |= {f"momentum.{name}": v for name, v in self._train.optimiser.momenta.items()}
+        tensors["loss_sum"] = self._train.loss_sum
         return Checkpoint(
             position, tensors, {"curve": self.curve, "seconds": self._clock.seconds()}
         )
@@ -193,8 +217,8 @@ class _TrainedMember:
         tensors, record = checkpoint.tensors, checkpoint.record
         self._model.load_state_dict(_under("model.", tensors))
         for name, value in _under("momentum.", tensors).items():
-            self._optimiser.momenta[name].copy_(value)
-        self._loss_sum.copy_(tensors["loss_sum"])
+            self._train.optimiser.momenta[name].copy_(value)
+        self._train.loss_sum.copy_(tensors["loss_sum"])
         self.curve = list(record["curve"])
         self._clock.restart(record["seconds"])
 
@@ -218,31 +242,30 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-class TeacherMember(_TrainedMember):
-    """Learns from the labels."""
+class _LabelLoss:
+    """Of a teacher: cross-entropy."""
 
-    def __init__(self, trial: TeacherTrial, place: Place) -> None:
-        super().__init__(trial, fresh_model("teacher", trial.teacher, trial.seed, place), place)
+    def __init__(self, trial: TeacherTrial, model: nn.Module, device: torch.device) -> None:
+        self._trial = trial
+        self._model = model
+        self._device = device
 
-    def _inputs(self, views: StepViews) -> Sequence[Tensor]:
-        return (views.batch.images, views.batch.labels)
-
-    def _loss(self, *inputs: Tensor) -> Tensor:
-        images, labels = inputs
-        with forward_in(self._trial.precision, self._place.device):
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        with forward_in(self._trial.precision, self._device):
             logits = at_least_fp32(self._model(images))
         return F.cross_entropy(logits, labels)
 
 
-class StudentMember(_TrainedMember):
-    """Learns from the teacher, on the original and the augmented images (PAPER.md, section 3).
+class _DistillationLoss:
+    """Of a student, on the original and the augmented images (PAPER.md, section 3).
 
     The two are separate forward passes, so their batch-norm statistics are never shared.
     """
 
-    def __init__(self, trial: StudentTrial, place: Place) -> None:
-        super().__init__(trial, fresh_model("student", trial.student, trial.seed, place), place)
-        self._student_trial = trial
+    def __init__(self, trial: StudentTrial, model: nn.Module, device: torch.device) -> None:
+        self._trial = trial
+        self._model = model
+        self._device = device
         self._weights = LossWeights(
             label=trial.label_weight,
             distillation=trial.distillation_weight,
@@ -250,21 +273,13 @@ class StudentMember(_TrainedMember):
             augmented=trial.augmented_weight,
         )
 
-    def begin_step(self, views: StepViews) -> None:
-        views.begin(self._student_trial if self._student_trial.augmented_weight else None)
-
-    def _inputs(self, views: StepViews) -> Sequence[Tensor]:
-        """The originals, the teacher's logits for them, the labels; then each run and its logits."""
-        trial = self._student_trial
-        runs = views.material(trial) if trial.augmented_weight else []
-        flat = (tensor for run in runs for tensor in run)
-        return (*views.original, views.batch.labels, *flat)
-
-    def _loss(self, *inputs: Tensor) -> Tensor:
-        images, teacher_logits, labels, *flat = inputs
+    def __call__(
+        self, images: Tensor, teacher_logits: Tensor, labels: Tensor, *flat: Tensor
+    ) -> Tensor:
+        """`flat` are the images of each run and the teacher's logits for them; none: without that term."""
         runs = [View(*run) for run in zip(flat[::2], flat[1::2], strict=True)]
-        trial, mixed = self._student_trial, None
-        with forward_in(trial.precision, self._place.device):
+        trial, mixed = self._trial, None
+        with forward_in(trial.precision, self._device):
             logits = self._answer(images)
             if runs:
                 augmented = mixed_of(runs, trial, self._answer)
@@ -273,6 +288,35 @@ class StudentMember(_TrainedMember):
 
     def _answer(self, images: Tensor) -> Tensor:
         return at_least_fp32(self._model(images))
+
+
+class TeacherMember(_TrainedMember):
+    """Learns from the labels."""
+
+    def __init__(self, trial: TeacherTrial, place: Place) -> None:
+        model = fresh_model("teacher", trial.teacher, trial.seed, place)
+        super().__init__(trial, model, _LabelLoss(trial, model, place.device), place)
+
+    def _inputs(self, views: StepViews) -> Sequence[Tensor]:
+        return (views.batch.images, views.batch.labels)
+
+
+class StudentMember(_TrainedMember):
+    """Learns from the teacher."""
+
+    def __init__(self, trial: StudentTrial, place: Place) -> None:
+        model = fresh_model("student", trial.student, trial.seed, place)
+        super().__init__(trial, model, _DistillationLoss(trial, model, place.device), place)
+        self._looks_at = trial if trial.augmented_weight else None
+
+    def begin_step(self, views: StepViews) -> None:
+        views.begin(self._looks_at)
+
+    def _inputs(self, views: StepViews) -> Sequence[Tensor]:
+        """The originals, the teacher's logits for them, the labels; then each run and its logits."""
+        runs = views.material(self._looks_at) if self._looks_at else []
+        flat = (tensor for run in runs for tensor in run)
+        return (*views.original, views.batch.labels, *flat)
 
 
 class StddevMember:

@@ -24,7 +24,12 @@ def use_ieee() -> None:
 
 
 def _multiply_in(name: str) -> None:
-    """By the flags of every operator: a library that later sets the one above them changes nothing."""
+    """By the flags of every operator: a library that later sets the one above them changes nothing.
+
+    Said at the beginning of every pass, for a library may set these as well (`torch.backends.cudnn.flags` does,
+    where it ends). The old flag agrees with them: torch refuses to read it, and to enter `flags`, where it does not.
+    """
+    torch.backends.cudnn.allow_tf32 = name == "tf32"
     torch.backends.cuda.matmul.fp32_precision = name
     torch.backends.cudnn.conv.fp32_precision = name  # type: ignore[attr-defined]
     torch.backends.cudnn.rnn.fp32_precision = name  # type: ignore[attr-defined]
@@ -33,21 +38,18 @@ def _multiply_in(name: str) -> None:
 @contextmanager
 def forward_in(precision: Precision, device: torch.device) -> Iterator[None]:
     """Models that are called in here compute so. In bf16 they answer in bf16, from weights in fp32 (autocast)."""
-    if precision == "bf16":
-        with torch.autocast(device.type, torch.bfloat16):
-            yield
-    else:
-        with backward_in(precision):
+    with backward_in(precision):
+        if precision == "bf16":
+            with torch.autocast(device.type, torch.bfloat16):
+                yield
+        else:
             yield
 
 
 @contextmanager
 def backward_in(precision: Precision) -> Iterator[None]:
     """Gradients that are taken in here are multiplied so; those of bf16 know their types from the way forward."""
-    if precision != "tf32":
-        yield
-        return
-    _multiply_in("tf32")
+    _multiply_in("tf32" if precision == "tf32" else "ieee")
     try:
         yield
     finally:

@@ -146,7 +146,10 @@ class Replaying:
                 wait()
 
     def drain(self) -> None:
-        self.settle()
+        # Each, also one where a capture or a beginning has failed.
+        for lane in self._lanes:
+            lane.join()
+        self._begun.clear()
         self._maker.mark()()
 
     def another(self) -> "Replaying":
@@ -183,6 +186,11 @@ class _Replayed:
     def __call__(self, *inputs: Tensor) -> Tensor:
         if self._captured is None:
             self._captured = self._capture_with(inputs)
+        for own, given in zip(self._inputs, inputs, strict=True):
+            if (own.shape, own.dtype) != (given.shape, given.dtype):
+                raise ValueError(
+                    f"captured for {own.shape} {own.dtype}: {given.shape} {given.dtype}"
+                )
         lane, replay, output = self._captured
         result = torch.empty_like(output)
 
@@ -192,8 +200,8 @@ class _Replayed:
             replay()
             result.copy_(output)
 
-        lane.begin(work, (*inputs, result))
         self._note(lane)
+        lane.begin(work, (*inputs, result))
         return result
 
     def _capture_with(self, inputs: Sequence[Tensor]) -> tuple[Lane, Callable[[], object], Tensor]:
@@ -247,10 +255,12 @@ class _CudaLane:
     def capture(self, function: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
-            # Libraries choose their kernels and make their buffers at the first call, which no graph may hold.
-            function()
-        current.wait_stream(self._stream)
+        try:
+            with torch.cuda.stream(self._stream):
+                # Libraries choose their kernels and make their buffers at the first call, which no graph may hold.
+                function()
+        finally:
+            current.wait_stream(self._stream)
         torch.cuda.empty_cache()
         before = torch.cuda.memory_reserved(self._device)
         graph = torch.cuda.CUDAGraph()

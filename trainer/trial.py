@@ -323,8 +323,7 @@ class TeacherTrial(_Trial, Training):
             kept = ("kind", "data", "teacher", "precision", "semantics")
             acting = {key: fields[key] for key in kept}
             content = self.checkpoint.sha256 or {"absent": self.checkpoint.path}
-            # It is only tested, and tests are IEEE fp32 in any precision.
-            return acting | {"checkpoint": content, "precision": "fp32"}
+            return acting | {"checkpoint": content, "precision": computed_in(self)}
         del fields["checkpoint"]
         return _acting_schedule(self, fields)
 
@@ -435,10 +434,19 @@ def steps_per_epoch(trial: Trial) -> int:
     return math.ceil(trial.data.train_images / trial.batch_size)
 
 
+def is_published(trial: Trial) -> bool:
+    """Whether a trial is a published teacher, which is only tested."""
+    return trial.kind == "teacher" and trial.checkpoint is not None
+
+
 def num_epochs(trial: Trial) -> int:
     """Epochs that a trial runs through the training images; none for a published teacher."""
-    is_published = trial.kind == "teacher" and trial.checkpoint is not None
-    return 0 if is_published else trial.epochs
+    return 0 if is_published(trial) else trial.epochs
+
+
+def computed_in(trial: Trial) -> Precision:
+    """The precision that acts: a published teacher is only tested, and tests are IEEE fp32 in any."""
+    return "fp32" if is_published(trial) else trial.precision
 
 
 def lockstep_key(trial: Trial) -> tuple[object, ...]:

@@ -84,6 +84,8 @@ def _software(rows: pd.DataFrame, commit: str | None) -> Iterator[str]:
         ("torch", "torch_version"),
         ("Ray", "ray_version"),
         ("devices:", "device"),
+        ("precision:", "precision"),
+        ("execution:", "execution"),
         ("commits", "git_commit"),
     ):
         if column in rows:

@@ -402,7 +402,7 @@ def _trial(row: Mapping[Any, Any], shown: set[str]) -> str:
         value,
         known["source"] + (f": {origin}" if origin else ""),
         ", ".join(versions),
-        known.get("device", ""),
+        ", ".join(str(known[key]) for key in ("device", "precision") if key in known),
         known.get("host", ""),
         f"{hours / 3600:.2f}" if hours is not None else "",
         finished.strftime("%Y-%m-%d %H:%M") if finished is not None else "",

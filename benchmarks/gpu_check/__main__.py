@@ -39,12 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     about = _about(device)
     print(json.dumps(about), flush=True)
-    report: dict[str, Any] = {"about": about, "findings": {}}
+    try:
+        report = _report_of(options.output, about)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"--output {options.output}: {error}\n")
+        return 2
+    found_here: list[str] = []
+    known: list[str] = []
     for part, planned in ((1, checks), (2, measurements_of_speed)):
         if options.part not in (0, part):
             continue
         ends_at = time.monotonic() + options.seconds
         for name, act in planned(device, is_smoke=options.smoke):
+            known.append(name)
             if options.only and not any(word in name for word in options.only):
                 continue
             if time.monotonic() > ends_at:
@@ -54,14 +61,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = outcome(act)
             found["seconds"] = round(time.monotonic() - start, 2)
             report["findings"][name] = found
+            found_here.append(name)
             # After each: whatever happens next, this much is known.
             options.output.write_text(json.dumps(report, indent=1))
             print(f"{name}: {json.dumps(found)}", flush=True)
-    failed = [name for name, found in report["findings"].items() if not found["ok"]]
-    print(
-        f"{len(report['findings'])} findings in {options.output}; failed: {', '.join(failed) or 'none'}"
-    )
+    if not found_here and options.only:
+        sys.stderr.write(f"nothing has {' or '.join(options.only)} in its name; there are:\n")
+        sys.stderr.writelines(f"  {name}\n" for name in known)
+        return 2
+    failed = [name for name in found_here if not report["findings"][name]["ok"]]
+    told = ", ".join(failed) or "none"
+    print(f"{len(found_here)} findings more in {options.output}; failed: {told}")
     return 1 if failed else 0
+
+
+def _report_of(output: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier run on the same device has found, to be added to; else a new report.
+
+    Raises:
+        ValueError: the file holds something else, which is not overwritten.
+        OSError: it cannot be written.
+    """
+    report: dict[str, Any] = {"about": about, "findings": {}}
+    if output.exists():
+        kept = json.loads(output.read_text())
+        if not isinstance(kept, dict) or kept.get("about") != json.loads(json.dumps(about)):
+            raise ValueError(
+                "it holds findings of another device or version, or none; name another"
+            )
+        report = kept
+    output.write_text(json.dumps(report, indent=1))
+    return report
 
 
 def _about(device: "torch.device") -> dict[str, Any]:
@@ -89,10 +119,21 @@ def _about(device: "torch.device") -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=__doc__)
     add = parser.add_argument
-    add("--part", type=int, choices=(0, 1, 2), default=0, help="1 checks, 2 measures, 0 both")
-    add("--seconds", type=float, default=480.0, help="each part begins nothing after so long")
+    add(
+        "--part",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="1 checks, 2 measures (default: both)",
+    )
+    add("--seconds", type=float, default=480.0, help="a part begins nothing later (default: 480)")
     add("--only", nargs="+", metavar="WORD", help="only what has one of these in its name")
-    add("--output", type=Path, default=Path("gpu-check.json"))
+    add(
+        "--output",
+        type=Path,
+        default=Path("gpu-check.json"),
+        help="findings are added to those of the same device (default: gpu-check.json)",
+    )
     add("--smoke", action="store_true", help="everything at its smallest, on the CPU")
     return parser
 

@@ -98,11 +98,19 @@ def _tell(record: Record, line: str) -> None:
     print(line, flush=True)
 
 
+def _pair(text: str) -> str:
+    try:
+        Pair.of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def read_options(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.side_by_side", description=__doc__)
     add = parser.add_argument
     add("--only", nargs="+", choices=PARTS, default=PARTS, help="(default: everything)")
-    add("--pairs", nargs="+", metavar="T/S", help=f"(default: {' '.join(PAIRS)})")
+    add("--pairs", nargs="+", type=_pair, metavar="T/S", help=f"(default: {' '.join(PAIRS)})")
     add("--rounds", type=int, help="n of every ratio (default: 3)")
     add("--steps", type=int, help="timed steps of a run (default: 3)")
     add("--warmup", type=int, default=1, help="steps before them (default: 1)")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.side_by_side.pillow_images import NUM_WORKERS, PREFETCH_FACTOR
-from trainer.catalog import AUGMENTATIONS, DATASETS, default_learning_rate, pick_of
+from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, DATASETS, default_learning_rate, pick_of
 from trainer.checkpoint import CheckpointFolder
 from trainer.datasets.dataset import Dataset, Part, load_dataset
 from trainer.models import build_model
@@ -38,7 +38,12 @@ class Pair(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> "Pair":
-        return cls(*text.split("/"))
+        """Raises `ValueError` where it is none."""
+        teacher, slash, student = text.partition("/")
+        unknown = [name for name in (teacher, student) if name not in ARCHITECTURES]
+        if not slash or unknown:
+            raise ValueError(f"expected TEACHER/STUDENT, as in vgg13/vgg8, not {text!r}")
+        return cls(teacher, student)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def plan(
 
     _check_output(html, dot=dot, as_json=as_json)
     _check_price(device, tflops)
-    named = device_named(device) if device else None
+    named = None if device is None else device_named(device)
     loaded, opened = open_sweep(sweep, store)
     planned = make_plan(loaded, opened, retry_failed=False)
     if dot:
@@ -86,7 +86,7 @@ def plan(
     if as_json:
         _print_json(planned, bill, forecasts if is_asked else [], unmet)
     else:
-        _print(planned, bill, forecasts, unmet, is_asked=is_asked, is_by_device=bool(device))
+        _print(planned, bill, forecasts, unmet, is_asked=is_asked, is_by_device=named is not None)
         if html:
             stdout().print(f"page: {html}", soft_wrap=True)
 
@@ -105,14 +105,19 @@ def _check_price(device: str | None, tflops: float | None) -> None:
     """Raises UserError where a GPU would have two prices."""
     from trainer.problems import UserError
 
-    if device and tflops:
+    if device is not None and tflops:
         raise UserError("--device and --tflops both price a GPU: leave one of them out")
 
 
 def _seen_on(address: str | None, planned: "Plan") -> tuple[int, list[str]]:
     """How many GPUs a cluster has, and what no node of it (or this machine, without one) can meet."""
     from orchestrator.cluster.connection import ExistingCluster, connected
-    from orchestrator.cluster.nodes import this_machine, unmet_requests
+    from orchestrator.cluster.nodes import (
+        has_gpu,
+        tf32_without_gpu,
+        this_machine,
+        unmet_requests,
+    )
 
     if address is None:
         here, asked = this_machine(), planned.sweep.resources
@@ -120,7 +125,7 @@ def _seen_on(address: str | None, planned: "Plan") -> tuple[int, list[str]]:
         few = [
             f"resources.{k}: {asked.of(k).cpu} CPU; this machine has {here.cpu:g}" for k in kinds
         ]
-        return 0, few
+        return 0, few if has_gpu() else few + tf32_without_gpu(planned)
     with connected(ExistingCluster(address), stderr().print) as cluster:
         nodes = cluster.nodes()
     return int(sum(node.gpu for node in nodes)), unmet_requests(planned, nodes)

@@ -19,6 +19,7 @@ from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 ONE_WITHIN_S = 2.0
+RAYS_ALARM_S = 3
 
 
 class RayLostError(KeyboardInterrupt):
@@ -105,9 +106,11 @@ def _call_off_the_abort() -> None:
     """Ray's own handler, in place for a moment while a driver connects, hands SIGTERM on to ours but has set an
     alarm before, which ends the process with SIGABRT three seconds later, in the middle of leaving in order.
     """
-    # An alarm that Python has set a handler for is somebody else's.
+    # An alarm that Python has set a handler for is somebody else's, and so is one that is further away.
     if signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, None):
-        signal.alarm(0)
+        left = signal.alarm(0)
+        if left > RAYS_ALARM_S:
+            signal.alarm(left)
 
 
 def end_deaf() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.language.resources import KINDS, AllResources, Kind, Resources
 from orchestrator.planning.plan import Plan
 from trainer.problems import UserError
-from trainer.trial import Trial
+from trainer.trial import Trial, computed_in
 
 _SECTION: Mapping[Kind, str] = {"teacher": "teachers", "student": "student", "stddev": "stddev"}
 """Where a sweep sets the precision of each kind."""
@@ -69,14 +69,24 @@ def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
         elif not wanted.gpu and (trials := _tf32_trials(plan, kind)):
             unmet.append(
                 f"{_SECTION[kind]}.precision: tf32 needs a GPU from Ampere on, and a {kind} job takes none here "
-                f"({len(trials):,} trials); fp32 and bf16 run anywhere"
+                f"({len(trials):,} trials); fp32 runs anywhere"
             )
     return unmet
 
 
+def tf32_without_gpu(plan: Plan) -> list[str]:
+    """A line for each kind of missing trials that a machine without a GPU cannot compute."""
+    return [
+        f"{_SECTION[kind]}.precision: tf32 needs a GPU from Ampere on, and this machine has none "
+        f"({len(trials):,} trials)"
+        for kind in KINDS
+        if (trials := _tf32_trials(plan, kind))
+    ]
+
+
 def _tf32_trials(plan: Plan, kind: Kind) -> list[Trial]:
     """The missing trials of a kind that only some GPUs can compute."""
-    return [t for t in plan.missing if t.kind == kind and t.precision == "tf32"]
+    return [t for t in plan.missing if t.kind == kind and computed_in(t) == "tf32"]
 
 
 def decided_resources(plan: Plan, nodes: Sequence[Node]) -> AllResources:

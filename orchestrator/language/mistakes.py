@@ -1,12 +1,13 @@
 """A sweep's mistakes: how validators raise them, and how each is told with its place in the file."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from trainer.problems import MOST_TOLD, FileError, Problem, did_you_mean
+from trainer.problems import MOST_TOLD, FileError, Problem, did_you_mean, nearest
 from trainer.yaml_source import KeyPath, YamlSource
 
 NAMED = frozenset({"dataset", "pairs", "schemes", "augmentations", "seeds"})
@@ -142,6 +143,14 @@ EXPECTED = {
 """What pydantic says in words of Python, by the type of its error."""
 
 
+def _unknown_word(word: object, expected: str) -> str:
+    """`expected` is pydantic's: `'fp32', 'tf32' or 'bf16'`."""
+    near = nearest(str(word), re.findall(r"'([^']*)'", expected))
+    hint = f"; did you mean {near!r}?" if near else ""
+    told = "null" if word is None else repr(word)
+    return f"{told} is unknown; expected {expected}{hint}"
+
+
 def _message(
     details: ErrorDetails, path: KeyPath, models: Mapping[KeyPath, type[BaseModel]]
 ) -> str:
@@ -151,7 +160,7 @@ def _message(
         case "extra_forbidden":
             return _unknown_key(path, models)
         case "literal_error":
-            return f"{details['input']!r} is unknown; expected {details['ctx']['expected']}"
+            return _unknown_word(details["input"], details["ctx"]["expected"])
         case "string_pattern_mismatch":
             return f"{details['input']!r}: expected letters, digits, '.', '_' or '-', at most 100"
         case kind if kind in PLAIN:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.store.failures import Cause, Failure
 from orchestrator.store.provenance import PACKAGES
-from orchestrator.worker.foreign import death_of, is_lack_of_memory
+from orchestrator.worker.foreign import death_of, is_failure_of_device, is_lack_of_memory
 from trainer.datasets.errors import DataError
 
 OUR_CODE = Path(__file__).resolve().parents[2]
@@ -45,6 +45,8 @@ def of_death(text: str) -> Failure:
 def _cause(error: BaseException) -> Cause:
     if isinstance(error, RuntimeError) and is_lack_of_memory(str(error)):
         return Cause.OUT_OF_MEMORY
+    if isinstance(error, RuntimeError) and is_failure_of_device(str(error)):
+        return Cause.DEVICE
     if type(error).__name__ in _BY_NAME:
         return _BY_NAME[type(error).__name__]
     if isinstance(error, DataError):

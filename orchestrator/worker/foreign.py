@@ -17,12 +17,24 @@ LACK_OF_MEMORY = (
 )
 """Of a plain RuntimeError of torch's: cuBLAS, cuDNN, CPU allocator, errno, CUDA, C++."""
 
+FAILURE_OF_DEVICE = (
+    "CUBLAS_STATUS_EXECUTION_FAILED",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+)
+"""Of a plain RuntimeError of torch's: how cuBLAS and cuDNN meet a device that has failed."""
+
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 
 
 def is_lack_of_memory(text: str) -> bool:
     """Whether a RuntimeError of torch's says that there is no memory left."""
     return any(sentence in text for sentence in LACK_OF_MEMORY)
+
+
+def is_failure_of_device(text: str) -> bool:
+    """Whether a RuntimeError of torch's says that the device itself has failed."""
+    return any(sentence in text for sentence in FAILURE_OF_DEVICE)
 
 
 def death_of(text: str) -> Cause:

@@ -23,7 +23,7 @@ from trainer.checkpoint import Checkpoint, CheckpointFolder
 from trainer.device import cudnn_version
 from trainer.keeper import Command, Progress, Result, Row
 from trainer.problems import UserError
-from trainer.trial import Trial
+from trainer.trial import Trial, computed_in
 from trainer.trial_log import TrialLog, repeat_command
 
 SIGN_OF_LIFE_EVERY_S = 1.0
@@ -172,7 +172,7 @@ class StoreKeeper:
             "num_attempts": attempts.count,
             "wall_seconds": sum(point["seconds"] for point in result.curve),
             "device_seconds": sum(shares) * self._place.share,
-            "precision": trial.precision,
+            "precision": computed_in(trial),
             "group_size": group_size,
             "num_teacher_passes": result.num_teacher_passes,
         }

@@ -19,7 +19,7 @@ from orchestrator.store.store import Store
 from orchestrator.worker.causes import of_exception
 from orchestrator.worker.job import JobConfig, JobReport
 from orchestrator.worker.stacks import stack_on_request
-from trainer.trial import TRIAL, Trial
+from trainer.trial import TRIAL, Trial, computed_in
 
 
 def run_job(job: JobConfig) -> JobReport:
@@ -97,7 +97,7 @@ def _run(
     try:
         _check_code(job)
         device = prepare_device(job.cpu, gpus=job.gpu)
-        check_precision(device, trials[0].precision)
+        check_precision(device, computed_in(trials[0]))
     except (NoGpuError, OtherCodeError) as error:
         failed = {t.fingerprint: record_failure(store, t, of_exception(error)) for t in trials}
         return JobReport(failed=failed)

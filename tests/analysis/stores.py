@@ -109,7 +109,13 @@ def add(store: Store, trial: Trial, **metrics: Any) -> None:
         ]
     started = datetime(2026, 1, 1, tzinfo=UTC)
     row = identity_columns(trial) | dependencies | numbers
-    row |= {"cell": trial.cell, "trial": trial.model_dump_json(), "device": "cpu", "host": "here"}
+    row |= {
+        "cell": trial.cell,
+        "trial": trial.model_dump_json(),
+        "device": "cpu",
+        "host": "here",
+        "precision": trial.precision,
+    }
     row |= {"kdsweep_version": "0.1.0", "torch_version": "2.15.0", "git_commit": "0" * 40}
     row |= {"started_at": started, "finished_at": started, "wall_seconds": 60.0, "num_threads": 1}
     store.add_result(row, curve)

@@ -153,6 +153,8 @@ def test_it_holds_everything(page: str) -> None:
     assert "mine: 40 of 100 trials finished, 1 failed: everything below is partial" in page
     assert "old: this kdsweep cannot read the sweep as it was saved" in page
     assert "kdsweep at commit cccccccccc wrote this page" in page
+    assert "precision: fp32;" in page
+    assert "<td>cpu, fp32</td>" in page
     assert "Here n = 1 to 3 seeds per cell." in page
     assert "partial: " in page
 

@@ -54,6 +54,22 @@ def test_what_is_missing_is_told_in_a_line() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_findings_of_another_device_are_not_overwritten(tmp_path: Path) -> None:
+    from benchmarks.gpu_check.__main__ import _report_of
+
+    path = tmp_path / "gpu-check.json"
+    mine = {"device": "cpu", "capability": (9, 0)}
+    report = _report_of(path, mine)
+    report["findings"]["bits"] = {"ok": True}
+    path.write_text(json.dumps(report))
+    assert _report_of(path, mine)["findings"] == {"bits": {"ok": True}}
+    for content in (json.dumps({"about": {"device": "NVIDIA H200"}}), "[]", "no JSON"):
+        path.write_text(content)
+        with pytest.raises(ValueError):  # noqa: PT011
+            _report_of(path, mine)
+        assert path.read_text() == content
+
+
 def test_a_check_that_fails_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
     from benchmarks.gpu_check.correct import DifferentBitsError, outcome
 

@@ -1,12 +1,15 @@
 """A trial's numbers are the same bits alone, in any group, and resumed after any step."""
 
+import gc
 import shutil
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from tests.trainer.keepers import (
     LenientKeeper,
@@ -16,6 +19,7 @@ from tests.trainer.keepers import (
 )
 from tests.trainer.tape import TapeLanes, on_tape
 from tests.trainer.test_trial import INERT
+from trainer import learners
 from trainer.catalog import AUGMENTATIONS
 from trainer.datasets.dataset import Dataset
 from trainer.keeper import FolderKeeper
@@ -247,8 +251,8 @@ def test_a_schedule_asks_for_no_new_capture(
         tiny_dataset,
         Replaying(lanes),
     )
-    # Each student once, and the teacher as often as it is asked at once.
-    assert sum(lane.num_captured for lane in lanes.made) == 2 + lanes.most
+    # Each student once, and the teacher for each view of a step.
+    assert sum(lane.num_captured for lane in lanes.made) == 2 + 3
 
 
 @pytest.mark.parametrize("where", ["step", "end_epoch", "metrics"])
@@ -428,6 +432,63 @@ def test_a_scheme_that_changes_its_images_in_place_changes_nobody_else_s(
     alone.mkdir()
     run_fresh(alone, reference, [group[1]], tiny_dataset)
     assert_equal_results(alone, tmp_path, group[1])
+
+
+OF_ANY_LENGTH = """
+from trainer.augmentations.own import register
+
+@register("some")
+def some(images, rng):
+    return images[: rng.integers(1, len(images) + 1)]
+
+@register("first_or_all")
+def first_or_all(images, rng):
+    return images if rng.random() < 0.5 else images[:1]
+"""
+
+
+def test_schemes_that_keep_some_of_the_images_give_the_bits_of_eager_steps(
+    tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
+) -> None:
+    """A step is replayed only if all that it looks at is as long as a whole batch."""
+    own = OwnScheme(path="own.py", source=OF_ANY_LENGTH)
+    names = ("some", "first_or_all", "somepick_t")
+    group = [student_trial(tiny_data, name, own_scheme=own) for name in names]
+    eager, replayed = tmp_path / "eager", tmp_path / "replayed"
+    for folder, execution in ((eager, Eager()), (replayed, on_tape())):
+        folder.mkdir()
+        run_fresh(folder, reference, group, tiny_dataset, execution)
+    for trial in group:
+        assert_equal_results(eager, replayed, trial)
+
+
+@pytest.mark.parametrize("execution", [Eager(), on_tape()], ids=["eager", "replayed"])
+def test_a_member_is_gone_when_its_group_lets_go_of_it(
+    execution: Execution,
+    tmp_path: Path,
+    reference: Path,
+    tiny_data: Data,
+    tiny_dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its graph holds memory that the next one needs: no cycle may keep it until Python collects."""
+    models: list[weakref.ref[nn.Module]] = []
+    build = learners.fresh_model
+
+    def watched(*args: Any) -> nn.Module:
+        model = build(*args)
+        models.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(learners, "fresh_model", watched)
+    gc.collect()
+    gc.disable()
+    try:
+        trial = student_trial(tiny_data, "cutmixpick_s", epochs=1)
+        run_fresh(tmp_path, reference, [trial], tiny_dataset, execution)
+        assert [model() for model in models] == [None]
+    finally:
+        gc.enable()
 
 
 FAILS_LATER = """

@@ -14,13 +14,13 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.trainer.pinned import with_pinned_torch
+from trainer import learners
 from trainer.augmentations.schemes import PolicyDecision
 from trainer.catalog import AUGMENTATIONS
 from trainer.checkpoint import Checkpoint
 from trainer.datasets.dataset import Dataset, Part
 from trainer.frozen import FrozenModel
 from trainer.keeper import Command, FolderKeeper, Progress
-from trainer.learners import StudentMember
 from trainer.lockstep import run_group
 from trainer.models import build_model, layers
 from trainer.sgd import MomentumSGD
@@ -138,7 +138,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Launches:
     counted = Launches()
     for purpose, owner, name in (
         ("teacher", FrozenModel, "begin"),
-        ("forward", StudentMember, "_loss"),
+        ("forward", learners._DistillationLoss, "__call__"),
         ("backward", torch.autograd, "grad"),
         ("optimiser", MomentumSGD, "step"),
     ):

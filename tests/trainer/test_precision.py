@@ -46,6 +46,18 @@ def test_a_library_that_allows_tf32_for_everything_changes_nothing() -> None:
         torch.backends.fp32_precision = "none"  # type: ignore[attr-defined]
 
 
+def test_what_a_library_leaves_is_set_right_before_the_next_pass() -> None:
+    """Leaving `cudnn.flags` sets the flags of its operators to none, and torch then takes TF32."""
+    use_ieee()
+    for precision, expected in (("fp32", "ieee"), ("tf32", "tf32"), ("bf16", "ieee")):
+        assert not torch.backends.cudnn.allow_tf32
+        with torch.backends.cudnn.flags(enabled=True):
+            pass
+        with forward_in(precision, CPU):
+            assert flags() == {expected}
+        assert flags() == {"ieee"}
+
+
 def test_bf16_multiplies_in_bf16_and_keeps_weights_and_gradients_in_fp32() -> None:
     model = nn.Linear(3, 2)
     with forward_in("bf16", CPU):

@@ -25,8 +25,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "a member is restored": (
         'to device: learners.py _TrainedMember.restore: self._model.load_state_dict(_under("model.", tensors))',
-        "to device: learners.py _TrainedMember.restore: self._optimiser.momenta[name].copy_(value)",
-        'to device: learners.py _TrainedMember.restore: self._loss_sum.copy_(tensors["loss_sum"])',
+        "to device: learners.py _TrainedMember.restore: self._train.optimiser.momenta[name].copy_(value)",
+        'to device: learners.py _TrainedMember.restore: self._train.loss_sum.copy_(tensors["loss_sum"])',
         "to device: stddev.py MeanProbabilityStddev.from_state: "
         'state[name].to(device) if name in state else None for name in ("sum", "mean", "squares")',
         "to device: stddev.py _Blocks.from_state: "
@@ -42,7 +42,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "a member's epoch ends": (
         "read: learners.py _TrainedMember.end_epoch: "
-        "train_loss = self._loss_sum.item() / self._trial.data.train_images",
+        "train_loss = self._train.loss_sum.item() / self._trial.data.train_images",
         "read: evaluation.py evaluate: return Score(loss.item() / count, correct.item() / count)",
         "read: stddev.py MeanProbabilityStddev.value: "
         "return float((self._squares / (self.num_windows - 1)).sqrt().mean())",

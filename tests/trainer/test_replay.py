@@ -78,6 +78,17 @@ def test_each_execution_settles_what_it_has_begun_itself() -> None:
     assert answers[0].item() == 2
 
 
+@pytest.mark.parametrize(
+    "other", [torch.ones(1), torch.ones(3), torch.ones(2, dtype=torch.float64)]
+)
+def test_what_was_captured_for_one_shape_takes_no_other(other: Tensor) -> None:
+    """Copying would broadcast it, or cast it, without a word."""
+    double = on_tape().prepare(lambda x: x * 2)
+    double(torch.ones(2))
+    with pytest.raises(ValueError, match="captured for"):
+        double(other)
+
+
 def test_a_function_that_asks_for_a_value_cannot_be_captured() -> None:
     replayed = on_tape().prepare(lambda x: x * float(x.sum()))
     with pytest.raises(HostReadError):

@@ -92,10 +92,10 @@ def test_several_steps(case: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     for step in case["steps"]:
         images, labels = golden_batch(step["step"], batch, size, classes)
         member.begin_epoch(step["epoch"])
-        assert member._optimiser.rate == pytest.approx(step["lr"], rel=1e-12)
-        before = member._loss_sum.item()
+        assert member._train.optimiser.rate == pytest.approx(step["lr"], rel=1e-12)
+        before = member._train.loss_sum.item()
         member.step(GivenViews(GivenImages(images, labels), teacher))
-        loss = (member._loss_sum.item() - before) / batch
+        loss = (member._train.loss_sum.item() - before) / batch
         assert loss == pytest.approx(step["total_loss"], rel=1e-9)
 
     final, state = case["final"], model.state_dict()

@@ -56,7 +56,10 @@ def problems(path: Path) -> list[str]:
         ("name: ../evil", "'../evil': expected letters, digits"),
         ("student: {learning_rate: .nan}", "student.learning_rate: expected a finite number"),
         ("resources: {student: {gpu: 2}}", "expected less than or equal to 1, not 2"),
-        ("measure: [loss]", "'loss' is unknown; expected 's_test_loss' or 't_stddev'"),
+        (
+            "measure: [loss]",
+            "'loss' is unknown; expected 's_test_loss' or 't_stddev'",
+        ),
         ("stddev: {epochs: 1, batches_per_window: 94}", "T. stddev needs 2 windows or more"),
         ("student: {epochs: yes}", "student.epochs: expected a number, not 'yes'"),
         ("student: {epochs: '3'}", "student.epochs: expected a number, not '3'"),
@@ -69,6 +72,9 @@ def problems(path: Path) -> list[str]:
         ("augmentations: [cutmixpick2_t]", "'cutmixpick2_t' is written 'cutmixpick_t'"),
         ("augmentations: [cutmaxpick_t]", "unknown augmentation 'cutmax'; did you mean 'cutmix'?"),
         ("randomness: image", "'image' is unknown; expected 'batch' or 'sample'"),
+        ("execution: graphs", "expected 'eager' or 'graph'; did you mean 'graph'?"),
+        ("student: {precision: BF16}", "expected 'fp32', 'tf32' or 'bf16'; did you mean 'bf16'?"),
+        ("stddev: {precision: null}", "null is unknown; expected 'fp32', 'tf32' or 'bf16'"),
         (
             "dataset: {name: mine, path: x}",
             "expected the format of x: one of imagefolder, cifar100",

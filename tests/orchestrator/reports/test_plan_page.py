@@ -130,6 +130,8 @@ def test_tf32_on_a_cpu_is_planned_and_not_run(tmp_path: Path) -> None:
     sweep = write_sweep(tmp_path, student={"epochs": 1, "precision": "tf32"})
     code, output = run(tmp_path, "plan", sweep)
     assert code == 0, output
+    if not Path("/dev/nvidiactl").exists():
+        assert "WARNING: student.precision: tf32 needs a GPU from Ampere on" in output
     plan = make_plan(load_sweep(sweep), Store(tmp_path / "store"), retry_failed=False)
     assert unmet_requests(plan, [Node("a", {"CPU": 8.0, "GPU": 1.0})]) == []
     with pytest.raises(UserError, match=r"student\.precision: tf32 needs a GPU from Ampere on"):

@@ -28,6 +28,7 @@ from trainer.problems import UserError
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), Cause.OUT_OF_MEMORY),
         (torch.AcceleratorError("CUDA error: out of memory"), Cause.OUT_OF_MEMORY),
         (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), Cause.DEVICE),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), Cause.DEVICE),
         (RuntimeError("shapes differ"), Cause.PROGRAM),
         (FileNotFoundError("data"), Cause.PROGRAM),
         (DataError("images: gone"), Cause.NO_DATA),
