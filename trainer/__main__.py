@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             data_folder=options.data,
             threads=options.threads,
             device=options.device,
+            execution=options.execution,
         )
     )
 
@@ -59,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, default=Path("data"), help="folder of data sets (default: data)")
     add("--threads", type=_positive, default=1, help="CPU threads; bits depend on it (default: 1)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    how = "on a GPU, with the same bits (default: graph)"
+    add("--execution", choices=("eager", "graph"), default="graph", help=how)
     return parser
 
 

@@ -15,7 +15,14 @@ from trainer.keeper import Progress as GroupProgress
 from trainer.lockstep import run_group
 from trainer.problems import UserError
 from trainer.replay import execution_on
-from trainer.trial import DEFAULT_EXECUTION, Trial, computed_in, num_epochs, steps_per_epoch
+from trainer.trial import (
+    DEFAULT_EXECUTION,
+    ExecutionMode,
+    Trial,
+    computed_in,
+    num_epochs,
+    steps_per_epoch,
+)
 from trainer.trial_file import read_trial
 from trainer.trial_log import TrialLog, described, repeat_command
 
@@ -32,11 +39,12 @@ def run_alone(
     data_folder: Path,
     threads: int,
     device: str,
+    execution: ExecutionMode = DEFAULT_EXECUTION,
 ) -> Path:
     """Run a trial to its end, from its last checkpoint, into `output/FINGERPRINT/`.
 
     `weights` holds `FINGERPRINT/final.safetensors` of what the trial depends on; None: `output`. `device`
-    is `cpu`, `cuda`, or `auto`: a GPU where there is one.
+    is `cpu`, `cuda`, or `auto`: a GPU where there is one; `execution` says how steps run there.
 
     Returns:
         The path of its `result.json`.
@@ -72,7 +80,7 @@ def run_alone(
     try:
         with _bar() as bar:
             keeper = _ShownKeeper(output, weights, log, bar, trial)
-            run_group([trial], keeper, dataset, chosen, execution_on(chosen, DEFAULT_EXECUTION))
+            run_group([trial], keeper, dataset, chosen, execution_on(chosen, execution))
     except CheckpointError as error:
         raise UserError(f"{trial_file}: {error}") from error
     except Exception as error:

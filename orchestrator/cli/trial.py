@@ -16,6 +16,13 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Execution(StrEnum):
+    """How its steps run on a GPU."""
+
+    EAGER = "eager"
+    GRAPH = "graph"
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add it to the command `kdsweep`."""
     app.command(epilog="Example: `kdsweep trial student.yaml --output runs`")(trial)
@@ -41,6 +48,10 @@ def trial(
     device: Annotated[
         Device, typer.Option(help="auto takes a GPU where there is one.")
     ] = Device.AUTO,
+    execution: Annotated[
+        Execution,
+        typer.Option(help="On a GPU: operation by operation, or each step as one CUDA graph."),
+    ] = Execution.GRAPH,
 ) -> None:
     """Run one trial without Ray: train, show progress, write its result and weights."""
     from trainer.__main__ import exit_code_of
@@ -54,6 +65,7 @@ def trial(
             data_folder=data,
             threads=threads,
             device=device.value,
+            execution=execution.value,
         )
 
     sys.exit(exit_code_of(run_one))
