@@ -46,8 +46,8 @@ UPDATE_WEIGHTS_MOVED = 11
 ACCUMULATE_WEIGHTS_MOVED = 3
 """How often the second backward pass of a step does, in adding to the gradients of the first."""
 
-UPDATE_KERNELS = 4
-"""Of SGD with momentum and decay, each over a list of tensors."""
+UPDATE_KERNELS = 3
+"""Of decay and momentum, each over a list of tensors; the step itself takes one for each tensor."""
 
 TENSORS_PER_LAUNCH = 48
 """As many tensors of such a list as torch puts into one launch, where it has three lists of them."""

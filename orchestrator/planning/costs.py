@@ -80,7 +80,7 @@ def _update(trial: TeacherTrial | StudentTrial, architecture: str) -> Load:
     """What follows a step's passes: the optimiser; of a student, all else that is not shared."""
     steps = steps_per_epoch(trial) * num_epochs(trial)
     tensors, weights = FOOTPRINTS[architecture].tensors, UPDATE_WEIGHTS_MOVED
-    launches = UPDATE_KERNELS * math.ceil(tensors / TENSORS_PER_LAUNCH)
+    launches = tensors + UPDATE_KERNELS * math.ceil(tensors / TENSORS_PER_LAUNCH)
     if isinstance(trial, StudentTrial):
         launches += tensors + STUDENT_STEP_LAUNCHES
         weights += ACCUMULATE_WEIGHTS_MOVED
