@@ -1,16 +1,22 @@
 """`python -m trainer TRIAL.yaml`, as a researcher runs it."""
 
+import inspect
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
+from orchestrator.cli.trial import Execution
+from orchestrator.cli.trial import trial as trial_command
 from tests.trainer import data_files
 from tests.trainer.keepers import assert_equal_results
+from trainer.__main__ import _parser
 from trainer.models import build_model
+from trainer.trial import DEFAULT_EXECUTION, ExecutionMode
 from trainer.trial_file import read_trial
 
 TEACHER = """
@@ -202,3 +208,11 @@ def test_own_images_schemes_and_published_teachers_by_hand(folder: Path) -> None
         code, output, error = trainer(folder, f"{name}.yaml", "--output", "runs")
         assert code == 0, error
     assert json.loads((folder / output.strip()).read_text())["metrics"]["test_loss"] > 0
+
+
+def test_a_trial_by_hand_runs_as_in_a_sweep_unless_told_otherwise() -> None:
+    """The commands name their default themselves, so that `--help` imports nothing."""
+    assert _parser().parse_args(["trial.yaml"]).execution == DEFAULT_EXECUTION
+    by_kdsweep = inspect.signature(trial_command).parameters["execution"].default
+    assert by_kdsweep == DEFAULT_EXECUTION
+    assert {mode.value for mode in Execution} == set(get_args(ExecutionMode))
