@@ -1,0 +1,135 @@
+"""A folder of an object store.
+
+An object appears whole or not at all: a small file is one request, and a large one, sent in parts, is not there
+before its last part is. A listing asks for what is directly below a folder and nothing deeper.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from orchestrator.store.requests import ask
+
+if TYPE_CHECKING:
+    from obstore import ListResult, ObjectMeta
+    from obstore.store import ObjectStore
+
+LARGE_BYTES = 64 << 20
+PART_BYTES = 16 << 20
+PARTS_AT_ONCE = 4
+"""A file larger than the first is sent in parts: each is tried again by itself."""
+
+LOOKS, BETWEEN_LOOKS_S = 3, 0.2
+
+T = TypeVar("T")
+
+
+class ObjectFolder:
+    """A folder of an object store, through obstore.
+
+    Args:
+        store: obstore's, of one bucket.
+        path: where the folder is in the bucket; empty: the bucket itself.
+        address: by which any process finds it.
+        settings: what a user may have to set for such a store; errors name it.
+    """
+
+    def __init__(self, store: "ObjectStore", path: str, address: str, settings: str) -> None:
+        self._store = store
+        self._path = path
+        self._settings = settings
+        self.address = address
+
+    def names(self) -> list[str]:
+        return self._below(found["path"] for found in self._listed()["objects"])
+
+    def folders(self) -> list[str]:
+        return self._below(self._listed()["common_prefixes"])
+
+    def _listed(self) -> "ListResult[Sequence[ObjectMeta]]":
+        from obstore import list_with_delimiter
+
+        prefix = self._path or None
+        try:
+            return ask(
+                self.address, self._settings, lambda: list_with_delimiter(self._store, prefix)
+            )
+        except FileNotFoundError as error:
+            raise self._no_bucket() from error
+
+    def _no_bucket(self) -> OSError:
+        return OSError(f"{self.address}: no such bucket or container; kdsweep makes none")
+
+    def _below(self, paths: Iterable[str]) -> list[str]:
+        """The last parts of paths; without the empty object that some tools put in the place of a folder."""
+        inside = f"{self._path}/" if self._path else ""
+        return sorted(path.removeprefix(inside) for path in paths if path.startswith(inside))
+
+    def folder(self, name: str) -> "ObjectFolder":
+        base, query, options = self.address.partition("?")
+        address = f"{base.rstrip('/')}/{name}{query}{options}"
+        return ObjectFolder(self._store, self._path_of(name), address, self._settings)
+
+    def _path_of(self, name: str) -> str:
+        return f"{self._path}/{name}" if self._path else name
+
+    def read(self, name: str) -> bytes:
+        from obstore import get
+
+        path = self._path_of(name)
+        return _looked_at_again(
+            lambda: self._ask(name, lambda: bytes(get(self._store, path).bytes()))
+        )
+
+    def size(self, name: str) -> int:
+        from obstore import head
+
+        path = self._path_of(name)
+        return _looked_at_again(
+            lambda: self._ask(name, lambda: int(head(self._store, path)["size"]))
+        )
+
+    def _ask(self, name: str, request: Callable[[], T]) -> T:
+        where = f"{self.address.partition('?')[0].rstrip('/')}/{name}"
+        return ask(where, self._settings, request)
+
+    def write(self, name: str, content: bytes) -> None:
+        from obstore import put
+
+        def put_whole() -> None:
+            put(
+                self._store,
+                self._path_of(name),
+                content,
+                use_multipart=len(content) > LARGE_BYTES,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+
+        try:
+            self._ask(name, put_whole)
+        except FileNotFoundError as error:
+            raise self._no_bucket() from error
+
+    def remove(self, name: str) -> None:
+        from obstore import delete
+
+        try:
+            self._ask(name, lambda: delete(self._store, self._path_of(name)))
+        except FileNotFoundError:
+            return
+
+    def tidy(self) -> None:
+        """Nothing: an upload that was cut off is no object, and there are no empty folders."""
+
+    def free_bytes(self) -> None:
+        return None
+
+
+def _looked_at_again(look: Callable[[], T]) -> T:
+    """Nothing where something must be, as nobody writes empty files here, is believed of several looks alone."""
+    for _ in range(LOOKS - 1):
+        if found := look():
+            return found
+        time.sleep(BETWEEN_LOOKS_S)
+    return look()

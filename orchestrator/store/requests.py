@@ -1,0 +1,91 @@
+"""One request to an object store, tried a few times; what it raises is an `OSError` of one line.
+
+All that a store asks for can be asked twice: a file is put whole, and removed if it is there. So whatever may
+pass (no connection, an answer cut short, a 500) is tried again here, and only here: `RETRIES` is for what the
+library itself knows how to repeat (a part of a large file, a token), `ask` for the whole. Both give up within a
+minute, and the errors say which settings to look at. How long a run bears that is decided far above.
+"""
+
+import errno
+import re
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from trainer.problems import shortened
+
+ATTEMPTS = 5
+FIRST_PAUSE_S = 0.2
+NO_MORE_AFTER_S = 25.0
+"""No attempt begins later than this after the first."""
+
+RETRIES: dict[str, Any] = {
+    "max_retries": 2,
+    "retry_timeout": timedelta(seconds=15),
+    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2)},
+}
+CLIENT: dict[str, Any] = {
+    "connect_timeout": timedelta(seconds=5),
+    "read_timeout": timedelta(seconds=60),
+    "timeout": timedelta(hours=1),
+}
+"""A minute without a byte is no answer; a large file may take long, as long as something comes."""
+
+NOT_FOUND, MOVED = 404, range(300, 400)
+UNCERTAIN = frozenset({408, 425, 429})
+"""Refused for now, among those that are refused for certain (400 to 499)."""
+
+LONGEST_REASON = 300
+_STATUS = re.compile(r"status code: (\d{3})")
+
+T = TypeVar("T")
+
+
+def ask(where: str, settings: str, request: Callable[[], T]) -> T:
+    """What a request gives.
+
+    Args:
+        where: the address that is asked, for errors.
+        settings: what the user may have to set for this kind of store, for errors.
+        request: may be tried several times.
+
+    Raises:
+        FileNotFoundError: there is no such object; listing and writing raise it where there is no such bucket.
+        PermissionError: the store refuses; it would refuse again.
+        OSError: it gives no answer, or another one than it should, again and again.
+    """
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+    begun = time.monotonic()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return request()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(errno.ENOENT, "no such object", where) from error
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise PermissionError(f"{where}: refused; set {settings}: {reason(error)}") from error
+        except BaseError as error:
+            _raise_what_is_certain(where, settings, error)
+            if attempt == ATTEMPTS or time.monotonic() - begun > NO_MORE_AFTER_S:
+                raise OSError(
+                    f"{where}: no answer, tried {attempt} times; is it the right address, is the network "
+                    f"there, are these set: {settings}? {reason(error)}"
+                ) from error
+        time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
+    raise AssertionError
+
+
+def _raise_what_is_certain(where: str, settings: str, error: Exception) -> None:
+    match = _STATUS.search(str(error))
+    status = int(match[1]) if match else 0
+    if status == NOT_FOUND:
+        raise FileNotFoundError(errno.ENOENT, "no such bucket", where) from error
+    if status in MOVED or (400 <= status < 500 and status not in UNCERTAIN):
+        raise PermissionError(f"{where}: refused; set {settings}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """The first words of an error, on one line; without what stands behind `?` in a URL, as it may hold a key."""
+    text = str(error).partition("Debug source:")[0]
+    return shortened(" ".join(re.sub(r"\?[^\s\"]+", "", text).split()), LONGEST_REASON)
