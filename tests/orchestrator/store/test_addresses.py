@@ -1,11 +1,9 @@
-"""One contract for every kind of address: a folder, file://, memory://, and a real S3 server on localhost."""
+"""One contract for every kind of address: a folder, file://, memory://, and a real server of each kind of object store."""
 
-import os
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,8 +12,7 @@ from orchestrator.store.addresses import open_folder
 from orchestrator.store.signs import Run
 from orchestrator.store.store import Store
 from orchestrator.worker.attempts import begin_attempt
-from tests.orchestrator.commands import run
-from tests.orchestrator.results import assert_same_results
+from tests.orchestrator.store.object_servers import KINDS, ObjectServer, object_server
 from tests.orchestrator.store.test_store import ONE, OTHER, failure, running
 from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
 from trainer.positions import Position
@@ -23,37 +20,26 @@ from trainer.problems import UserError
 
 pytestmark = pytest.mark.filterwarnings("default")
 
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[ObjectServer]:
+    with object_server("s3") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The address of an empty bucket on a server of this machine."""
-    from moto.server import ThreadedMotoServer
-
-    before = {name: os.environ.get(name) for name in CREDENTIALS}
-    os.environ.update(CREDENTIALS)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    import boto3
-
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
-    client.create_bucket(Bucket="bucket")
-    yield f"s3://bucket/STORE?scheme=http&endpoint_override={host}%3A{port}&region=us-east-1"
-    server.stop()
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+def gs() -> Iterator[ObjectServer]:
+    with object_server("gs") as server:
+        yield server
 
 
-@pytest.fixture(params=["folder", "file", "memory", "s3"])
+@pytest.fixture(scope="module")
+def abfs() -> Iterator[ObjectServer]:
+    with object_server("abfs") as server:
+        yield server
+
+
+@pytest.fixture(params=["folder", "file", "memory", *KINDS])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     match request.param:
         case "folder":
@@ -62,9 +48,9 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
             return f"file://{tmp_path}/store"
         case "memory":
             return f"memory://{uuid.uuid4().hex}/store"
-        case _:
-            s3: str = request.getfixturevalue("s3")
-            return s3.replace("STORE", uuid.uuid4().hex)
+        case kind:
+            server: ObjectServer = request.getfixturevalue(kind)
+            return server.address(uuid.uuid4().hex)
 
 
 def test_a_store_keeps_everything(address: str) -> None:
@@ -155,22 +141,3 @@ def test_addresses_that_are_refused(address: str, expected: str) -> None:
     with pytest.raises(UserError, match=expected) as caught:
         open_folder(address)
     assert "secret" not in str(caught.value)
-
-
-@pytest.mark.slow
-def test_a_whole_sweep_on_s3(
-    s3: str, home: Path, sweep: Path, undisturbed: Store, tmp_path: Path
-) -> None:
-    address = s3.replace("STORE", "sweep")
-    arguments: list[Any] = ["run", sweep, "--store", address, "--cpus", 2]
-    code, output = run(home, *arguments)
-    assert code == 0, output
-    store = Store(address)
-    assert_same_results(store, undisturbed)
-    assert store.signs.running() == store.signs.runs() == {}
-    code, output = run(home, *arguments)
-    assert "all 7 trials are finished already" in output
-    code, output = run(home, "verify", address)
-    assert code == 0, output
-    code, output = run(home, "export", address, "-o", tmp_path / "bundle.zip")
-    assert code == 0, output
