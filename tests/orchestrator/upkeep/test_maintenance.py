@@ -27,6 +27,7 @@ from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
 from tests.orchestrator.parquet import file_of, put, put_bytes
 from tests.orchestrator.sweeps import write_sweep
 from trainer.datasets.dataset import load_dataset
+from trainer.files import LocalFolder
 from trainer.keeper import Command, Progress
 from trainer.lockstep import run_group
 from trainer.problems import UserError
@@ -290,6 +291,33 @@ def test_a_pickle_in_place_of_a_checkpoint_is_never_run(store: Store, sweep: Swe
     work(store, [expand(sweep)[-1]])
     assert not trap.exists()
     assert verify(store) == []
+
+
+def test_one_bad_answer_is_no_damage(
+    complete: Store, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short, empty, or a listing that lacks a file: each file answers so once, as a bad line to a store may."""
+    read, names = LocalFolder.read, LocalFolder.names
+    answered: set[Path] = set()
+
+    def bad_at_first(folder: LocalFolder, name: str) -> bytes:
+        path, content = folder.path / name, read(folder, name)
+        is_first = path not in answered and path.suffix in (".parquet", ".safetensors")
+        answered.add(path)
+        return content[: len(content) // 2 * (len(answered) % 2)] if is_first else content
+
+    def lacking_at_first(folder: LocalFolder) -> list[str]:
+        is_first = folder.path not in answered and folder.path.parent.name == "checkpoints"
+        answered.add(folder.path)
+        return [] if is_first else names(folder)
+
+    monkeypatch.setattr(LocalFolder, "read", bad_at_first)
+    assert verify(complete) == []
+    answered.clear()
+    assert removals(complete, ["damaged"]) == []
+    monkeypatch.setattr(LocalFolder, "names", lacking_at_first)
+    answered.clear()
+    assert verify(complete) == []
 
 
 # prune
