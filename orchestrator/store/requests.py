@@ -8,8 +8,10 @@ minute, and the errors say which settings to look at. How long a run bears that 
 
 import errno
 import re
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -20,6 +22,9 @@ FIRST_PAUSE_S = 0.2
 NO_MORE_AFTER_S = 25.0
 """No attempt begins later than this after the first."""
 
+SILENCE_S = 60.0
+"""So long without a byte is no answer."""
+
 RETRIES: dict[str, Any] = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=15),
@@ -27,10 +32,10 @@ RETRIES: dict[str, Any] = {
 }
 CLIENT: dict[str, Any] = {
     "connect_timeout": timedelta(seconds=5),
-    "read_timeout": timedelta(seconds=60),
+    "read_timeout": timedelta(seconds=SILENCE_S),
     "timeout": timedelta(hours=1),
 }
-"""A minute without a byte is no answer; a large file may take long, as long as something comes."""
+"""A large file may take long, as long as something comes."""
 
 NOT_FOUND, MOVED = 404, range(300, 400)
 UNCERTAIN = frozenset({408, 425, 429})
@@ -61,7 +66,7 @@ def ask(where: str, settings: str, request: Callable[[], T]) -> T:
     begun = time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return request()
+            return _while_signals_are_heard(request)
         except FileNotFoundError as error:
             raise FileNotFoundError(errno.ENOENT, "no such object", where) from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
@@ -75,6 +80,23 @@ def ask(where: str, settings: str, request: Callable[[], T]) -> T:
                 ) from error
         time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
     raise AssertionError
+
+
+def _while_signals_are_heard(request: Callable[[], T]) -> T:
+    """What a request gives. Python hears signals in its main thread alone, and obstore lets none through while it waits."""
+    if threading.current_thread() is not threading.main_thread():
+        return request()
+    answer: Future[T] = Future()
+
+    def get() -> None:
+        try:
+            answer.set_result(request())
+        except BaseException as error:  # noqa: BLE001
+            answer.set_exception(error)
+
+    # As a daemon, so that nobody who was interrupted waits for it to end.
+    threading.Thread(target=get, daemon=True).start()
+    return answer.result()
 
 
 class ShortAnswerError(Exception):

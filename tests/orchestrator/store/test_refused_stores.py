@@ -1,17 +1,20 @@
 """A store that refuses or does not answer is told in one line, soon, with what to set; what may pass is tried again."""
 
 import re
+import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from obstore.exceptions import GenericError
 
+from orchestrator.cli.console import STOPPED
 from orchestrator.store import requests
 from orchestrator.store.addresses import open_folder
 from orchestrator.store.object_folder import ObjectFolder
-from orchestrator.store.requests import ATTEMPTS, NO_MORE_AFTER_S, ask
-from tests.orchestrator.commands import run
+from orchestrator.store.requests import ATTEMPTS, NO_MORE_AFTER_S, SILENCE_S, ask
+from tests.orchestrator.commands import finish, run, start
 from tests.orchestrator.store.object_servers import ObjectServer, object_server
 from trainer.problems import UserError
 
@@ -207,3 +210,17 @@ def test_a_command_tells_it_in_one_line_with_exit_code_2(tmp_path: Path) -> None
     assert code == 2
     assert len(output.strip().splitlines()) == 1
     assert output.startswith(f"{address}: no answer, tried")
+
+
+def test_a_signal_is_heard_while_a_store_is_silent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = (
+            f"gs://bucket/store?scheme=http&endpoint_override=127.0.0.1:{silent.getsockname()[1]}"
+        )
+        environment = {"GOOGLE_BEARER_TOKEN": "token"}
+        command = start(tmp_path, "verify", address, environment=environment)
+        connection, _ = silent.accept()
+        with connection:
+            command.send_signal(signal.SIGTERM)
+            code, output = finish(command, timeout=SILENCE_S / 2)
+    assert code == STOPPED, output
