@@ -102,15 +102,32 @@ def test_a_file_is_put_whole_or_not_at_all(server: ObjectServer, no_pauses: None
     assert straight.read("file") == content
 
 
-def test_an_empty_answer_is_no_empty_file(server: ObjectServer) -> None:
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["emptied", "emptied"],
+        ["cut in its body", "emptied"],
+        ["cut in its head", "500", "refused", "unanswered"],
+        ["cut in its body", "cut in its body", "emptied"],
+    ],
+    ids=", ".join,
+)
+def test_an_answer_that_is_empty_or_short_is_none(
+    server: ObjectServer, faults: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     straight = open_folder(server.address(uuid.uuid4().hex))
     straight.write("file", b"content")
-    with server.faulty(0.4, SEED, ("emptied",)) as proxy:
+    with server.faulty(0.0) as proxy:
         folder = open_folder(straight.address.replace(server.host, proxy.address))
-        for _ in range(4):
-            assert folder.names() == ["file"]
-            assert (folder.size("file"), folder.read("file")) == (7, b"content")
-        assert proxy.faults["emptied"]
+        for answer, expected in (
+            (folder.names, ["file"]),
+            (lambda: folder.size("file"), 7),
+            (lambda: folder.read("file"), b"content"),
+        ):
+            to_come = iter(faults)
+            monkeypatch.setattr(proxy, "next_fault", lambda to_come=to_come: next(to_come, None))
+            assert answer() == expected
+            assert next(to_come, None) is None
 
 
 @pytest.mark.slow
