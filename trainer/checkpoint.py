@@ -23,7 +23,7 @@ from trainer.positions import FINAL, Position, checkpoints_in, name_of
 from trainer.problems import PlacedError
 
 NUM_KEPT = 2
-"""Checkpoints of an unfinished trial: the last, and the one before."""
+"""Undamaged checkpoints of an unfinished trial: the last, and the one before."""
 
 ABOUT = "kdsweep"
 """The key of a file's metadata, as JSON: owner, record, and the checksum of everything."""
@@ -114,9 +114,10 @@ class CheckpointFolder:
         return checkpoints_in(self._folder)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Make `checkpoint` the last good one; of the older ones, the newest is kept.
+        """Write `checkpoint`; the newest ones are kept.
 
-        One that is ahead of it was damaged, else the trial had gone on from there: it goes.
+        One that is ahead of it was damaged when the trial went on, and goes; or another worker, which nobody saw
+        beside this one, is further: that one's progress stays.
 
         Raises:
             OSError: there is no space for it; what was there before is still there.
@@ -124,12 +125,23 @@ class CheckpointFolder:
         position = checkpoint.position
         name = name_of(position)
         record = {"epoch": position.epoch, "step": position.step, **checkpoint.record}
-        others = {n: p for n, p in self._checkpoints().items() if n != name}
-        older = [before for before, at in others.items() if at < position]
-        damaged = [ahead for ahead, at in others.items() if at > position]
         _write(self._folder, name, checkpoint.tensors, record, self._owner)
-        for outdated in (*older[: -(NUM_KEPT - 1)], *damaged):
+        names = list(self._checkpoints())
+        ahead = names[names.index(name) + 1 :] if name in names else []
+        damaged = [other for other in ahead if self._is_damaged(other)]
+        kept = [other for other in names if other not in damaged]
+        for outdated in (*kept[:-NUM_KEPT], *damaged):
             self._folder.remove(outdated)
+
+    def _is_damaged(self, name: str) -> bool:
+        """Whether a file was read and is not what was written; one that cannot be read now may be sound."""
+        try:
+            _read(self._folder, name, self._owner)
+        except CheckpointError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is undamaged."""

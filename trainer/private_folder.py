@@ -17,11 +17,15 @@ ANOTHER = "TMPDIR says where temporary files go instead"
 OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
+class NotOursError(PlacedError):
+    """A folder that is not this user's alone, or that cannot be made."""
+
+
 def private_folder(*names: str) -> Path:
     """A folder, made if it is not there, below the one that is this user's alone.
 
     Raises:
-        PlacedError: somebody else has made it, or might have put something there; or it cannot be made.
+        NotOursError: somebody else has made it, or might have put something there; or it cannot be made.
     """
     path = Path(tempfile.gettempdir()) / f"kdsweep-{os.geteuid()}"
     _make_sure(path)
@@ -37,9 +41,9 @@ def _make_sure(path: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise PlacedError(path, f"cannot be made: {error.strerror}; {ANOTHER}") from error
+        raise NotOursError(path, f"cannot be made: {error.strerror}; {ANOTHER}") from error
     if problem := _why_not_ours(path.lstat()):
-        raise PlacedError(path, f"{problem}; it is not used. {ANOTHER}")
+        raise NotOursError(path, f"{problem}; it is not used. {ANOTHER}")
 
 
 def _why_not_ours(status: os.stat_result) -> str | None:

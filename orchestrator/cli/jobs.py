@@ -141,14 +141,15 @@ def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool)
 
     store = Store(address)
     try:
-        others = store.signs.runs()
+        others, doubtful = store.signs.runs(), store.signs.doubtful_runs()
         store.finished()
     except (OSError, UserError):
         stderr().print(f"{address}: cannot be seen from here; the cluster's nodes are asked")
         return
     for other in others.values():
+        works = "may work" if other.run_id in doubtful else "works"
         stderr().print(
-            f"another run works on this store: {other.sweep} on {other.host}; both will share the work",
+            f"another run {works} on this store: {other.sweep} on {other.host}; both will share the work",
             soft_wrap=True,
         )
     if all(choice.path is None for choice in sweep.dataset):

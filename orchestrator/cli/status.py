@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it until all is done.")]
 WATCH_EVERY_S = 2.0
+SECOND_LOOK_S = 2.0
+SECOND_LOOK_REMOTE_S = 12.0
+"""Workers give signs every second, and every ten seconds in an object store."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -40,6 +43,25 @@ def status(
         _watch(loaded, opened)
     else:
         stdout().print(_status(loaded, opened))
+        _tell_of_the_silent(opened)
+
+
+def _tell_of_the_silent(store: "Store") -> None:
+    """Whoever looks once cannot know whether those of other machines still live: a second look tells of most."""
+    import time
+
+    doubtful = store.signs.doubtful()
+    if doubtful:
+        wait_s = SECOND_LOOK_REMOTE_S if store.is_remote else SECOND_LOOK_S
+        time.sleep(wait_s)
+        silent = doubtful.keys() & store.signs.doubtful().keys()
+        if silent:
+            hosts = ", ".join(sorted({doubtful[fingerprint].host for fingerprint in silent}))
+            text = (
+                f"{len(silent)} of those at work ({hosts}) gave no sign of life in {wait_s:.0f} s: "
+                "in the middle of a long step, or dead; --watch tells within two minutes"
+            )
+            stdout().print(text, style="dim", soft_wrap=True)
 
 
 def _status(sweep: "Sweep", store: "Store") -> "Group":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.console import DONE, SOME_FAILED, print_json, stdout
+from orchestrator.cli.console import DONE, SOME_FAILED, print_json, stderr, stdout
 from orchestrator.cli.opening import existing_store, open_shown
 from orchestrator.cli.options import DryRun, Json, Source, StoreAddress, StoreOfSweep
 
@@ -73,7 +73,9 @@ def prune(
     """Remove what you name from a store."""
     from orchestrator.upkeep.pruning import removals
 
-    to_remove = removals(existing_store(store), what)
+    opened = existing_store(store)
+    opened.signs.until_known(lambda text: stderr().print(text, soft_wrap=True))
+    to_remove = removals(opened, what)
     for removal in to_remove:
         stdout().print(f"{removal.what} ({removal.num_bytes:,} bytes)", soft_wrap=True)
         if not dry_run:

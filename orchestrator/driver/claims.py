@@ -5,16 +5,15 @@ two drivers that claim one trial in the same moment compute it twice, with equal
 replaces the first. Signs are a courtesy, so a full disk that takes none ends no run.
 """
 
-import os
 import socket
-import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from orchestrator.planning.scheduling import Job
-from orchestrator.store.signs import Run, Running, is_alive, sign_of_life
+from orchestrator.store.processes import this_process
+from orchestrator.store.signs import Run, Running, sign_of_life
 from orchestrator.store.store import Store
 
 RUN_LIVES_FOR_S = 60.0
@@ -46,9 +45,9 @@ class Claims:
             run_id=self.run_id,
             sweep=self._sweep,
             host=socket.gethostname(),
-            pid=os.getpid(),
             started_at=self._started_at,
-            expires_at=time.time() + RUN_LIVES_FOR_S,
+            process=this_process(),
+            lives_for_s=RUN_LIVES_FOR_S,
         )
         with suppress(OSError):
             self._store.signs.set_run(run)
@@ -62,9 +61,8 @@ class Claims:
 
     def taken(self, job: Job) -> frozenset[str]:
         """Those of a job's trials that another run has claimed since the last look."""
-        signs = (self._store.signs.last(trial.fingerprint) for trial in job.trials)
-        others = (sign for sign in signs if sign is not None and sign.owner != self.run_id)
-        return frozenset(sign.fingerprint for sign in others if is_alive(sign))
+        signs = (self._store.signs.at_work(trial.fingerprint) for trial in job.trials)
+        return frozenset(sign.fingerprint for sign in signs if sign and sign.owner != self.run_id)
 
     def release(self, job: Job) -> None:
         """Nobody of this run works on a job's trials any more."""

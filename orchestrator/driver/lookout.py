@@ -10,6 +10,7 @@ from orchestrator.driver.outcomes import Outcomes
 from orchestrator.driver.overdue import Overdue, Watch
 from orchestrator.driver.reaper import kill_worker
 from orchestrator.planning.scheduling import Job, Scheduler
+from orchestrator.store.clocks import AttentiveClock
 from orchestrator.store.failures import Failure
 from orchestrator.store.signs import Running
 
@@ -44,6 +45,7 @@ class Lookout:
         self._outcomes = outcomes
         self._watch = watch
         self._note = note
+        self._clock = AttentiveClock()
         self._claimed_at = time.monotonic()
 
     def look(self, signs: Mapping[str, Running], handed_out: HandedOut) -> None:
@@ -52,7 +54,9 @@ class Lookout:
         self._claims.show()
         self._scheduler.held, done = self._claims.others(signs)
         self._scheduler.finish_elsewhere(done)
-        for overdue in self._watch.overdue(self._scheduler.running, self._claims.own(signs), now):
+        for overdue in self._watch.overdue(
+            self._scheduler.running, self._claims.own(signs), self._clock()
+        ):
             self._end(overdue)
         self._scheduler.capacity = self._cluster.capacity()
         if now - self._claimed_at >= CLAIM_AGAIN_EVERY_S:

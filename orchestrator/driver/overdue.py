@@ -4,7 +4,7 @@
     watch.overdue(running_jobs, store.signs.running(), time.monotonic())   -> [Overdue(job, failure, sign)]
 
 Time is this process's own, counted from when a sign was seen to change: clocks of other machines do not
-enter. A job that has given no sign yet is still waiting for its place or starting, and is left alone.
+enter, nor does time in which nobody looked (`orchestrator.store.clocks`). A job that has given no sign yet is still waiting for its place or starting, and is left alone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,9 @@ from orchestrator.store.signs import Running
 
 @dataclass(frozen=True)
 class _Seen:
-    sign: Running
+    beats: frozenset[str]
+    newest: Running
+    """The one that changed last: of the process that works now."""
     started_at: float
     changed_at: float
 
@@ -51,12 +53,14 @@ class Watch:
         overdue_jobs = []
         running = {job.number: job for job in jobs}
         for number, job in running.items():
-            sign = _newest(job, signs)
+            of_worker = _of_its_worker(job, signs)
             seen = self._seen.get(number)
-            if sign is not None and (seen is None or seen.sign != sign):
-                self._seen[number] = _Seen(sign, seen.started_at if seen else now, now)
+            changed = [sign for sign in of_worker if seen is None or sign.beat not in seen.beats]
+            if changed:
+                beats = frozenset(sign.beat for sign in of_worker)
+                self._seen[number] = _Seen(beats, changed[0], seen.started_at if seen else now, now)
             if number in self._seen and (failure := self._failure(job, now)):
-                overdue_jobs.append(Overdue(job, failure, self._seen.pop(number).sign))
+                overdue_jobs.append(Overdue(job, failure, self._seen.pop(number).newest))
         self._seen = {number: s for number, s in self._seen.items() if number in running}
         return overdue_jobs
 
@@ -72,8 +76,7 @@ class Watch:
         return None
 
 
-def _newest(job: Job, signs: Mapping[str, Running]) -> Running | None:
-    """The last sign of the job's worker; a claim of the driver's is none."""
-    of_job = [signs[t.fingerprint] for t in job.trials if t.fingerprint in signs]
-    started = [sign for sign in of_job if sign.step is not None]
-    return max(started, key=lambda sign: sign.expires_at, default=None)
+def _of_its_worker(job: Job, signs: Mapping[str, Running]) -> list[Running]:
+    """The signs of the job's worker; a claim of the driver's is none."""
+    of_job = (signs[t.fingerprint] for t in job.trials if t.fingerprint in signs)
+    return [sign for sign in of_job if sign.has_started]

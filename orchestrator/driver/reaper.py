@@ -5,11 +5,14 @@ import signal
 import time
 
 from orchestrator.cluster.cluster import Cluster, TaskFailedError
+from orchestrator.store.processes import Process
 from orchestrator.store.signs import Running
-from orchestrator.worker.stacks import stack_file
+from orchestrator.worker.stacks import REQUEST, stack_file
+from trainer.private_folder import NotOursError
 
 DUMP_WITHIN_S = 1.0
 ANSWER_WITHIN_S = 30.0
+GONE = "the process was gone already"
 
 
 def kill_worker(cluster: Cluster, sign: Running) -> str:
@@ -19,24 +22,42 @@ def kill_worker(cluster: Cluster, sign: Running) -> str:
         What its threads were doing, as far as it could still say; else why it was not reached.
     """
     try:
-        return cluster.answer(cluster.start_on(sign.node, _kill, sign.pid), ANSWER_WITHIN_S)
+        return cluster.answer(cluster.start_on(sign.node, end, sign.process), ANSWER_WITHIN_S)
     except (TaskFailedError, OSError) as error:
-        return f"{sign.host}, process {sign.pid}: {error}"
+        return f"{sign.host}, process {sign.process.pid}: {error}"
 
 
-def _kill(pid: int) -> str:
-    """Ask a process of this node for its stack, then end it."""
-    stack = ""
+def end(process: Process) -> str:
+    """Ask a process for its stack, then end it; another that has its number by now is left alone."""
     try:
-        path = stack_file(pid)
-        if path.exists():
-            os.kill(pid, signal.SIGUSR1)
-            end = time.monotonic() + DUMP_WITHIN_S
-            while time.monotonic() < end and not stack:
-                time.sleep(0.05)
-                stack = path.read_text()
-            path.unlink(missing_ok=True)
-        os.kill(pid, signal.SIGKILL)
+        stack = _stack_of(process)
+        if not _signal(process, signal.SIGKILL):
+            return GONE
     except ProcessLookupError:
-        return "the process was gone already"
+        return GONE
     return stack or "the process did not answer: it was stopped, or waited for the machine"
+
+
+def _stack_of(process: Process) -> str:
+    """What its threads are doing; empty where it does not say so in time."""
+    try:
+        path = stack_file(process.pid)
+    except NotOursError:
+        return ""
+    if not path.exists() or not _signal(process, REQUEST):
+        return ""
+    stack = ""
+    until = time.monotonic() + DUMP_WITHIN_S
+    while time.monotonic() < until and not stack:
+        time.sleep(0.05)
+        stack = path.read_text()
+    path.unlink(missing_ok=True)
+    return stack
+
+
+def _signal(process: Process, number: signal.Signals) -> bool:
+    """Send a signal; False where the process is not there."""
+    if not process.is_here or process.is_gone:
+        return False
+    os.kill(process.pid, number)
+    return True

@@ -67,6 +67,8 @@ def run_plan(
                 probe(cluster, plan, resources, store, data_folder, view.note)
             store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
             tell_that_it_begins()
+            if afresh:
+                store.signs.until_known(view.note)
             num_afresh = start_over(afresh, store)
             run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
             view.begin(plan, logs=cluster.log_folder)

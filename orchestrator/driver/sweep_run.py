@@ -163,10 +163,12 @@ class SweepRun:
         self._store.stops.clear(self._run_id)
 
     def _tell_of_other_runs(self) -> None:
+        doubtful = self._store.signs.doubtful_runs()
         for other in self._claims.other_runs():
+            works = "may work" if other.run_id in doubtful else "works"
             self._note(
-                f"another run works on this store: {other.sweep} on {other.host} (process "
-                f"{other.pid}, since {other.started_at}); what it has in hand is left to it"
+                f"another run {works} on this store: {other.sweep} on {other.host} (process "
+                f"{other.process.pid}, since {other.started_at}); what it has in hand is left to it"
             )
         self._store.tidy()
         self._claims.show()

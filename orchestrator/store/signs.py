@@ -2,31 +2,43 @@
 
 running/FINGERPRINT.json     a worker at a trial, or a driver's claim of one
 runs/RUN.json                a driver at work
+
+Clocks of other machines do not enter. A sign changes at each writing, and says how long it lives without:
+whoever sees it unchanged for so long, on a clock of its own, takes its writer for dead. Before that it is
+believed: who sees it for the first time cannot know (`until_known` looks until one does). Only where the writer
+was a process of this very machine is it known at once that it has ended.
 """
 
-import os
+import secrets
 import socket
 import time
-from dataclasses import asdict, dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from typing import Generic, TypeVar
 
+from orchestrator.store.clocks import AttentiveClock, Clock
 from orchestrator.store.json_files import JsonFiles
 from orchestrator.store.names import checked_fingerprint
-from trainer.files import Folder, process_is_alive
+from orchestrator.store.processes import Process, this_process
+from trainer.files import Folder
 from trainer.trial import Count, Trial, steps_per_epoch
 
 DEAD_AFTER_S = 60.0
 """So long a worker's sign is believed."""
 
 LONGEST_LIFE_S = 3600.0
+"""A sign that says to live longer holds nobody up."""
+
+LOOK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
 class Running:
-    """Who works on a trial. `expires_at` (Unix seconds) is when, without a sign of life, nobody does.
+    """Who works on a trial.
 
-    `pid` is the worker's or, until that has started (`step` is None), the driver's; `node` is Ray's name
-    of the machine.
+    `process` is the worker's or, until that has started (`step` is None), the driver's; `node` is Ray's name
+    of the machine. `beat` is another at each writing.
     """
 
     fingerprint: str
@@ -38,9 +50,10 @@ class Running:
     step: int | None
     steps_per_epoch: Count
     loss: float | None
-    expires_at: float
-    pid: int = 0
     node: str = ""
+    process: Process = field(default_factory=Process)
+    lives_for_s: float = DEAD_AFTER_S
+    beat: str = ""
 
     @property
     def has_started(self) -> bool:
@@ -60,22 +73,13 @@ class Run:
     run_id: str
     sweep: str
     host: str
-    pid: int
     started_at: str
-    expires_at: float
+    process: Process = field(default_factory=Process)
+    lives_for_s: float = DEAD_AFTER_S
+    beat: str = ""
 
 
 Sign = TypeVar("Sign", Running, Run)
-
-
-def is_alive(sign: Running | Run) -> bool:
-    """Not expired and, where that can be known, its process is still there.
-
-    A sign that would live for hours comes from a clock that is wrong by hours, and holds nobody up.
-    """
-    if not 0 < sign.expires_at - time.time() < LONGEST_LIFE_S:
-        return False
-    return not sign.pid or sign.host != socket.gethostname() or process_is_alive(sign.pid)
 
 
 def sign_of_life(
@@ -89,7 +93,7 @@ def sign_of_life(
     node: str = "",
     lives_for_s: float = DEAD_AFTER_S,
 ) -> Running:
-    """A sign of this process, of now; without a step, only a claim."""
+    """A sign of this process; without a step, only a claim."""
     return Running(
         fingerprint=trial.fingerprint,
         owner=run_id,
@@ -100,54 +104,166 @@ def sign_of_life(
         step=step,
         steps_per_epoch=steps_per_epoch(trial),
         loss=loss,
-        expires_at=time.time() + lives_for_s,
-        pid=os.getpid(),
         node=node,
+        process=this_process(),
+        lives_for_s=lives_for_s,
     )
 
 
-class Signs:
-    """The signs of life in a store's folder."""
+class Life(Enum):
+    """What is known of a sign's writer."""
 
-    def __init__(self, root: Folder) -> None:
-        self._running = JsonFiles(root.folder("running"))
-        self._runs = JsonFiles(root.folder("runs"))
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A sign as last seen, since when it is so, and whether it was seen to change before that."""
+
+    text: str
+    since: float
+    has_changed: bool
+
+
+def seen_again(before: Sighting | None, sign: Running | Run, now: float) -> Sighting:
+    """What is known of a sign after one more look."""
+    # As text: a loss that is not a number would equal nothing, not even itself.
+    text = repr(sign)
+    if before is None:
+        return Sighting(text, now, has_changed=False)
+    return before if before.text == text else Sighting(text, now, has_changed=True)
+
+
+def believed_for_s(sign: Running | Run) -> float:
+    """So long a sign is believed that does not change."""
+    told = sign.lives_for_s
+    return told if 0 < told <= LONGEST_LIFE_S else DEAD_AFTER_S
+
+
+def life_of(sign: Running | Run, sighting: Sighting, now: float) -> Life:
+    """Whether its writer lives."""
+    if sign.process.is_gone or now - sighting.since > believed_for_s(sign):
+        return Life.DEAD
+    return Life.ALIVE if sighting.has_changed or sign.process.is_here else Life.UNKNOWN
+
+
+class _SignsOfOneKind(Generic[Sign]):
+    """The signs of workers, or of drivers, with what this process has seen of them."""
+
+    def __init__(self, folder: Folder, kind: type[Sign], clock: Clock) -> None:
+        self.files = JsonFiles(folder)
+        self._kind: type[Sign] = kind
+        self._clock = clock
+        self._sightings: dict[str, Sighting] = {}
+
+    def write(self, name: str, sign: Sign) -> None:
+        self.files.write(name, asdict(replace(sign, beat=secrets.token_hex(8))))
+
+    def read(self, name: str) -> Sign | None:
+        return self.files.read(name, self._kind)
+
+    def look_at(self, name: str) -> tuple[Sign, Life] | None:
+        """One sign, and whether its writer lives."""
+        sign = self.read(name)
+        if sign is None:
+            return None
+        now = self._clock()
+        sighting = seen_again(self._sightings.get(name), sign, now)
+        self._sightings[name] = sighting
+        return sign, life_of(sign, sighting, now)
+
+    def look(self) -> dict[str, tuple[Sign, Life]]:
+        """All that are there."""
+        names = self.files.names()
+        for gone in self._sightings.keys() - set(names):
+            del self._sightings[gone]
+        looks = {name: self.look_at(name) for name in names}
+        return {name: seen for name, seen in looks.items() if seen is not None}
+
+    def living(self) -> dict[str, Sign]:
+        return {name: sign for name, (sign, life) in self.look().items() if life is not Life.DEAD}
+
+    def doubtful(self) -> dict[str, Sign]:
+        return {name: sign for name, (sign, life) in self.look().items() if life is Life.UNKNOWN}
+
+    def tidy(self) -> None:
+        # Listed before it is asked who lives: what is new in between is not listed, so it stays.
+        names = self.files.names()
+        alive = self.living()
+        for name in names:
+            if name not in alive:
+                self.files.remove(name)
+
+
+class Signs:
+    """The signs of life in a store's folder, and what this process has seen of them so far.
+
+    Args:
+        root: the store's folder.
+        clock: this process's own time.
+    """
+
+    def __init__(self, root: Folder, clock: Clock | None = None) -> None:
+        own_time = clock or AttentiveClock()
+        self._running = _SignsOfOneKind[Running](root.folder("running"), Running, own_time)
+        self._runs = _SignsOfOneKind[Run](root.folder("runs"), Run, own_time)
 
     def set_running(self, running: Running) -> None:
-        self._running.write(checked_fingerprint(running.fingerprint), asdict(running))
+        self._running.write(checked_fingerprint(running.fingerprint), running)
 
     def clear_running(self, fingerprint: str) -> None:
-        self._running.remove(checked_fingerprint(fingerprint))
+        self._running.files.remove(checked_fingerprint(fingerprint))
 
-    def running(self) -> dict[str, Running]:
-        """Who works on what now, by fingerprint; without those that gave no sign of life in time."""
-        return _living(self._running, Running)
+    def running(self) -> Mapping[str, Running]:
+        """Who works on what now, by fingerprint; also those of whom that is not known yet."""
+        return self._running.living()
+
+    def at_work(self, fingerprint: str) -> Running | None:
+        """Who works on this trial now, as in `running`."""
+        seen = self._running.look_at(checked_fingerprint(fingerprint))
+        return seen[0] if seen and seen[1] is not Life.DEAD else None
 
     def last(self, fingerprint: str) -> Running | None:
         """The last sign of life from a trial, however old; None where it ended in order."""
-        return self._running.read(checked_fingerprint(fingerprint), Running)
+        return self._running.read(checked_fingerprint(fingerprint))
 
     def set_run(self, run: Run) -> None:
-        self._runs.write(run.run_id, asdict(run))
+        self._runs.write(run.run_id, run)
 
     def clear_run(self, run_id: str) -> None:
-        self._runs.remove(run_id)
+        self._runs.files.remove(run_id)
 
-    def runs(self) -> dict[str, Run]:
-        """The drivers that work on this store now, by their run's id."""
-        return _living(self._runs, Run)
+    def runs(self) -> Mapping[str, Run]:
+        """The drivers that work on this store now, by their run's id; also those of which that is not known yet."""
+        return self._runs.living()
+
+    def doubtful(self) -> Mapping[str, Running]:
+        """Those of `running` of whom it is not known yet whether they live."""
+        return self._running.doubtful()
+
+    def doubtful_runs(self) -> Mapping[str, Run]:
+        """The same of `runs`."""
+        return self._runs.doubtful()
+
+    def until_known(self, tell: Callable[[str], None]) -> None:
+        """Look until it is known of all that seem to be at work whether they are: a minute or two, at most.
+
+        Where all are of this machine, or nobody is at work, it is known at once.
+        """
+        doubtful = self.doubtful()
+        if doubtful:
+            hosts = ", ".join(sorted({sign.host for sign in doubtful.values()}))
+            longest = max(map(believed_for_s, doubtful.values()))
+            tell(
+                f"{len(doubtful)} trials may be at work ({hosts}): looking for signs of life, "
+                f"{longest:.0f} s at most"
+            )
+        while doubtful.keys() & self.doubtful().keys():
+            time.sleep(LOOK_AGAIN_S)
 
     def tidy(self) -> None:
-        """Remove signs that went out."""
-        # Listed before it is asked who lives: what is new in between is not listed, so it stays.
-        listed = [(files, files.names()) for files in (self._running, self._runs)]
-        alive = {*self.running(), *self.runs()}
-        for files, names in listed:
-            for name in names:
-                if name not in alive:
-                    files.remove(name)
-
-
-def _living(files: JsonFiles, kind: type[Sign]) -> dict[str, Sign]:
-    signs = {name: files.read(name, kind) for name in files.names()}
-    return {name: sign for name, sign in signs.items() if sign is not None and is_alive(sign)}
+        """Remove signs that are known to have gone out."""
+        self._running.tidy()
+        self._runs.tidy()

@@ -20,9 +20,7 @@ only when it is complete and flushed. Rows are written to a file each and merged
 torch, so a reader is quick.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +42,7 @@ from orchestrator.store.rows import Row, Rows
 from orchestrator.store.signs import Signs
 from orchestrator.store.table import ParquetTable, Rewriting
 from trainer.files import Folder, LocalFolder
+from trainer.private_folder import private_folder
 from trainer.problems import UserError
 from trainer.trial import TRIAL, Trial, digest
 
@@ -101,11 +100,14 @@ class Store:
 
     @property
     def files(self) -> Path:
-        """The store's own folder, or one of this machine that stands for it."""
+        """The store's own folder, or one of this machine that stands for it.
+
+        Raises:
+            NotOursError: the latter is not this user's alone.
+        """
         if isinstance(self.folder, LocalFolder):
             return self.folder.path
-        mine = f"kdsweep-remote-{os.getuid()}"
-        return Path(tempfile.gettempdir()) / mine / digest(self.address)[:12]
+        return private_folder("remote", digest(self.address)[:12])
 
     # Rows
 
@@ -180,7 +182,7 @@ class Store:
         """Where a trial's log is: in the store or, where no log can grow there, on this machine.
 
         Raises:
-            UserError: it is a link.
+            UserError: it is a link, or on this machine in a folder that is not this user's alone.
         """
         path = self.files / "trials" / checked_fingerprint(fingerprint)
         refuse_link(path)

@@ -22,6 +22,7 @@ from orchestrator.worker.job import FailedTrial
 from trainer.checkpoint import Checkpoint, CheckpointFolder
 from trainer.device import cudnn_version
 from trainer.keeper import Command, Progress, Result, Row
+from trainer.private_folder import NotOursError
 from trainer.problems import UserError
 from trainer.trial import Trial, computed_in
 from trainer.trial_log import TrialLog, repeat_command
@@ -124,14 +125,13 @@ class StoreKeeper:
         """
         columns = self._columns
         circumstances = ", ".join(f"{name} {value}" for name, value in columns.items())
-        weights = self._store.checkpoints
         for written, trial in trials.items():
             self._written[trial.fingerprint] = written
-            log = self._log(trial)
             threads = columns["num_threads"]
             device = "cpu" if self._place.device == "cpu" else "cuda"
-            command = repeat_command(log.trial_file, weights, data_folder, threads, device)
-            with suppress(OSError):
+            with suppress(OSError, NotOursError):
+                log, weights = self._log(trial), self._store.checkpoints
+                command = repeat_command(log.trial_file, weights, data_folder, threads, device)
                 log.begin(trial, command, circumstances)
             folder = self._store.checkpoint_folder(trial.fingerprint)
             folder.tidy()
@@ -195,7 +195,8 @@ class StoreKeeper:
         self.failed[trial.fingerprint] = record_failure(self._store, trial, failure)
 
     def after_epoch(self, trial: Trial, row: Row) -> None:
-        self._log(trial).add_row(row)
+        with suppress(NotOursError):
+            self._log(trial).add_row(row)
 
     def after_step(self, progress: Progress) -> Command:
         now = time.monotonic()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from orchestrator.store.provenance import TOP, trainer_digest
 from orchestrator.store.signs import sign_of_life
@@ -30,7 +31,7 @@ def run_job(job: JobConfig) -> JobReport:
     done = store.finished()
     before = tuple(t.fingerprint for t in trials.values() if t.fingerprint in done)
     todo = {written: t for written, t in trials.items() if t.fingerprint not in done}
-    with _sigterm_noted() as must_leave, stack_on_request():
+    with _signals_heard() as must_leave, stack_on_request():
         report = _run(job, store, todo, node, must_leave) if todo else JobReport()
     return JobReport(before + report.finished, report.failed, node)
 
@@ -50,18 +51,28 @@ def see_only_given_gpus() -> str:
 
 
 @contextmanager
-def _sigterm_noted() -> Iterator[Callable[[], bool]]:
-    """SIGTERM, by which a machine that is taken away says so, is noted and can be asked for."""
+def _signals_heard() -> Iterator[Callable[[], bool]]:
+    """SIGTERM, by which a machine that is taken away says so, is noted and can be asked for.
+
+    SIGUSR1 and SIGUSR2, by which batch systems warn every process of a job, are for the driver alone: it asks the
+    workers to save.
+    """
     noted: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         noted.append(number)
 
-    before = signal.signal(signal.SIGTERM, note)
+    handlers: dict[signal.Signals, Any] = {
+        signal.SIGTERM: note,
+        signal.SIGUSR1: signal.SIG_IGN,
+        signal.SIGUSR2: signal.SIG_IGN,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield lambda: bool(noted)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class OtherCodeError(Exception):

@@ -1,6 +1,6 @@
 """Drivers beside each other on one store, and what starts over."""
 
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from orchestrator.language.resources import Resources
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.scheduling import Job
-from orchestrator.store.signs import Run, sign_of_life
+from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
 from tests.orchestrator.planning.test_scheduling import trials
 
@@ -70,10 +70,11 @@ def test_a_run_whose_process_is_dead_is_no_run(store: Store) -> None:
     claims = Claims(store, "sweep")
     claims.show()
     (run,) = store.signs.runs().values()
-    dead = {**vars(run), "run_id": "dead", "pid": 2**22 + 1}
-    store.signs.set_run(Run(**dead))
-    elsewhere = {**vars(run), "run_id": "elsewhere", "pid": 2**22 + 1, "host": "elsewhere"}
-    store.signs.set_run(Run(**elsewhere))
-    expired = {**elsewhere, "run_id": "expired", "expires_at": time.time() - 1}
-    store.signs.set_run(Run(**expired))
+    ended = replace(run.process, pid=2**22 + 1)
+    store.signs.set_run(replace(run, run_id="dead", process=ended))
+    reused = replace(run.process, started_at=run.process.started_at + 1)
+    store.signs.set_run(replace(run, run_id="reused", process=reused))
+    elsewhere = replace(ended, space="another machine of the same name")
+    store.signs.set_run(replace(run, run_id="elsewhere", process=elsewhere))
     assert set(store.signs.runs()) == {claims.run_id, "elsewhere"}
+    assert set(store.signs.doubtful_runs()) == {"elsewhere"}

@@ -29,7 +29,7 @@ def students(store: Store, from_epoch: int = 3) -> list[Running]:
 
 def the_students_worker(store: Store) -> int:
     wait_until(lambda: students(store))
-    return students(store)[0].pid
+    return students(store)[0].process.pid
 
 
 def causes(store: Store) -> list[str]:

@@ -1,6 +1,5 @@
 """Jobs that hang are noticed: by silence, and by the clock."""
 
-import os
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from orchestrator.driver.overdue import Watch
 from orchestrator.language.resources import Resources
 from orchestrator.planning.scheduling import Job
 from orchestrator.store.failures import Cause
+from orchestrator.store.processes import this_process
 from orchestrator.store.signs import Running
 from tests.orchestrator.planning.test_scheduling import trials
 
@@ -25,10 +25,10 @@ def sign(job: Job, **changes: Any) -> dict[str, Running]:
         "step": 0,
         "steps_per_epoch": 10,
         "loss": None,
-        "expires_at": 0.0,
-        "pid": os.getpid(),
+        "process": this_process(),
     }
-    return {fingerprint: Running(**(content | changes))}
+    content |= changes
+    return {fingerprint: Running(**content, beat=str(content["step"]))}
 
 
 @pytest.fixture

@@ -144,15 +144,6 @@ def test_a_sign_that_cannot_be_read_is_none(tmp_path: Path, plan: Plan) -> None:
     assert set(store.signs.running()) == {plan.trials[0].fingerprint}
 
 
-@pytest.mark.parametrize("ahead_s", [5 * 3600.0, float("inf"), float("nan")])
-def test_a_sign_from_a_clock_that_is_hours_ahead_holds_nobody_up(
-    ahead_s: float, tmp_path: Path, plan: Plan
-) -> None:
-    store = Store(tmp_path / "store")
-    store.signs.set_running(sign_of_life(plan.trials[1], "run", lives_for_s=ahead_s))
-    assert set(store.signs.running()) == {plan.trials[0].fingerprint}
-
-
 # What is of another trial
 
 

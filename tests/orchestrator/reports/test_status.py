@@ -1,7 +1,6 @@
 """The status of a sweep, read from the store alone."""
 
 import json
-import time
 from pathlib import Path
 
 from orchestrator.language.sweep import load_sweep
@@ -41,7 +40,6 @@ def partly_done(folder: Path) -> tuple[Path, Store, list[Trial]]:
             step=3,
             steps_per_epoch=10,
             loss=None,
-            expires_at=time.time() + 60,
         )
     )
     return sweep, store, trials
@@ -62,7 +60,11 @@ def test_the_matrix_fits_80_columns_and_shows_every_state(tmp_path: Path) -> Non
     assert "cutmixpick_s seed 1: ValueError: no" in output
     failed = next(t for t in trials if t.fingerprint in store.rows.last_failures())
     command = f"kdsweep logs --store {store.root} {failed.fingerprint[:12]}"
-    assert command.split() == output.split()[-5:]
+    table, _, silent = output.partition(
+        "1 of those at work (elsewhere) gave no sign of life in 2 s"
+    )
+    assert command.split() == table.split()[-5:]
+    assert "--watch" in silent
 
 
 def test_what_failed_by_the_machine_is_missing_and_has_a_reason(tmp_path: Path) -> None:

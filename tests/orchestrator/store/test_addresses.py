@@ -1,6 +1,5 @@
 """One contract for every kind of address: a folder, file://, memory://, and a real server of each kind of object store."""
 
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from orchestrator.store.signs import Run
 from orchestrator.store.store import Store
 from orchestrator.worker.attempts import begin_attempt
 from tests.orchestrator.store.object_servers import KINDS, ObjectServer, object_server
-from tests.orchestrator.store.test_store import ONE, OTHER, failure, running
+from tests.orchestrator.store.test_store import DEAD, ONE, OTHER, failure, running
 from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
 from trainer.positions import Position
 
@@ -75,11 +74,11 @@ def test_a_store_keeps_everything(address: str) -> None:
 
 def test_signs_of_life_and_flags(address: str) -> None:
     store = Store(address)
-    store.signs.set_running(running(ONE, lives_for=60))
-    store.signs.set_running(running(OTHER, lives_for=-1))
+    store.signs.set_running(running(ONE))
+    store.signs.set_running(running(OTHER, DEAD))
     assert list(store.signs.running()) == [ONE]
     assert store.signs.last(OTHER) is not None
-    store.signs.set_run(Run("run", "sweep", "elsewhere", 1, "now", time.time() + 60))
+    store.signs.set_run(Run("run", "sweep", "elsewhere", "now"))
     assert list(store.signs.runs()) == ["run"]
     store.stops.set("run")
     assert store.stops.is_set("run")

@@ -3,7 +3,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from orchestrator.store.columns import EPOCHS, FAILURES, RESULTS
 from orchestrator.store.failures import Cause
+from orchestrator.store.processes import Process, this_process
 from orchestrator.store.signs import Running
 from orchestrator.store.store import Store
 from orchestrator.store.table import fingerprint_in
@@ -24,7 +24,11 @@ from trainer.problems import UserError
 ONE, OTHER = "1" * 64, "2" * 64
 
 
-def running(fingerprint: str, lives_for: float) -> Running:
+DEAD = Process(2**22 + 1, 1, this_process().space)
+"""A process of this machine that has ended."""
+
+
+def running(fingerprint: str, process: Process | None = None) -> Running:
     return Running(
         fingerprint=fingerprint,
         owner="run",
@@ -35,7 +39,7 @@ def running(fingerprint: str, lives_for: float) -> Running:
         step=5,
         steps_per_epoch=10,
         loss=None,
-        expires_at=time.time() + lives_for,
+        process=process or this_process(),
     )
 
 
@@ -103,8 +107,8 @@ def test_the_last_failure_of_each_trial_counts(tmp_path: Path) -> None:
 
 def test_who_works_on_what(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.signs.set_running(running(ONE, lives_for=60))
-    store.signs.set_running(running(OTHER, lives_for=-1))
+    store.signs.set_running(running(ONE))
+    store.signs.set_running(running(OTHER, DEAD))
     (tmp_path / "running" / f"{'3' * 64}.json").write_text("{")
     assert list(store.signs.running()) == [ONE]
     assert store.signs.running()[ONE].share == pytest.approx(0.375)

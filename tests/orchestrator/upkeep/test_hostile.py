@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -166,11 +167,12 @@ def test_a_trial_that_is_none_is_told_in_one_line(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"expires_at": "never"},
-        {"expires_at": None},
+        {"lives_for_s": "for ever"},
+        {"lives_for_s": None},
         {"epochs": 0},
         {"steps_per_epoch": 0},
-        {"pid": "1; rm"},
+        {"process": {"pid": "1; rm"}},
+        {"process": 1},
         {"step": []},
         {"host": None},
     ],
@@ -178,8 +180,8 @@ def test_a_trial_that_is_none_is_told_in_one_line(
 def test_a_sign_that_is_none_is_passed_over(
     changes: dict[str, Any], store: Store, sweep: Path
 ) -> None:
-    store.signs.set_running(running(OTHER, lives_for=60))
-    content = vars(running(ONE, lives_for=60)) | changes
+    store.signs.set_running(running(OTHER))
+    content = asdict(running(ONE)) | changes
     (store.root / "running" / f"{ONE}.json").write_text(json.dumps(content))
     assert list(store.signs.running()) == [OTHER]
     assert store.signs.last(ONE) is None
