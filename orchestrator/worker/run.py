@@ -31,7 +31,7 @@ def run_job(job: JobConfig) -> JobReport:
     done = store.finished()
     before = tuple(t.fingerprint for t in trials.values() if t.fingerprint in done)
     todo = {written: t for written, t in trials.items() if t.fingerprint not in done}
-    with _signals_heard() as must_leave, stack_on_request():
+    with signals_heard() as must_leave, stack_on_request():
         report = _run(job, store, todo, node, must_leave) if todo else JobReport()
     return JobReport(before + report.finished, report.failed, node)
 
@@ -51,7 +51,7 @@ def see_only_given_gpus() -> str:
 
 
 @contextmanager
-def _signals_heard() -> Iterator[Callable[[], bool]]:
+def signals_heard() -> Iterator[Callable[[], bool]]:
     """SIGTERM, by which a machine that is taken away says so, is noted and can be asked for.
 
     SIGUSR1 and SIGUSR2, by which batch systems warn every process of a job, are for the driver alone: it asks the
