@@ -30,9 +30,11 @@ class HandedOut:
         self._waiting.clear()
         return jobs
 
-    def waiting(self) -> list[Job]:
-        """Those that wait for a place."""
-        return [job for trial_id, job in self._jobs.items() if trial_id in self._waiting]
+    def waiting(self) -> dict[str, Job]:
+        """Those that wait for a place, by Tune's ids."""
+        return {
+            trial_id: self._jobs[trial_id] for trial_id in self._jobs if trial_id in self._waiting
+        }
 
     @property
     def nothing_works(self) -> bool:

@@ -61,7 +61,7 @@ class Lookout:
         self._scheduler.capacity = self._cluster.capacity()
         if now - self._claimed_at >= CLAIM_AGAIN_EVERY_S:
             self._claimed_at = now
-            for job in handed_out.waiting():
+            for job in handed_out.waiting().values():
                 self._claims.claim(job)
 
     def has_place(self, job: Job) -> bool:
@@ -69,9 +69,10 @@ class Lookout:
         nodes = self._cluster.nodes()
         return any(node.name not in job.avoid and node.holds(job.resources) for node in nodes)
 
-    def is_homeless(self, handed_out: HandedOut) -> bool:
-        """Whether a job waits for a place that is gone: all that it does not avoid were lost."""
-        return any(job.avoid and not self.has_place(job) for job in handed_out.waiting())
+    def homeless(self, handed_out: HandedOut) -> frozenset[str]:
+        """Jobs, by Tune's ids, that wait for a place that is gone: all that they do not avoid were lost."""
+        waiting = handed_out.waiting().items()
+        return frozenset(name for name, job in waiting if job.avoid and not self.has_place(job))
 
     def _end(self, overdue: Overdue) -> None:
         self._note(f"{overdue.job.trials[0].fingerprint[:12]}: {overdue.failure.error}")

@@ -5,10 +5,13 @@ ready fits. None is only safe while something runs (else Tune blocks), and the e
 all: the scheduler guarantees both.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.worker.job import JobConfig, JobReport, RunJob
@@ -27,6 +30,13 @@ class Director(Protocol):
     @property
     def is_over(self) -> bool:
         """Nothing runs and nothing more will."""
+
+    @property
+    def homeless(self) -> Collection[str]:
+        """By Tune's ids, jobs that wait for a place that is gone."""
+
+    def on_withdrawn(self, trial_id: str) -> None:
+        """Tune has let go of a job that had not started."""
 
     def on_start(self, trial_id: str) -> None: ...
 
@@ -121,6 +131,34 @@ class Reports(tune.Callback):
         self._director.on_death(trial.trial_id, account)
 
 
+class Withdrawing(FIFOScheduler):
+    """Takes back from Tune what waits for a place that is gone; nothing that runs is touched.
+
+    What a job asks for is fixed once Tune has it: to go anywhere else it must be handed out anew.
+    """
+
+    def __init__(self, director: Director) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._director = director
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As `DagSearcher`: pickled by Tune, and never needed again."""
+        return {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Tune's results ask for the folder of every trial, also of those that never started and have none."""
+        trial.init_local_path()  # type: ignore[no-untyped-call]
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Called at every turn of Tune's loop."""
+        homeless = self._director.homeless
+        for trial in list(tune_controller.get_live_trials()) if homeless else ():
+            if trial.trial_id in homeless and trial.status == Trial.PENDING:
+                tune_controller.stop_trial(trial)
+                self._director.on_withdrawn(trial.trial_id)
+        return super().choose_trial_to_run(tune_controller)
+
+
 class Leaving(tune.Stopper):
     """Ends Tune's run when the `Director` says so."""
 
@@ -136,6 +174,24 @@ class Leaving(tune.Stopper):
 
     def stop_all(self) -> bool:
         return self._director.must_leave
+
+
+def tuner_of(director: Director, run: RunJob, *, name: str, folder: Path) -> tune.Tuner:
+    """Tune, as a run uses it; what it writes into `folder` is never needed again."""
+    return tune.Tuner(
+        tune.with_resources(job_trainable(run), resources_of),
+        tune_config=tune.TuneConfig(
+            search_alg=DagSearcher(director), scheduler=Withdrawing(director), num_samples=-1
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(folder),
+            verbose=0,
+            callbacks=[Reports(director)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            stop=Leaving(director),
+        ),
+    )
 
 
 def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:

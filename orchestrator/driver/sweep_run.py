@@ -102,8 +102,8 @@ class SweepRun:
         self._handed_out = HandedOut()
         self._ended: deque[tuple[Job, JobReport | str]] = deque()
         """Jobs that Tune told the end of, with their report or Ray's account of their death."""
-        self._must_replace = False
-        """A job waits for a place that is gone: Tune must be left and entered again."""
+        self._homeless: frozenset[str] = frozenset()
+        """Jobs, by Tune's ids, that wait for a place that is gone."""
         self._signs_at = self._looked_at = -REMOTE_EVERY_S
         self._state = RunState(self._scheduler, {}, self._outcomes.failed)
 
@@ -112,55 +112,25 @@ class SweepRun:
         return self._claims.run_id
 
     def fit(self) -> None:
-        """Run everything. Tune runs more than once only where nodes were lost that a job waited for."""
+        """Run everything."""
         self._tell_of_other_runs()
         with stopping_in_order(self._stop_by_signal):
             try:
-                while not (self.is_over or self.must_leave):
-                    self._fit_once()
+                if not (self.is_over or self.must_leave):
+                    self._tune()
                     self._settle_all()
                     self._guard.raise_kept()
-                    self._take_back()
             finally:
                 for job in self._handed_out.take_all():
                     self._claims.release(job)
                 self._claims.end()
                 self._store.tidy()
 
-    def _fit_once(self) -> None:
-        from ray import tune
-
-        from orchestrator.driver.searcher import (
-            DagSearcher,
-            Leaving,
-            Reports,
-            job_trainable,
-            resources_of,
-        )
+    def _tune(self) -> None:
+        from orchestrator.driver.searcher import tuner_of
 
         with tempfile.TemporaryDirectory(prefix="kdsweep-tune-") as folder:
-            tuner = tune.Tuner(
-                tune.with_resources(job_trainable(self._run_job), resources_of),
-                tune_config=tune.TuneConfig(search_alg=DagSearcher(self), num_samples=-1),
-                run_config=tune.RunConfig(
-                    name=self._run_id,
-                    storage_path=folder,
-                    verbose=0,
-                    callbacks=[Reports(self)],
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    stop=Leaving(self),
-                ),
-            )
-            tuner.fit()
-
-    def _take_back(self) -> None:
-        """Jobs that Tune let go of unfinished are handed out again, wherever there is a place now."""
-        for job in self._handed_out.take_all():
-            self._claims.release(job)
-            self._scheduler.take_back(job)
-        self._must_replace = False
-        self._scheduler.capacity = self._cluster.capacity()
-        self._store.stops.clear(self._run_id)
+            tuner_of(self, self._run_job, name=self._run_id, folder=Path(folder)).fit()
 
     def _tell_of_other_runs(self) -> None:
         doubtful = self._store.signs.doubtful_runs()
@@ -184,12 +154,9 @@ class SweepRun:
     @property
     def must_leave(self) -> bool:
         is_late = time.monotonic() >= self._deadline.leave_at
-        is_leaving = self._must_replace or self._scheduler.stopping
-        return is_late or (is_leaving and self._handed_out.nothing_works)
+        return is_late or (self._scheduler.stopping and self._handed_out.nothing_works)
 
     def next_config(self, trial_id: str) -> dict[str, Any] | None:
-        if self._must_replace:
-            return None
         with self._guard:
             job = self._scheduler.next_job(time.monotonic())
             if job is not None:
@@ -233,7 +200,18 @@ class SweepRun:
             trainer_sha256=trainer_digest(),
         ).as_config()
 
+    @property
+    def homeless(self) -> frozenset[str]:
+        return self._homeless
+
     # What Tune tells
+
+    def on_withdrawn(self, trial_id: str) -> None:
+        """It is handed out again, wherever there is a place now."""
+        if job := self._handed_out.take(trial_id):
+            self._scheduler.take_back(job)
+            with self._guard:
+                self._claims.release(job)
 
     def on_start(self, trial_id: str) -> None:
         self._handed_out.started(trial_id)
@@ -294,9 +272,7 @@ class SweepRun:
             self._looked_at = now
             self._lookout.look(self._state.signs, self._handed_out)
             self._guard.relieve()
-            if not self._must_replace and self._lookout.is_homeless(self._handed_out):
-                self._must_replace = True
-                self._store.stops.set(self._run_id)
+            self._homeless = self._lookout.homeless(self._handed_out)
 
     def stop(self) -> None:
         """Start nothing more, and ask what runs to save and leave.

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.store.signs import Running
 from orchestrator.store.store import Store
+from tests.orchestrator.clocks import clocks_wrong_by
 from tests.orchestrator.commands import finish, run, start, trial_workers, wait_until
 from tests.orchestrator.conftest import SETTINGS
 from tests.orchestrator.results import assert_same_results, is_clean
@@ -46,7 +47,8 @@ def test_a_preempted_worker_saves_at_its_next_step(
     worker = the_students_worker(store)
     fingerprint = students(store)[0].fingerprint
     assert worker in trial_workers(process.pid)
-    os.kill(worker, signal.SIGTERM)
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+        os.kill(worker, number)
     folder = store.checkpoint_folder(fingerprint)
     wait_until(lambda: newest_position(folder))
     code, output = finish(process)
@@ -58,12 +60,14 @@ def test_a_preempted_worker_saves_at_its_next_step(
     assert attempts[fingerprint] == 2
 
 
-def test_a_worker_that_hangs_is_killed_and_tried_again(
+def test_a_worker_that_hangs_is_killed_and_tried_again_though_its_clock_is_days_behind(
     home: Path, tmp_path: Path, undisturbed: Store
 ) -> None:
     sweep = write_sweep(tmp_path, **SETTINGS, heartbeat_minutes=0.4)
     store = Store(tmp_path / "store")
-    process = start(home, "run", sweep, "--store", store.root, "--cpus", 2)
+    clocks = clocks_wrong_by(tmp_path / "clocks", worker_days=-2)
+    arguments = ("run", sweep, "--store", store.root, "--cpus", 2)
+    process = start(home, *arguments, environment=clocks)
     worker = the_students_worker(store)
     os.kill(worker, signal.SIGSTOP)
     code, output = finish(process)
@@ -132,8 +136,11 @@ def test_an_error_at_the_same_place_is_final_and_blocks_only_what_depends_on_it(
 def test_two_drivers_on_one_store_that_is_looked_after_meanwhile(
     home: Path, sweep: Path, tmp_path: Path, undisturbed: Store
 ) -> None:
+    """The clock of the first is two days ahead, that of its worker two days behind."""
     store = Store(tmp_path / "store")
-    first = start(home, "resume", sweep, "--store", store.root, "--cpus", 1)
+    clocks = clocks_wrong_by(tmp_path / "clocks", driver_days=2, worker_days=-2)
+    arguments = ("resume", sweep, "--store", store.root, "--cpus", 1)
+    first = start(home, *arguments, environment=clocks)
     wait_until(store.signs.runs)
     second = start(home, "resume", sweep, "--store", store.root, "--cpus", 1)
     while second.poll() is None:

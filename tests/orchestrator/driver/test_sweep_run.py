@@ -270,3 +270,34 @@ def test_a_job_that_another_driver_has_claimed_meanwhile_is_given_back(table: Ta
     other.hand_out("a")
     assert table.run.next_config("b") is None
     assert not table.run.is_over
+
+
+def test_a_job_whose_places_are_lost_is_handed_out_anew_and_no_other_is_stopped(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [Node("here", {"CPU": 2.0}), Node("there", {"CPU": 2.0})]
+    monkeypatch.setattr(OneMachine, "nodes", lambda _: list(nodes))
+    monkeypatch.setattr("orchestrator.driver.retries.FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr("orchestrator.driver.sweep_run.SEE_EVERY_S", 0.0)
+    monkeypatch.setattr("orchestrator.driver.sweep_run.LOOK_EVERY_S", 0.0)
+    left = table.hand_out("left")
+    table.run.on_report("left", JobReport(node="here"))
+    table.run.tick()
+    waits = table.run.next_config("waits")
+    assert waits is not None
+    assert (waits["trials"], waits["avoid"]) == (left.trials, ("here",))
+    table.run.tick()
+    assert table.run.homeless == frozenset()
+    del nodes[1]
+    table.run.tick()
+    assert table.run.homeless == {"waits"}
+    assert not table.run.must_leave
+    assert not table.store.stops.is_set(left.run_id)
+    table.run.on_withdrawn("waits")
+    again = table.hand_out("again")
+    assert (again.trials, again.avoid) == (left.trials, ())
+    table.run.tick()
+    assert table.run.homeless == frozenset()
+    table.run.on_report("again", table.finish(again))
+    table.run.tick()
+    assert table.run.summary().finished == 1
