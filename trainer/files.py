@@ -16,7 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-DAY_S = 24 * 3600
+ABANDONED_AFTER_S = 30 * 24 * 3600
+"""So old is what a dead writer of another host has left: clocks of hosts may differ by days."""
+
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[^.]*)\.(?P<pid>\d+)\.\d+\.tmp")
 
 
@@ -139,7 +141,7 @@ def _is_abandoned(temporary: Path) -> bool:
     if match and match["host"] == socket.gethostname().replace(".", "-"):
         return not process_is_alive(int(match["pid"]))
     try:
-        return time.time() - temporary.stat().st_mtime > DAY_S
+        return time.time() - temporary.stat().st_mtime > ABANDONED_AFTER_S
     except FileNotFoundError:
         return False
 

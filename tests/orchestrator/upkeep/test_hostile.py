@@ -213,7 +213,7 @@ def elsewhere(store: Store, tmp_path: Path) -> Path:
     for name in ("final.safetensors", "step-000001-00000001.safetensors", "thesis.txt"):
         (folder / name).write_text(name)
     (folder / ".x.host.1.1.tmp").write_text("x")
-    os.utime(folder / ".x.host.1.1.tmp", (time.time() - 10**6,) * 2)
+    os.utime(folder / ".x.host.1.1.tmp", (time.time() - 10**7,) * 2)
     (store.root / "checkpoints").mkdir()
     return folder
 
