@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,9 @@ class CheckpointFolder:
         damaged = [other for other in ahead if self._is_damaged(other)]
         kept = [other for other in names if other not in damaged]
         for outdated in (*kept[:-NUM_KEPT], *damaged):
-            self._folder.remove(outdated)
+            # What cannot be removed now is outdated the next time as well.
+            with suppress(OSError):
+                self._folder.remove(outdated)
 
     def _is_damaged(self, name: str) -> bool:
         """Whether a file was read and is not what was written; one that cannot be read now may be sound."""

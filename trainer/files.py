@@ -5,6 +5,7 @@ leaves a file's old content, or the new, never half of it. `LocalFolder` keeps t
 file system; the orchestrator brings another for object stores. A name never holds a path.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -14,10 +15,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 ABANDONED_AFTER_S = 30 * 24 * 3600
 """So old is what a dead writer of another host has left: clocks of hosts may differ by days."""
+VANISHES = 100
+"""A folder that is removed so often between its making and the first file in it is not tidied up, but lost."""
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[^.]*)\.(?P<pid>\d+)\.\d+\.tmp")
 
@@ -28,6 +31,10 @@ class Folder(Protocol):
     @property
     def address(self) -> str:
         """A path or URI by which another process finds it."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is in the file system of this machine; None: in none."""
 
     def names(self) -> list[str]:
         """The names of its whole files, sorted; none where the folder does not exist."""
@@ -97,9 +104,11 @@ class LocalFolder:
         (self.path / name).unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        for path in self.path.glob(".*.tmp"):
-            if _is_abandoned(path):
-                path.unlink(missing_ok=True)
+        # Another process may tidy the folder away meanwhile.
+        with suppress(FileNotFoundError):
+            for path in self.path.glob(".*.tmp"):
+                if _is_abandoned(path):
+                    path.unlink(missing_ok=True)
         with suppress(OSError):
             self.path.rmdir()
 
@@ -112,19 +121,36 @@ class LocalFolder:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file that is either absent, as it was, or complete and flushed; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     host = socket.gethostname().replace(".", "-")
     unique = f"{host}.{os.getpid()}.{threading.get_ident()}"
     temporary = path.with_name(f".{path.name}.{unique}.tmp")
+    opened = _opened_in_its_folder(temporary)
     try:
-        with temporary.open("wb") as file:
+        with opened as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    # Whoever has removed the file already, and tidied its folder away, needs nothing flushed.
+    with suppress(FileNotFoundError):
+        _flush_folder(path.parent)
+
+
+def _opened_in_its_folder(path: Path) -> BinaryIO:
+    """A new file in a folder that is made; made again where another process has tidied it away, empty as it was."""
+    for _ in range(VANISHES):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("wb")
+        except (FileNotFoundError, FileExistsError) as error:
+            # `mkdir` says that it exists where it has vanished since, or where a file is in its place.
+            if isinstance(error, FileExistsError) and path.parent.exists():
+                raise
+    raise OSError(errno.ESTALE, "its folder vanishes again and again", str(path))
 
 
 def _flush_folder(folder: Path) -> None:

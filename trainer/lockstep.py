@@ -201,9 +201,12 @@ class _Group:
         return StepViews(batch, self._teacher, stream)
 
     def _each(self, act: Callable[[Member], None]) -> None:
+        self._each_trial(lambda _, member: act(member))
+
+    def _each_trial(self, act: Callable[[Trial, Member], None]) -> None:
         for trial, member in list(self._members.items()):
             with self._leaving_alone(trial):
-                act(member)
+                act(trial, member)
 
     @contextmanager
     def _leaving_alone(self, trial: Trial) -> Iterator[None]:
@@ -223,8 +226,7 @@ class _Group:
 
     def _end_epoch(self, epoch: int) -> None:
         self._each(operator.methodcaller("end_epoch", epoch, len(self._members)))
-        for trial, member in self._members.items():
-            self._keeper.after_epoch(trial, member.curve[-1])
+        self._each_trial(lambda trial, member: self._keeper.after_epoch(trial, member.curve[-1]))
         for trial in [t for t in self._members if t.epochs == epoch]:
             member = self._members.pop(trial)
             with self._leaving_alone(trial):
@@ -235,8 +237,7 @@ class _Group:
 
     def _obey(self, command: Command, position: Position) -> None:
         if command is not Command.GO_ON:
-            for trial, member in self._members.items():
-                self._keeper.save(trial, member.save(position))
+            self._each_trial(lambda trial, member: self._keeper.save(trial, member.save(position)))
         self.stopped = command is Command.STOP
 
     def _progress(self, epoch: int, step: int) -> Progress:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 
 import yaml
 
@@ -65,13 +64,18 @@ class TrialLog:
         self.add(circumstances)
 
     def add(self, text: str) -> None:
-        """A full disk that takes no line ends no trial."""
-        with suppress(OSError), self._opened() as file:
-            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
+        """Add a line, in two tries; a full disk that takes none ends no trial."""
+        line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n"
+        with suppress(OSError):
+            try:
+                self._append(line)
+            except OSError:
+                self._append(line)
 
-    def _opened(self) -> TextIO:
+    def _append(self, line: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.path.open("a", encoding="utf-8")
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line)
 
     def add_row(self, row: Mapping[str, float | int]) -> None:
         """One line per epoch."""

@@ -94,15 +94,20 @@ def resume(
 
 @contextmanager
 def _leaving_at_once() -> Iterator[None]:
-    """A second Ctrl-C, one before anything runs, and a Ray that dies end in a line too."""
+    """A second Ctrl-C, one before anything runs, a Ray that dies, a store that is gone for good end in a line too."""
     from orchestrator.cluster.interruption import lost
+    from orchestrator.driver.guard import StoreUnusableError
 
     try:
         yield
+        return
+    except StoreUnusableError as error:
+        why = str(error)
     except KeyboardInterrupt:
-        told = f"{lost() or 'left at once'}; the same command goes on from the last checkpoints"
-        stderr().print(told, markup=False, highlight=False, soft_wrap=True)
-        sys.exit(STOPPED)
+        why = lost() or "left at once"
+    told = f"{why}; the same command goes on from the last checkpoints"
+    stderr().print(told, markup=False, highlight=False, soft_wrap=True)
+    sys.exit(STOPPED)
 
 
 def _cluster(cpus: int | None, gpus: int | None, address: str | None) -> "Place":
@@ -148,6 +153,9 @@ def _run(
         if not (plan.missing or plan.failed):
             console.print(f"all {len(plan.trials)} trials are finished already")
         _show_results(plan, store, console)
+    except OSError as error:
+        told = f"WARNING: the results cannot be read: {error}"
+        console.print(told, style="yellow", markup=False, soft_wrap=True)
     except KeyboardInterrupt:
         if code != DONE:
             raise

@@ -80,12 +80,13 @@ class Claims:
         """What other runs work on now, and what they have finished since the last look."""
         others = {fp: sign for fp, sign in signs.items() if sign.owner != self.run_id}
         gone = self._others.keys() - others.keys()
-        self._others = others
+        # In this order: where the store cannot be read, the next look finds them gone as well.
         done = self._store.finished().intersection(gone) if gone else frozenset()
+        self._others = others
         return frozenset(others), frozenset(done)
 
     def end(self) -> None:
         """This driver leaves."""
-        with suppress(OSError):
-            self._store.stops.clear(self.run_id)
-            self._store.signs.clear_run(self.run_id)
+        for clear in (self._store.stops.clear, self._store.signs.clear_run):
+            with suppress(OSError):
+                clear(self.run_id)

@@ -6,8 +6,8 @@
     guard.raise_kept()         # once Tune's loop has ended
 
 A store or a file system that cannot be used for a while ends no run: such an error is told once and borne, as
-long as it does not go on for `UNUSABLE_S`. Any other error is kept, the run stopped in order, and then it is
-raised.
+long as it does not go on for `UNUSABLE_S`; then the run is stopped in order and `StoreUnusableError` raised. Any other
+error is kept, the run stopped as well, and then it is raised.
 """
 
 import time
@@ -17,6 +17,10 @@ from types import TracebackType
 
 UNUSABLE_S = 600.0
 """So long a store may refuse before the run is stopped."""
+
+
+class StoreUnusableError(Exception):
+    """A store has refused for too long; the run was stopped, and goes on when it is started again."""
 
 
 def unbroken(tell: Callable[[str], None]) -> Callable[[str], None]:
@@ -73,7 +77,8 @@ class Guard:
             self._unusable_since = now
             self._note(f"the store cannot be used: {error}; trying again")
         elif now - self._unusable_since > UNUSABLE_S:
-            self._keep(error)
+            told = f"the store could not be used for {UNUSABLE_S / 60:.0f} minutes: {error}"
+            self._keep(StoreUnusableError(told))
 
     def _keep(self, error: Exception) -> None:
         self._kept = self._kept or error

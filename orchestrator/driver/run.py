@@ -5,8 +5,8 @@ experiment is thrown away; what is tried again, when and where, by `orchestrator
 the whole DAG.
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestrator.cluster.connection import (
@@ -50,7 +50,8 @@ def run_plan(
 
     Raises:
         UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
-            has, no cluster answers, or no worker could see the store; nothing was started.
+            has, no cluster answers, the store cannot be written, or no worker could see it; nothing was started.
+        StoreUnusableError: the store could not be used for too long.
         KeyboardInterrupt: it was to stop at once, by a second signal.
         RayLostError: the Ray that it uses has died.
     """
@@ -65,11 +66,13 @@ def run_plan(
         with watched(store) as tell_that_it_begins:
             if isinstance(place, ExistingCluster):
                 probe(cluster, plan, resources, store, data_folder, view.note)
-            store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-            tell_that_it_begins()
             if afresh:
                 store.signs.until_known(view.note)
-            num_afresh = start_over(afresh, store)
+            with _written_to(store):
+                store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
+                num_afresh = start_over(afresh, store)
+            tell_that_it_begins()
+            store = Store(store.address, is_made=True)
             run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
             view.begin(plan, logs=cluster.log_folder)
             if afresh:
@@ -82,6 +85,18 @@ def run_plan(
                 # A courtesy to readers; whoever comes next may do it as well.
                 store.rows.compact_where_many()
     return run.summary()
+
+
+@contextmanager
+def _written_to(store: Store) -> Iterator[None]:
+    """Before anything runs, a store that takes nothing is the user's to mend; later it is waited for."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise UserError(
+            f"{store.address}: the store cannot be written: {why}; --store names another"
+        ) from error
 
 
 def start_over(trials: Iterable[Trial], store: Store) -> int:

@@ -124,7 +124,7 @@ class SweepRun:
                 for job in self._handed_out.take_all():
                     self._claims.release(job)
                 self._claims.end()
-                self._store.tidy()
+                self._tidy()
 
     def _tune(self) -> None:
         from orchestrator.driver.searcher import tuner_of
@@ -132,15 +132,21 @@ class SweepRun:
         with tempfile.TemporaryDirectory(prefix="kdsweep-tune-") as folder:
             tuner_of(self, self._run_job, name=self._run_id, folder=Path(folder)).fit()
 
+    def _tidy(self) -> None:
+        """A courtesy: whoever comes next may do it as well."""
+        with suppress(OSError):
+            self._store.tidy()
+
     def _tell_of_other_runs(self) -> None:
-        doubtful = self._store.signs.doubtful_runs()
-        for other in self._claims.other_runs():
-            works = "may work" if other.run_id in doubtful else "works"
-            self._note(
-                f"another run {works} on this store: {other.sweep} on {other.host} (process "
-                f"{other.process.pid}, since {other.started_at}); what it has in hand is left to it"
-            )
-        self._store.tidy()
+        with suppress(OSError):
+            doubtful = self._store.signs.doubtful_runs()
+            for other in self._claims.other_runs():
+                works = "may work" if other.run_id in doubtful else "works"
+                self._note(
+                    f"another run {works} on this store: {other.sweep} on {other.host} (process "
+                    f"{other.process.pid}, since {other.started_at}); what it has in hand is left to it"
+                )
+        self._tidy()
         self._claims.show()
 
     # What Tune asks

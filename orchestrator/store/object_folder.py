@@ -40,6 +40,10 @@ class ObjectFolder:
         self._settings = settings
         self.address = address
 
+    @property
+    def path(self) -> None:
+        return None
+
     def names(self) -> list[str]:
         return self._below(found["path"] for found in self._listed()["objects"])
 

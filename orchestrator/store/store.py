@@ -16,14 +16,14 @@
 A `Store` is composed of parts, each of which knows its own files: `Rows` (six tables), `Signs` (of life),
 `Marks` (flags), `JsonFiles` (resolved sweeps), and folders of checkpoints. Every file appears under its name
 only when it is complete and flushed. Rows are written to a file each and merged by `compact`;
-`orchestrator.store.table` tells why readers see the same rows meanwhile. The store imports neither Ray nor
-torch, so a reader is quick.
+`orchestrator.store.table` tells why readers see the same rows meanwhile. What fails for a moment is tried again
+(`orchestrator.store.patient_folder`). The store imports neither Ray nor torch, so a reader is quick.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -38,15 +38,20 @@ from orchestrator.store.names import (
     refuse_link,
     short_digest,
 )
+from orchestrator.store.patience import BRIEFLY_S
+from orchestrator.store.patient_folder import PatientFolder, Waits
 from orchestrator.store.rows import Row, Rows
 from orchestrator.store.signs import Signs
 from orchestrator.store.table import ParquetTable, Rewriting
-from trainer.files import Folder, LocalFolder
+from trainer.files import Folder
 from trainer.private_folder import private_folder
 from trainer.problems import UserError
 from trainer.trial import TRIAL, Trial, digest
 
+SWEEPS = "sweeps"
 _VERSIONED = re.compile(rf".+\.(?P<digest>[0-9a-f]{{{DIGITS}}})")
+
+T = TypeVar("T")
 
 
 class Store:
@@ -54,22 +59,30 @@ class Store:
 
     Args:
         root: a folder of the file system, or an address such as s3://bucket/store.
+        waits_s: so long it may refuse until an error is raised; signs and marks are never waited for long.
+        is_made: a sweep is kept in it; where none is, its mount is gone, and nothing counts as absent.
 
     Raises:
         UserError: it is a file, or an address of an unknown kind.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.folder: Folder = open_folder(str(root))
+    def __init__(
+        self, root: str | Path, *, waits_s: float = BRIEFLY_S, is_made: bool = False
+    ) -> None:
+        self._waits = Waits(waits_s)
+        folder = self._waits.read(lambda: open_folder(str(root)))
+        home = folder.path / SWEEPS if folder.path is not None and is_made else None
+        self.folder = PatientFolder(folder, self._waits, home)
+        brief = PatientFolder(folder, Waits(min(waits_s, BRIEFLY_S)), home)
         self.rows = Rows(self.folder)
-        self.signs = Signs(self.folder)
-        self.stops = Marks(self.folder.folder("stops"))
+        self.signs = Signs(brief)
+        self.stops = Marks(brief.folder("stops"))
         """By run: its workers are asked to save and leave."""
-        self.begun = Marks(self.folder.folder("begun"))
+        self.begun = Marks(brief.folder("begun"))
         """By submitted job: it checks, or trains."""
-        self.probes = Marks(self.folder.folder("marks"))
+        self.probes = Marks(brief.folder("marks"))
         """What machines leave for each other to see."""
-        self._sweeps = JsonFiles(self.folder.folder("sweeps"))
+        self._sweeps = JsonFiles(self.folder.folder(SWEEPS))
 
     # Where it is
 
@@ -85,7 +98,7 @@ class Store:
 
     @property
     def is_remote(self) -> bool:
-        return not isinstance(self.folder, LocalFolder)
+        return self.folder.path is None
 
     @property
     def root(self) -> Path:
@@ -94,7 +107,7 @@ class Store:
         Raises:
             UserError: the store is not in one.
         """
-        if not isinstance(self.folder, LocalFolder):
+        if self.folder.path is None:
             raise UserError(f"{self.address}: not a folder of a file system")
         return self.folder.path
 
@@ -105,7 +118,7 @@ class Store:
         Raises:
             NotOursError: the latter is not this user's alone.
         """
-        if isinstance(self.folder, LocalFolder):
+        if self.folder.path is not None:
             return self.folder.path
         return private_folder("remote", digest(self.address)[:12])
 
@@ -174,8 +187,8 @@ class Store:
     def checkpoint_folder(self, fingerprint: str) -> Folder:
         """Raises `UserError` where it is a link: what is removed there may belong to somebody else."""
         folder = self.folder.folder("checkpoints").folder(checked_fingerprint(fingerprint))
-        if isinstance(folder, LocalFolder):
-            refuse_link(folder.path)
+        if (path := folder.path) is not None:
+            self._waits.read(lambda: refuse_link(path))
         return folder
 
     def trial_folder(self, fingerprint: str) -> Path:
@@ -185,8 +198,12 @@ class Store:
             UserError: it is a link, or on this machine in a folder that is not this user's alone.
         """
         path = self.files / "trials" / checked_fingerprint(fingerprint)
-        refuse_link(path)
+        self._waits.read(lambda: refuse_link(path))
         return path
+
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Change something under `trial_folder`, tried again as all else is."""
+        return self._waits.change(act)
 
     def save_sweep(self, name: str, sweep: Mapping[str, Any]) -> None:
         """Keep a sweep as it was resolved, beside its earlier versions."""

@@ -38,7 +38,7 @@ import pyarrow.parquet as pq
 
 from orchestrator.store.columns import conform
 from orchestrator.store.names import DIGITS, is_fingerprint, short_digest
-from trainer.files import Folder, LocalFolder
+from trainer.files import Folder
 from trainer.problems import PlacedError
 
 GENERATION = "_generation"
@@ -246,7 +246,7 @@ class ParquetTable:
 
     def _contents(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """The bytes of files. Many of an object store are fetched side by side; decoding gains nothing by it."""
-        if len(names) < MANY or isinstance(self.folder, LocalFolder):
+        if len(names) < MANY or self.folder.path is not None:
             yield from ((name, self.folder.read(name)) for name in names)
             return
         with ThreadPoolExecutor(PARALLEL_READS) as pool:

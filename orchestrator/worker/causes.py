@@ -5,15 +5,12 @@ import traceback
 from pathlib import Path
 
 from orchestrator.store.failures import Cause, Failure
+from orchestrator.store.patience import NO_SPACE, is_certain
 from orchestrator.store.provenance import PACKAGES
 from orchestrator.worker.foreign import death_of, is_failure_of_device, is_lack_of_memory
 from trainer.datasets.errors import DataError
 
 OUR_CODE = Path(__file__).resolve().parents[2]
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-OF_THE_PROGRAM = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
-"""What comes back for certain; other errors of a file system or an object store come and go."""
-
 
 _BY_NAME = {
     "AcceleratorError": Cause.DEVICE,
@@ -61,7 +58,7 @@ def _cause_of_io(error: OSError) -> Cause:
         return Cause.NO_SPACE
     if error.errno == errno.ENOMEM:
         return Cause.OUT_OF_MEMORY
-    return Cause.PROGRAM if isinstance(error, OF_THE_PROGRAM) else Cause.IO
+    return Cause.PROGRAM if is_certain(error) else Cause.IO
 
 
 def _place(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """The worker's side of the store: keeps what the trainer hands over, and shows that it is alive."""
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -61,8 +62,14 @@ def record_failure(store: Store, trial: Trial, failure: Failure) -> FailedTrial:
         is_recorded = True
     except (OSError, MemoryError):
         is_recorded = False
-    store.signs.clear_running(trial.fingerprint)
+    clear_sign(store, trial)
     return FailedTrial(failure, is_recorded)
+
+
+def clear_sign(store: Store, trial: Trial) -> None:
+    """Nobody works on a trial any more; where the sign of it cannot be removed, it expires."""
+    with suppress(OSError):
+        store.signs.clear_running(trial.fingerprint)
 
 
 class StoreKeeper:
@@ -97,6 +104,8 @@ class StoreKeeper:
         self._written: dict[str, str] = {}
         """By fingerprint, each trial as its row will hold it."""
         self._attempts: dict[str, Attempts] = {}
+        self.finished: list[str] = []
+        """Fingerprints of those that have a row: whatever comes after it, they cannot fail any more."""
         self.failed: dict[str, FailedTrial] = {}
         """By fingerprint."""
         self._columns: dict[str, Any] = {
@@ -132,7 +141,7 @@ class StoreKeeper:
             with suppress(OSError, NotOursError):
                 log, weights = self._log(trial), self._store.checkpoints
                 command = repeat_command(log.trial_file, weights, data_folder, threads, device)
-                log.begin(trial, command, circumstances)
+                self._store.patiently(functools.partial(log.begin, trial, command, circumstances))
             folder = self._store.checkpoint_folder(trial.fingerprint)
             folder.tidy()
             self._attempts[trial.fingerprint] = begin_attempt(folder)
@@ -177,25 +186,37 @@ class StoreKeeper:
             "num_teacher_passes": result.num_teacher_passes,
         }
         self._store.add_result(row, result.curve)
+        self.finished.append(trial.fingerprint)
         # The trial is finished: whatever cannot be tidied now is left to the next who tidies.
         afterwards: tuple[Callable[[], object], ...] = (
             lambda: self._log(trial).add("finished"),
             lambda: end_attempts(self._store.checkpoint_folder(trial.fingerprint)),
             folder.drop_checkpoints,
-            lambda: self._store.signs.clear_running(trial.fingerprint),
+            lambda: clear_sign(self._store, trial),
         )
         for tidy in afterwards:
             with suppress(OSError, UserError):
                 tidy()
 
     def fail(self, trial: Trial, error: Exception) -> None:
+        if self._is_finished(trial):
+            return
         failure = of_exception(error)
         with suppress(OSError, MemoryError, UserError):
             self._log(trial).add(failure.trace)
         self.failed[trial.fingerprint] = record_failure(self._store, trial, failure)
 
+    def _is_finished(self, trial: Trial) -> bool:
+        """Whether it has a row, of this worker, of another one, or of a write that seemed to fail."""
+        fingerprint = trial.fingerprint
+        if fingerprint not in self.finished:
+            with suppress(OSError, UserError):
+                self.finished.extend({fingerprint} & self._store.finished())
+        return fingerprint in self.finished
+
     def after_epoch(self, trial: Trial, row: Row) -> None:
-        with suppress(NotOursError):
+        """A line in the log; no trial fails for one."""
+        with suppress(OSError, UserError):
             self._log(trial).add_row(row)
 
     def after_step(self, progress: Progress) -> Command:
@@ -240,4 +261,4 @@ class StoreKeeper:
     def leave(self, trials: Iterable[Trial]) -> None:
         """Nobody works on these trials any more."""
         for trial in trials:
-            self._store.signs.clear_running(trial.fingerprint)
+            clear_sign(self._store, trial)

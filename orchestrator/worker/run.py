@@ -22,11 +22,15 @@ from orchestrator.worker.job import JobConfig, JobReport
 from orchestrator.worker.stacks import stack_on_request
 from trainer.trial import TRIAL, Trial, computed_in
 
+WAITS_S = 180.0
+"""So long a worker waits for a store that refuses: with the attempts that every trial has, longer than a driver
+bears one (`orchestrator.driver.guard`); and not so long that it counts as hung, unless a sweep says so."""
+
 
 def run_job(job: JobConfig) -> JobReport:
     """Run one job, in the main thread of a worker process."""
     node = see_only_given_gpus()
-    store = Store(job.store)
+    store = Store(job.store, waits_s=WAITS_S, is_made=True)
     trials = {written: TRIAL.validate_json(written) for written in job.trials}
     done = store.finished()
     before = tuple(t.fingerprint for t in trials.values() if t.fingerprint in done)
@@ -127,12 +131,9 @@ def _run(
         dataset = load_dataset(trials[0].data, data_folder)
         run_group(trials, keeper, dataset, device, execution)
     except Exception as error:  # noqa: BLE001
-        ended = store.finished().union(keeper.failed)
         for trial in trials:
-            if trial.fingerprint not in ended:
+            if trial.fingerprint not in keeper.failed:
                 keeper.fail(trial, error)
     finally:
         keeper.leave(trials)
-    done = store.finished()
-    finished = tuple(t.fingerprint for t in trials if t.fingerprint in done)
-    return JobReport(finished, keeper.failed)
+    return JobReport(tuple(keeper.finished), keeper.failed)

@@ -1,5 +1,6 @@
 """Drivers beside each other on one store, and what starts over."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,27 @@ def test_what_another_run_claims_is_held_until_it_is_finished_or_let_go(store: S
     assert other.others(store.signs.running()) == (frozenset(), frozenset({first.fingerprint}))
     one.end()
     assert other.other_runs() == []
+
+
+def test_what_was_finished_elsewhere_is_found_once_the_store_can_be_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = Claims(store, "sweep"), Claims(store, "sweep")
+    job = Job(0, trials()[:1], Resources())
+    one.claim(job)
+    other.others(store.signs.running())
+    fingerprint = job.trials[0].fingerprint
+    store.add_result({"fingerprint": fingerprint}, [])
+    one.release(job)
+
+    def refuse() -> frozenset[str]:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finished", refuse)
+        with pytest.raises(OSError, match="Stale"):
+            other.others(store.signs.running())
+    assert other.others(store.signs.running()) == (frozenset(), frozenset({fingerprint}))
 
 
 def test_a_run_whose_process_is_dead_is_no_run(store: Store) -> None:

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from orchestrator.driver import guard as guard_module
-from orchestrator.driver.guard import UNUSABLE_S, Guard
+from orchestrator.driver.guard import UNUSABLE_S, Guard, StoreUnusableError
 
 
 class Clock:
@@ -58,7 +58,7 @@ def test_a_store_that_refuses_for_good_ends_the_run(clock: Clock) -> None:
     clock.now += UNUSABLE_S + 1
     run.meets(OSError(errno.EIO, "last"))
     assert run.stops == 1
-    with pytest.raises(OSError, match="last"):
+    with pytest.raises(StoreUnusableError, match=r"for 10 minutes: .*last"):
         run.guard.raise_kept()
 
 

@@ -265,6 +265,19 @@ def test_a_failure_is_recorded_once_however_often_its_end_is_settled(
     assert deaf.store.failures().num_rows == len(job.trials) - 1
 
 
+def test_a_driver_that_leaves_takes_its_own_sign_whatever_became_of_its_mark(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.run._claims.show()
+
+    def refuse(_: str) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(table.store.stops, "clear", refuse)
+    table.run._claims.end()
+    assert table.store.signs.runs() == {}
+
+
 def test_a_job_that_another_driver_has_claimed_meanwhile_is_given_back(table: Table) -> None:
     other = Table(table.store.root.parent)
     other.hand_out("a")

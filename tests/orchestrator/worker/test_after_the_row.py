@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,13 @@ from orchestrator.worker import keeper as keeper_module
 from orchestrator.worker.keeper import StoreKeeper
 from tests.orchestrator.sweeps import write_sweep
 from tests.orchestrator.upkeep.test_maintenance import CPU, DATA, keeper
-from trainer.checkpoint import CheckpointFolder
+from trainer import trial_log
+from trainer.checkpoint import Checkpoint, CheckpointFolder
 from trainer.datasets.dataset import load_dataset
-from trainer.keeper import Result
+from trainer.keeper import Command, Progress, Result, Row
 from trainer.lockstep import run_group
 from trainer.trial import Trial
+from trainer.trial_log import TrialLog
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +84,77 @@ def test_one_that_cannot_be_kept_takes_no_other_with_it(
     (lost,) = [trial for trial in students if trial.augmentation == "identity"]
     assert set(failed) == {lost.fingerprint}
     assert store.finished() == {t.fingerprint for t in trials} - {lost.fingerprint}
+
+
+class Stumbling(StoreKeeper):
+    """Raises at the one without augmentation, wherever a group asks it."""
+
+    def after_epoch(self, trial: Trial, row: Row) -> None:
+        self._stumble("after_epoch", trial)
+        super().after_epoch(trial, row)
+
+    def save(self, trial: Trial, checkpoint: Checkpoint) -> None:
+        self._stumble("save", trial)
+        super().save(trial, checkpoint)
+
+    def after_step(self, progress: Progress) -> Command:
+        return Command.SAVE
+
+    def _stumble(self, _at: str, trial: Trial) -> None:
+        if trial.augmentation == "identity":
+            raise OSError(28, "No space left on device")
+
+
+class StumblingAtSaves(Stumbling):
+    def _stumble(self, at: str, trial: Trial) -> None:
+        if at == "save":
+            super()._stumble(at, trial)
+
+
+@pytest.mark.parametrize("kind", [Stumbling, StumblingAtSaves])
+def test_what_is_kept_of_one_while_it_runs_takes_no_other_with_it(
+    kind: type[StoreKeeper], trials: list[Trial], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    teacher, *students = trials
+    work(store, [teacher])
+    failed = work(store, students, kind).failed
+    (lost,) = [trial for trial in students if trial.augmentation == "identity"]
+    assert set(failed) == {lost.fingerprint}
+    assert store.finished() == {t.fingerprint for t in trials} - {lost.fingerprint}
+
+
+def test_a_row_whose_writing_seemed_to_fail_is_a_row(
+    trials: list[Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flushing the folder failed, say, when the file was there already."""
+    store = Store(tmp_path)
+    write = store.add_result
+
+    def written_but_refused(*row_and_curve: Any) -> None:
+        write(*row_and_curve)
+        refuse()
+
+    monkeypatch.setattr(store, "add_result", written_but_refused)
+    one = work(store, trials[:1])
+    assert (one.failed, one.finished) == ({}, [trials[0].fingerprint])
+    assert store.failures().num_rows == 0
+
+
+def test_no_log_fails_a_trial_and_its_file_is_tried_again(
+    trials: list[Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, tries = Store(tmp_path), []
+    write = trial_log.write_atomically
+
+    def refused_once(path: Path, content: bytes) -> None:
+        tries.append(path)
+        if len(tries) == 1:
+            refuse()
+        write(path, content)
+
+    monkeypatch.setattr(trial_log, "write_atomically", refused_once)
+    monkeypatch.setattr(TrialLog, "add_row", refuse)
+    assert work(store, trials[:1]).failed == {}
+    assert len(tries) == 2
+    assert (store.trial_folder(trials[0].fingerprint) / "trial.yaml").exists()

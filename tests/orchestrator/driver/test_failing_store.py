@@ -1,0 +1,223 @@
+"""Every call site at which a run touches its store fails once: it costs nothing but another try.
+
+CI runs the driver and its workers in one process with every error, and with Ray with one;
+`FAILING_STORE_ROUNDS=all pytest tests/orchestrator/driver/test_failing_store.py` has Ray do all.
+"""
+
+import errno
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli import run as command
+from orchestrator.cli.console import DONE, STOPPED
+from orchestrator.cluster.connection import LocalCluster
+from orchestrator.driver import retries
+from orchestrator.driver import run as run_module
+from orchestrator.driver import sweep_run as sweep_run_module
+from orchestrator.driver.guard import StoreUnusableError
+from orchestrator.driver.run import run_plan
+from orchestrator.driver.sweep_run import Summary, SweepRun
+from orchestrator.language.sweep import load_sweep
+from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.store import patience
+from orchestrator.store import store as store_module
+from orchestrator.store.addresses import open_folder
+from orchestrator.store.failures import Cause
+from orchestrator.store.patience import Patience
+from orchestrator.store.store import Store
+from orchestrator.worker import run as worker_module
+from orchestrator.worker.job import JobConfig
+from tests.orchestrator.commands import run
+from tests.orchestrator.driver.test_sweep_run import OneMachine, Told
+from tests.orchestrator.failing import failing_folder
+from tests.orchestrator.failing.failing_folder import failing, sites
+from tests.orchestrator.results import assert_same_results, is_clean
+from tests.orchestrator.sweeps import write_sweep
+from trainer.problems import UserError
+
+ERRORS = {
+    "stale": errno.ESTALE,
+    "io": errno.EIO,
+    "full": errno.ENOSPC,
+    "read-only": errno.EROFS,
+    "no files": errno.EMFILE,
+    "500": 0,
+}
+DATA = Path("data")
+ALL_FINISHED = Summary(finished=7, failed=0, blocked=0, missing=0)
+
+
+def one_after_the_other(run: SweepRun) -> None:
+    """What Tune does, with one job at a time, here."""
+    for trial_id in map(str, itertools.count()):
+        run.tick()
+        config = run.next_config(trial_id)
+        if config is not None:
+            run.on_start(trial_id)
+            try:
+                run.on_report(trial_id, worker_module.run_job(JobConfig(**config)))
+            except Exception as error:  # noqa: BLE001 - as Tune's own, around a worker
+                run.on_death(trial_id, str(error))
+        elif run.is_over or run.must_leave:
+            return
+
+
+@pytest.fixture(scope="module")
+def border() -> Iterator[pytest.MonkeyPatch]:
+    """No Ray: a cluster of one machine, Tune in this process; and nobody waits."""
+    cluster: Any = OneMachine()
+
+    def connected(*_: object) -> AbstractContextManager[Any]:
+        return nullcontext(cluster)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "connected", connected)
+        patch.setattr(SweepRun, "_tune", one_after_the_other)
+        patch.setattr(worker_module, "see_only_given_gpus", lambda: "here")
+        patch.setattr(sweep_run_module, "SEE_EVERY_S", 0.0)
+        patch.setattr(sweep_run_module, "LOOK_EVERY_S", 0.0)
+        patch.setattr(patience, "FIRST_WAIT_S", 0.0)
+        yield patch
+
+
+def run_here(folder: Path, view: Told) -> Summary:
+    """Run a sweep into `folder/store`, and tell how it ended."""
+    changes = {"checkpoint_every_minutes": 1e-6, "student": {"epochs": 2}}
+    plan = make_plan(
+        load_sweep(write_sweep(folder, **changes)), Store(folder / "store"), retry_failed=False
+    )
+    store = Store(folder / "store")
+    return run_plan(plan, store, DATA, LocalCluster(), view, afresh=plan.missing)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_here(border: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert run_here(folder, Told()) == ALL_FINISHED
+    return Store(folder / "store")
+
+
+def assert_nothing_is_lost(store: Store, undisturbed: Store) -> None:
+    assert_same_results(store, undisturbed)
+    assert is_clean(store)
+    assert store.failures().num_rows == 0
+    assert {row["num_attempts"] for row in store.results().to_pylist()} == {1}
+
+
+def fails(patch: pytest.MonkeyPatch, number: int, noted: Path) -> None:
+    """From now on stores that are opened fail."""
+    patch.setattr(store_module, "open_folder", failing(open_folder, number, noted))
+
+
+@pytest.mark.parametrize("number", ERRORS.values(), ids=ERRORS)
+def test_one_error_anywhere_costs_nothing_but_another_try(
+    number: int, tmp_path: Path, undisturbed_here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = tmp_path / "noted"
+    noted.mkdir()
+    view = Told()
+    with monkeypatch.context() as patch:
+        fails(patch, number, noted)
+        assert run_here(tmp_path, view) == ALL_FINISHED
+    assert view.notes == ["0 trials start over, without their checkpoints"]
+    assert_nothing_is_lost(Store(tmp_path / "store"), undisturbed_here)
+    failed = list(sites(noted))
+    for operation in ("open", "names", "folders", "read", "write", "remove", "tidy", "free_bytes"):
+        assert [site for site in failed if site.startswith(operation)], operation
+    assert len(failed) > 50
+
+
+class FailingFromNowOn(Told):
+    """A view that lets a store fail once the run has begun."""
+
+    def __init__(self, noted: Path) -> None:
+        super().__init__()
+        self._noted = noted
+
+    def begin(self, plan: Plan, logs: str) -> None:
+        self._noted.mkdir()
+
+
+def test_where_nothing_is_tried_again_at_once_an_error_costs_at_most_an_attempt(
+    tmp_path: Path, undisturbed_here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind an outage that is longer than patience, at every call site there is."""
+    view = FailingFromNowOn(tmp_path / "noted")
+    monkeypatch.setattr(Patience, "__call__", lambda _, act: act())
+    monkeypatch.setattr(retries, "FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr(retries, "MACHINE_ATTEMPTS", 1000)
+    with monkeypatch.context() as patch:
+        fails(patch, errno.EIO, tmp_path / "noted")
+        assert run_here(tmp_path, view) == ALL_FINISHED
+    store = Store(tmp_path / "store")
+    assert_same_results(store, undisturbed_here)
+    failures = store.failures().to_pylist()
+    assert failures
+    assert {row["cause"] for row in failures} <= {Cause.IO.value, Cause.WORKER_DIED.value}
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_a_store_that_takes_nothing_is_told_before_anything_runs(
+    border: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "save_sweep", refuse)
+    line = rf"^{tmp_path / 'store'}: the store cannot be written: Read-only file system; --store"
+    with pytest.raises(UserError, match=line):
+        run_here(tmp_path, Told())
+
+
+def test_results_that_cannot_be_shown_change_no_exit_code(
+    undisturbed_here: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "_show_results", refuse)
+    sweep = undisturbed_here.root.parent / "sweep.yaml"
+    with pytest.raises(SystemExit) as ended:
+        command.run(sweep, undisturbed_here.address)
+    assert ended.value.code == DONE
+    assert "WARNING: the results cannot be read: " in capsys.readouterr().out
+
+
+def test_a_run_whose_store_stays_unusable_was_stopped_and_goes_on_later(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended, command._leaving_at_once():
+        raise StoreUnusableError("the store could not be used for 10 minutes: gone")
+    assert ended.value.code == STOPPED
+    assert "10 minutes: gone; the same command goes on" in capsys.readouterr().err
+
+
+ALL = os.environ.get("FAILING_STORE_ROUNDS") == "all"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", list(ERRORS.values())[: None if ALL else 1])
+def test_the_same_of_a_run_with_ray(
+    number: int, home: Path, sweep: Path, tmp_path: Path, undisturbed: Store
+) -> None:
+    noted = tmp_path / "noted"
+    noted.mkdir()
+    environment = {
+        "PYTHONPATH": str(Path(failing_folder.__file__).parent),
+        "FAILING_NUMBER": str(number),
+        "FAILING_NOTED": str(noted),
+    }
+    arguments = ("run", sweep, "--store", tmp_path / "store", "--cpus", 2)
+    code, output = run(home, *arguments, environment=environment)
+    assert code == 0, output
+    assert "cannot be used" not in output
+    assert_nothing_is_lost(Store(tmp_path / "store"), undisturbed)
+    failed = sites(noted)
+    driver = {process for site, process in failed.items() if "sweep_run" in site}
+    workers = {process for site, process in failed.items() if "keeper" in site}
+    assert (len(driver), bool(workers)) == (1, True)
+    assert driver.isdisjoint(workers)
+    assert len(failed) > 50
