@@ -13,6 +13,7 @@ from rich.text import Text
 
 from analysis.grid import DASH, Entry, Grid, Row
 from analysis.markup import page
+from trainer.problems import printable
 
 BORDERS = 3
 """What a column takes beyond its text."""
@@ -73,10 +74,11 @@ def _width(grid: Grid, columns: Sequence[int]) -> int:
 
 def _table(grid: Grid, columns: Sequence[int]) -> Table:
     goes_on = columns[grid.stub :] and columns[grid.stub] > grid.stub
-    table = Table(title=None if goes_on else grid.title, title_justify="left")
-    table.add_column(grid.corner)
+    # As Text everywhere: in a plain str, rich would take brackets for its markup.
+    table = Table(title=None if goes_on else Text(grid.title, "table.title"), title_justify="left")
+    table.add_column(Text(grid.corner))
     for column in columns:
-        table.add_column(grid.headings[column], justify="right")
+        table.add_column(Text(grid.headings[column]), justify="right")
     for i, row in enumerate(grid.rows):
         if row.begins_section and i:
             table.add_section()
@@ -272,14 +274,28 @@ def html_page(grids: Sequence[Grid]) -> str:
 
 
 def csv_lines(grids: Sequence[Grid]) -> str:
-    """The unrounded numbers, one per line; the column `table` tells results from correlations."""
+    """The unrounded numbers, one per line; the column `table` tells results from correlations.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     records = [record for grid in grids for record in grid.records]
     columns = list(dict.fromkeys(key for record in records for key in record))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    writer.writerow({column: _as_text(column) for column in columns})
+    writer.writerows({key: _as_text(value) for key, value in row.items()} for row in records)
     return buffer.getvalue()
+
+
+_FORMULA = re.compile(r" *[=+\-@\uff1d\uff0b\uff0d\uff20]")
+"""How a text begins that a spreadsheet computes; also in the full width of East Asian scripts."""
+
+
+def _as_text(value: str | float | None) -> str | float | None:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 WRITERS: Mapping[str, Callable[[Sequence[Grid]], str]] = MappingProxyType(

@@ -12,7 +12,11 @@ import pandas as pd
 from analysis.filters import Filter, filtered
 from analysis.settings import OWN
 from orchestrator.store.store import Store
+from trainer.problems import printable
 from trainer.trial import Trial
+
+NAMES = ("dataset", "teacher", "student", "augmentation")
+"""Columns of names: they become headings and titles wherever rows are shown."""
 
 
 def read_rows(
@@ -34,8 +38,19 @@ def read_rows(
         imported = store.imported().to_pandas()
         own = _with_one_name_per_data(own)
         rows = pd.concat([own, imported], ignore_index=True) if len(imported) else own
+    rows = rows.assign(**{name: _printable(rows[name]) for name in NAMES})
     rows["pair"] = rows["teacher"].astype(object) + "/" + rows["student"].astype(object)
     return filtered(rows, filters) if filters else rows
+
+
+def _printable(names: pd.Series) -> pd.Series:
+    """The same names, fit to be shown."""
+    told = {name: name for name in names.unique()}
+    told |= {
+        name: printable(name) for name in told if isinstance(name, str) and not name.isprintable()
+    }
+    is_plain = all(name is shown for name, shown in told.items())
+    return names if is_plain else names.map(lambda name: told.get(name, name)).astype(names.dtype)
 
 
 def _as_named(rows: pd.DataFrame, trials: Mapping[str, Trial]) -> pd.DataFrame:

@@ -39,10 +39,12 @@ class Problem:
 class FileError(UserError):
     """All the mistakes of a file, and of those that it builds on; the first of them are told.
 
-    `num_more` are those that were only counted.
+    `num_more` are those that were only counted; without `is_all` the rest was not looked through.
     """
 
-    def __init__(self, problems: Sequence[Problem], num_more: int = 0) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], num_more: int = 0, *, is_all: bool = True
+    ) -> None:
         self.problems = tuple(sorted(problems))
         lines = [
             f"{p.path}:{p.line}:{p.column}: {p.key + ': ' if p.key else ''}{p.message}"
@@ -50,12 +52,19 @@ class FileError(UserError):
         ]
         if more := len(self.problems) - len(lines) + num_more:
             lines.append(f"{self.problems[0].path}: and {more:,} more mistakes")
+        elif not is_all:
+            lines.append(f"{self.problems[0].path}: and perhaps more mistakes")
         super().__init__("\n".join(shortened(line, LONGEST_LINE) for line in lines))
 
 
 def shortened(text: str, length: int = 100) -> str:
     """A text that somebody else wrote, at a length that can be told."""
     return text if len(text) <= length else f"{text[:length]}..."
+
+
+def printable(text: str) -> str:
+    """A text that somebody else wrote; what would steer a terminal, or break a line, is spelled out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def message_of(details: Mapping[str, Any]) -> str:

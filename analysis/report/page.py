@@ -15,6 +15,7 @@ from analysis.curves import curves, read_epochs
 from analysis.evidence import Findings
 from analysis.filters import Filter
 from analysis.formats import html_tables
+from analysis.grid import DASH
 from analysis.marks import Mark, marks
 from analysis.markup import data_block, page, tag, text
 from analysis.metrics import METRIC_NAMES, S_ACCURACY, S_TEST_LOSS, T_STDDEV, Metric
@@ -340,7 +341,7 @@ def _failures(failed: Sequence[Mapping[str, Any]]) -> str:
                     row["seed"],
                     "the machine" if row["by_machine"] else "the program",
                     row["error"] or "",
-                    row["at"].strftime("%Y-%m-%d %H:%M"),
+                    f"{row['at']:%Y-%m-%d %H:%M}" if row["at"] else DASH,
                 )
             ),
         )

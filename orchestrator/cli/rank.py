@@ -81,10 +81,11 @@ def rank(
 
 def _plan_without_students(sweep: "Sweep", store: "Store") -> "Plan":
     """A sweep's plan, cut down to what needs no student."""
+    from orchestrator.planning.lost_weights import with_lost_weights
     from orchestrator.planning.plan import make_plan
     from orchestrator.planning.selection import without_students
 
-    return without_students(make_plan(sweep, store, retry_failed=False))
+    return with_lost_weights(without_students(make_plan(sweep, store, retry_failed=False)), store)
 
 
 def _run_here(plan: "Plan", store: "Store", data: Path | None) -> None:

@@ -50,11 +50,12 @@ def run(
     yes: Yes = False,
 ) -> None:
     """Run what is missing, then print the correlation tables. Running it again goes on."""
+    from orchestrator.planning.lost_weights import with_lost_weights
     from orchestrator.planning.plan import make_plan
 
     with _leaving_at_once():
         opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
-        plan = make_plan(*opened, retry_failed=False)
+        plan = with_lost_weights(make_plan(*opened, retry_failed=False), opened[1])
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
         _run(sweep, plan, opened[1], data, where, until)
@@ -79,11 +80,12 @@ def resume(
 ) -> None:
     """As run, and also retry trials that failed by an error of the program."""
     from orchestrator.planning import selection
+    from orchestrator.planning.lost_weights import with_lost_weights
     from orchestrator.planning.plan import make_plan
 
     with _leaving_at_once():
         opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
-        plan = make_plan(*opened, retry_failed=True)
+        plan = with_lost_weights(make_plan(*opened, retry_failed=True), opened[1])
         if only:
             plan = selection.only(plan, only)
         until = _seconds(deadline)

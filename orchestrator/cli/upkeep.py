@@ -71,15 +71,15 @@ def prune(
     dry_run: DryRun = False,
 ) -> None:
     """Remove what you name from a store."""
-    from orchestrator.upkeep.pruning import removals
+    from orchestrator.upkeep.pruning import carry_out, removals
 
     opened = existing_store(store)
     opened.signs.until_known(lambda text: stderr().print(text, soft_wrap=True))
-    to_remove = removals(opened, what)
+    to_remove = removals(opened, what, lambda text: stdout().print(text, soft_wrap=True))
     for removal in to_remove:
         stdout().print(f"{removal.what} ({removal.num_bytes:,} bytes)", soft_wrap=True)
-        if not dry_run:
-            removal.carry_out()
+    if not dry_run:
+        carry_out(to_remove)
     freed = sum(removal.num_bytes for removal in to_remove)
     verb = "would be removed" if dry_run else "removed"
     stdout().print(f"{len(to_remove)} {verb}, {freed:,} bytes")

@@ -6,8 +6,9 @@ What the machine did is tried again with a growing delay, up to `MACHINE_ATTEMPT
 trial that got further between two deaths starts counting anew, so random kills wear no trial out. From the
 second death on it runs alone, so that a trial that kills its worker takes no other with it. A Python
 error is tried once more, because a glitch of a node looks like one; where it comes back at the same place,
-it is final at once. So is a second attempt that takes too long. A loss that is not a number comes back for
-certain, and is final the first time.
+it is final at once. So is a second attempt that takes too long, or that finds the weights of what it depends on
+damaged: one bad answer of a file system looks like that, two are damage. A loss that is not a number comes
+back for certain, and is final the first time.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ MACHINE_ATTEMPTS = 4
 
 PROGRAM_ATTEMPTS = 3
 """Attempts that end with errors of the program, each at another place."""
+
+WEIGHTS_ATTEMPTS = 2
+"""Attempts that end with weights that cannot be read."""
 
 FIRST_DELAY_S = 1.0
 DELAY_FACTOR = 4.0
@@ -51,6 +55,10 @@ def after(attempts: Sequence[Attempt], now: float) -> Again | None:
         if len(at_same_place) > 1 or len(errors) >= PROGRAM_ATTEMPTS:
             return None
         return Again(now + FIRST_DELAY_S, _nodes(errors), alone=True)
+    if last.cause is Cause.NO_WEIGHTS:
+        unread = [attempt for attempt in attempts if attempt.cause is last.cause]
+        again = Again(now + FIRST_DELAY_S, _nodes(unread), alone=False)
+        return again if len(unread) < WEIGHTS_ATTEMPTS else None
     stuck = [a for a in attempts if a.cause.by_machine and a.position == last.position]
     if len(stuck) >= MACHINE_ATTEMPTS:
         return None

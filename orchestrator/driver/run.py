@@ -66,10 +66,11 @@ def run_plan(
         with watched(store) as tell_that_it_begins:
             if isinstance(place, ExistingCluster):
                 probe(cluster, plan, resources, store, data_folder, view.note)
-            if afresh:
+            if afresh or plan.lost:
                 store.signs.until_known(view.note)
             with _written_to(store):
                 store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
+                make_again(plan, store)
                 num_afresh = start_over(afresh, store)
             tell_that_it_begins()
             store = Store(store.address, is_made=True)
@@ -97,6 +98,15 @@ def _written_to(store: Store) -> Iterator[None]:
         raise UserError(
             f"{store.address}: the store cannot be written: {why}; --store names another"
         ) from error
+
+
+def make_again(plan: Plan, store: Store) -> None:
+    """Forget what is finished without the weights that others need, unless another run is at it already."""
+    wanted = {trial.fingerprint for trial in plan.trials}
+    left = (wanted & plan.lost).difference(store.signs.running())
+    store.forget(
+        [fingerprint for fingerprint in sorted(left) if not store.has_weights(fingerprint)]
+    )
 
 
 def start_over(trials: Iterable[Trial], store: Store) -> int:

@@ -1,7 +1,7 @@
 """A sweep's mistakes: how validators raise them, and how each is told with its place in the file."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +12,9 @@ from trainer.yaml_source import KeyPath, YamlSource
 
 NAMED = frozenset({"dataset", "pairs", "schemes", "augmentations", "seeds"})
 """The keys whose values rules can name."""
+
+MOST_VALIDATED = 300_000
+"""So many values of a file are validated, over and over, to find all its mistakes."""
 
 EVERY = "*"
 """Stands for every data set, where a file may name one value for all."""
@@ -44,9 +47,11 @@ def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The values, if there are any and none stands there twice."""
     if not values:
         raise mistake("expected at least one")
+    seen: set[Hashable] = set()
     for index, value in enumerate(values):
-        if value in values[:index]:
+        if value in seen:
             raise mistake_at(str(index), f"{value} stands here twice")
+        seen.add(value)
     return values
 
 
@@ -61,15 +66,19 @@ def file_error(
     """All that is wrong in a file, each at its place; `models` tell which keys are known where.
 
     A validation ends at its first stage that finds something, and some stages at their first mistake. So
-    what was found wrong is taken out and the rest validated again, until nothing new is found.
+    what was found wrong is taken out and the rest validated again, until nothing new is found, or enough.
     """
     problems: dict[KeyPath, Problem] = {}
     num_more = 0
     removed: set[KeyPath] = set()
-    while True:
+    is_all = False
+    for _ in range(1 + MOST_VALIDATED // max(1, len(source.marks))):
+        if len(problems) >= MOST_TOLD:
+            break
         kept: dict[KeyPath, list[int]] = {}
         try:
             validate(_without(source.data, removed, kept))
+            is_all = True
             break
         except ValidationError as error:
             mistakes = {_path_in_file(source, details, kept): details for details in error.errors()}
@@ -83,9 +92,10 @@ def file_error(
                 problems[path] = source.problem(path, _message(details, path, models))
         removable = {path for path in new if path in source.marks and path}
         if not removable:
+            is_all = True
             break
         removed |= removable
-    return FileError(list(problems.values()), num_more)
+    return FileError(list(problems.values()), num_more, is_all=is_all)
 
 
 def _without(

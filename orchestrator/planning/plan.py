@@ -34,11 +34,11 @@ from trainer.trial import (
 )
 
 
-def _unheard(line: str) -> None:
+def unheard(line: str) -> None:
     pass
 
 
-def expand(sweep: Sweep, note: Callable[[str], None] = _unheard) -> list[Trial]:
+def expand(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial]:
     """All trials of a sweep, without duplicates; each after what it depends on, seed by seed.
 
     Official data need not be there. Of images of one's own and of published checkpoints the content is
@@ -195,6 +195,8 @@ class Plan:
     done: frozenset[str]
     failed: Mapping[str, Failure]
     failed_by_machine: Mapping[str, Failure] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
+    """What has a result, but must run again: its weights are gone, and what is missing needs them."""
     ignored: tuple[str, ...] = ()
     """Lines about files that lie among images of one's own and are none."""
 
@@ -227,6 +229,10 @@ class Plan:
                     f"{trial.kind} {trial.augmentation}: a pick_size of {trial.pick_size} keeps the "
                     f"whole pool of {pick.runs} x {trial.batch_size} images: nothing is picked"
                 ] = None
+        again = [t for t in self.trials if t.fingerprint in self.lost]
+        for trial in again:
+            what = f"{trial.kind} {trial.student or trial.teacher} {trial.fingerprint[:12]}"
+            lines[f"{what} runs again: its weights are gone, and what is missing needs them"] = None
         return (*self.ignored, *lines)
 
     @property

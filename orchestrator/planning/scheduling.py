@@ -40,6 +40,14 @@ class Capacity:
     cpu: float
     gpu: float
 
+    def places(self, resources: Resources) -> int:
+        """How many jobs of this size fit."""
+        places = self.cpu / resources.cpu
+        if resources.gpu:
+            places = min(places, self.gpu / resources.gpu)
+        # A third of a GPU, three times, is a little more than one: such sums must not cost a place.
+        return math.floor(places + 1e-6)
+
 
 @dataclass(frozen=True)
 class Again:
@@ -184,11 +192,9 @@ class Scheduler:
         """How many jobs of this size fit into what is free."""
         used_cpu = sum(job.resources.cpu for job in self._running.values())
         used_gpu = sum(job.resources.gpu or 0 for job in self._running.values())
-        places = (self.capacity.cpu - used_cpu) / resources.cpu
-        if resources.gpu:
-            places = min(places, (self.capacity.gpu - used_gpu) / resources.gpu)
-        # A third of a GPU, three times, is a little more than one: such sums must not cost a place.
-        return math.floor(places + 1e-6)
+        return Capacity(self.capacity.cpu - used_cpu, self.capacity.gpu - used_gpu).places(
+            resources
+        )
 
     def _size(self, key: Hashable, group: Sequence[Trial], places: int) -> int:
         """How many of a group go together: all, or its fair part where places would stay empty."""

@@ -17,9 +17,10 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from orchestrator.language.resources import AllResources
+from orchestrator.language.resources import KINDS, AllResources, Kind
 from orchestrator.planning.costs import Price, group_cost, operations, solo_cost
 from orchestrator.planning.scheduling import Capacity, Job, Order, Scheduler
+from trainer.problems import UserError
 from trainer.trial import Trial, lockstep_key
 
 ENDS = (math.inf, 1.0, 1.02, 1.04, 1.06, 1.08, 1.1, 1.14, 1.2)
@@ -103,11 +104,19 @@ def longest_chain(trials: Sequence[Trial], price: Price = operations) -> float:
 
 def places_of(capacity: Capacity, resources: AllResources) -> int:
     """How many jobs of students fit at once."""
-    student = resources.student
-    places = capacity.cpu / student.cpu
-    if student.gpu:
-        places = min(places, capacity.gpu / student.gpu)
-    return max(1, math.floor(places + 1e-6))
+    return max(1, capacity.places(resources.student))
+
+
+def _check_that_jobs_fit(
+    kinds: Collection[Kind], capacity: Capacity, resources: AllResources
+) -> None:
+    for kind in (kind for kind in KINDS if kind in kinds):
+        asked = resources.of(kind)
+        if not capacity.places(asked):
+            raise UserError(
+                f"resources.{kind}: a job takes {asked.cpu} CPU and {asked.gpu or 0:g} GPU, and there are "
+                f"{capacity.cpu:g} CPU and {capacity.gpu:g} GPU in all"
+            )
 
 
 def best_simulation(
@@ -123,7 +132,11 @@ def best_simulation(
         trials: what is to run, each after what it depends on; `done` has results already.
         capacity, resources: as for the scheduler, with `gpu` decided.
         price: what a load takes of a place's time.
+
+    Raises:
+        UserError: a job of some kind fits nowhere, so the run would never end.
     """
+    _check_that_jobs_fit({trial.kind for trial in trials}, capacity, resources)
     places = places_of(capacity, resources)
     bound = max(longest_chain(trials, price), shared_cost(trials, price) / places)
 

@@ -16,6 +16,8 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     NO_SPACE = "no space left"
     NO_DATA = "data unreadable"
+    NO_WEIGHTS = "weights unreadable"
+    """Those of what a trial depends on: it is whole again once they are."""
     IO = "input or output failed"
     WORKER_DIED = "worker died"
     NODE_DIED = "node died"

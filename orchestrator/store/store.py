@@ -6,6 +6,7 @@
     imported_epochs/*.parquet       their learning curves
     predictors/*.parquet            other quantities that finished trials yield
     failures/*.parquet              one row per failed attempt
+    TABLE/dropped/*.json            which rows of a table were dropped
     running/FINGERPRINT.json        who works on it now; goes stale by itself
     runs/RUN.json                   a driver at work; goes stale by itself
     checkpoints/FINGERPRINT/        last good checkpoints, or final weights
@@ -43,7 +44,8 @@ from orchestrator.store.patient_folder import PatientFolder, Waits
 from orchestrator.store.rows import Row, Rows
 from orchestrator.store.signs import Signs
 from orchestrator.store.table import ParquetTable, Rewriting
-from trainer.files import Folder
+from trainer.files import Folder, LocalFolder
+from trainer.positions import FINAL
 from trainer.private_folder import private_folder
 from trainer.problems import UserError
 from trainer.trial import TRIAL, Trial, digest
@@ -191,6 +193,19 @@ class Store:
             self._waits.read(lambda: refuse_link(path))
         return folder
 
+    def has_weights(self, fingerprint: str) -> bool:
+        """Whether a trial's final weights are there; whole or not.
+
+        Raises:
+            UserError: the folder of all weights is a link that leads nowhere now, so that nothing is known.
+        """
+        root = self.folder.folder("checkpoints").path
+        if root is not None and root.is_symlink() and not root.is_dir():
+            raise UserError(
+                f"{root}: a link to {root.readlink()}, which is not there; is that disk mounted?"
+            )
+        return FINAL in self.checkpoint_folder(fingerprint).names()
+
     def trial_folder(self, fingerprint: str) -> Path:
         """Where a trial's log is: in the store or, where no log can grow there, on this machine.
 
@@ -223,7 +238,12 @@ class Store:
 
     def forget(self, fingerprints: Collection[str]) -> None:
         """Take out what is known of some trials; the row first, so that none is left without its rest."""
-        folders = [self.checkpoint_folder(fp) for fp in fingerprints if is_fingerprint(fp)]
+        named = [fingerprint for fingerprint in fingerprints if is_fingerprint(fingerprint)]
+        folders: list[Folder] = [self.checkpoint_folder(fingerprint) for fingerprint in named]
+        folders += (
+            PatientFolder(LocalFolder(self.trial_folder(fingerprint)), self._waits)
+            for fingerprint in named
+        )
         self.rows.drop(fingerprints)
         for folder in folders:
             for name in folder.names():
@@ -235,6 +255,8 @@ class Store:
         self.signs.tidy()
         for name in self.folder.folders():
             self.folder.folder(name).tidy()
+        for table in self.tables.values():
+            table.drops.folder.tidy()
         checkpoints = self.folder.folder("checkpoints")
         for name in checkpoints.folders():
             checkpoints.folder(name).tidy()

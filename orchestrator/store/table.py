@@ -15,7 +15,13 @@ must look into it, where it finds a newer schema and says so.)
 
 The rule. A row is in one or more files at any moment. A compaction writes a merged file, reads it back,
 then changes `_generation`, and only then removes the files it has merged: killed anywhere, it leaves rows
-twice, never none. Two compactions at once do no harm either: each removes only what its own file holds.
+twice, never none. Two compactions at once do no harm either: each removes only what its own file holds. What
+is dropped meanwhile stays dropped (`orchestrator.store.drops`): for that, each row has an origin, in a column
+that only these files have. Of files that are older than that, it is what their name tells them apart by.
+
+Of rows with one key the newest counts. Which is newest is the word of the writers' clocks, but nothing true
+hangs on it: a trial that was computed twice has equal bits, and what was dropped is no row. Where clocks say
+the same, the origin decides, so that a curve is always of one run.
 
 A reader takes the generation, lists the folder, and takes the generation again. A listing is not one
 moment, so it can miss a row in one file because it is removed already, and in the other because it did not
@@ -36,12 +42,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orchestrator.store import drops
 from orchestrator.store.columns import conform
+from orchestrator.store.drops import Drop, Drops, new_origin
 from orchestrator.store.names import DIGITS, is_fingerprint, short_digest
 from trainer.files import Folder
 from trainer.problems import PlacedError
 
 GENERATION = "_generation"
+ORIGIN = "_origin"
 PREFIX, SUFFIX = "merged-", ".parquet"
 _NAME = re.compile(rf"{PREFIX}(?P<stem>[^.]+)\.(?P<digest>[0-9a-f]{{{DIGITS}}}){re.escape(SUFFIX)}")
 PARALLEL_READS = 16
@@ -63,6 +72,14 @@ def fingerprint_in(name: str) -> str | None:
     stem = match["stem"] if match else name.removesuffix(SUFFIX)
     named = stem.partition("-")[0]
     return named if is_fingerprint(named) else None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The names of a table's files at one moment: those that hold rows, and those that tell what was dropped."""
+
+    names: tuple[str, ...]
+    drops: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,6 +106,7 @@ class ParquetTable:
     ) -> None:
         self.folder = folder
         self.schema = schema
+        self.drops = Drops(folder.folder(drops.FOLDER))
         self._key = tuple(key)
         self._newest_by = newest_by
 
@@ -98,7 +116,7 @@ class ParquetTable:
         `name` is the fingerprint of all of them; what follows behind a hyphen tells several files apart.
         """
         table = pa.Table.from_pylist(list(rows), schema=self.schema)
-        self._write(name, _without_nan(table))
+        self._write(name, _with_origin(_without_nan(table), new_origin()))
 
     def read(
         self, only: Collection[str] | None = None, columns: Collection[str] | None = None
@@ -112,7 +130,9 @@ class ParquetTable:
         Raises:
             UserError: a file is damaged or of a newer schema.
         """
-        return self._steady(lambda names: self._rows(names, only, columns))
+        needed = None if columns is None else {*columns, *self._key, self._newest_by, "fingerprint"}
+        rows = self._steady(lambda listing: self._each_key_once(self._rows(listing, only, needed)))
+        return rows.select(self.schema.names if columns is None else list(columns))
 
     def fingerprints(self) -> frozenset[str]:
         """The fingerprints of all rows."""
@@ -122,25 +142,27 @@ class ParquetTable:
         """The names of all files that hold rows."""
         return [name for name in self.folder.names() if name.endswith(SUFFIX)]
 
-    def examine(self, look: Callable[[list[str]], T]) -> T:
+    def examine(self, look: Callable[[Listing], T]) -> T:
         """What `look` makes of the names of all files; once more where a compaction came in between."""
         return self._steady(look)
 
     def compact(self) -> Rewriting:
         """Merge all files into one."""
-        return self._rewrite(lambda table: table, at_least=2)
+        return self._rewrite(at_least=2)
 
     def drop(self, fingerprints: Collection[str]) -> Rewriting:
-        """Take out all rows of some fingerprints."""
-        dropped = pa.array(sorted(fingerprints), pa.string())
-
-        def kept(table: pa.Table) -> pa.Table:
-            return table.filter(pc.invert(pc.is_in(table["fingerprint"], dropped)))
-
-        return self._rewrite(kept, at_least=1)
+        """Take out all rows of some fingerprints that are there now."""
+        found = self._steady(lambda listing: self._rows(listing, fingerprints, {"fingerprint"}))
+        if not found.num_rows:
+            num_files = len(self.files())
+            return Rewriting(num_files, num_files, 0)
+        columns = (found["fingerprint"].to_pylist(), found[ORIGIN].to_pylist())
+        # With this they are gone; that their bytes go too is tidiness.
+        self.drops.add(set(zip(*columns, strict=True)))
+        return self._rewrite(at_least=1)
 
     def check(self, name: str, columns: Collection[str] | None = None) -> pa.Table:
-        """The rows of one file, with all columns or some.
+        """The rows of one file and their origin, with all columns or some; also those that were dropped.
 
         Raises:
             NewerSchemaError: it is of a newer schema.
@@ -148,6 +170,12 @@ class ParquetTable:
             FileNotFoundError: it is gone.
         """
         return self._decode(name, self.folder.read(name), self._part(columns))
+
+    def as_read(self, tables: Iterable[pa.Table], dropped: Collection[Drop]) -> pa.Table:
+        """What a reader sees of files that were checked: each key once, and nothing that was dropped."""
+        empty = _with_origin(self.schema.empty_table(), "")
+        rows = self._each_key_once(_without(pa.concat_tables([empty, *tables]), dropped))
+        return rows.select(self.schema.names)
 
     def _part(self, columns: Collection[str] | None) -> pa.Schema:
         """The schema, or some of its columns."""
@@ -163,57 +191,63 @@ class ParquetTable:
             raise PlacedError(where, "damaged: its bytes do not match the digest in its name")
         try:
             file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
-            table = file.read(schema.names, use_threads=False)
+            table = file.read([*schema.names, ORIGIN], use_threads=False)
             if match is None:
                 table.to_pylist()  # the only way to find a value that Python cannot hold
         except BROKEN as error:
             raise PlacedError(where, f"not a readable Parquet file: {error}") from error
-        return conform(table, schema, where)
+        table = conform(table, schema.append(pa.field(ORIGIN, pa.string())), where)
+        return _with_known_origin(table, match["digest"] if match else name)
 
-    def _rewrite(self, change: Callable[[pa.Table], pa.Table], at_least: int) -> Rewriting:
+    def _rewrite(self, at_least: int) -> Rewriting:
         while True:
-            before = self._generation()
-            names, rows = self._steady(lambda names: (names, self._rows(names, None, None)))
-            if len(names) < at_least:
-                return Rewriting(len(names), len(names), rows.num_rows)
-            changed = change(rows)
-            if (rewriting := self._merge(before, names, changed)) is not None:
+            listing, rows, dropped = self._steady(self._everything)
+            if len(listing.names) < at_least:
+                return Rewriting(len(listing.names), len(listing.names), rows.num_rows)
+            if (rewriting := self._merge(listing, rows, dropped)) is not None:
                 return rewriting
 
-    def _merge(self, before: bytes, names: Sequence[str], changed: pa.Table) -> Rewriting | None:
-        """Put one file in place of others; None where another rewriting came first, as it may have dropped rows."""
+    def _everything(self, listing: Listing) -> tuple[Listing, pa.Table, frozenset[Drop]]:
+        rows = self._each_key_once(self._rows(listing, None, None))
+        return listing, rows, self.drops.read(listing.drops)
+
+    def _merge(
+        self, listing: Listing, rows: pa.Table, dropped: frozenset[Drop]
+    ) -> Rewriting | None:
+        """Put one file in place of others; None where another compaction has merged that already."""
         # In this order: the rows are in the merged file before the generation tells readers to look anew, and
         # the old files go only after that. Whoever is killed in between leaves rows twice, never none.
-        merged = ""
-        if changed.num_rows:
-            changed = _without_nan(changed)
-            merged = self._write(uuid.uuid4().hex, changed)
+        if rows.num_rows:
+            rows = _without_nan(rows)
+            merged = self._write(uuid.uuid4().hex, rows)
             try:
                 written = self.check(merged)
             except FileNotFoundError:
                 return None
-            if not written.equals(changed):
+            if not written.equals(rows):
                 raise OSError(f"{self.folder.address}/{merged}: not what was written")
-        # Another rewriting has come first: it may have dropped rows that this file would bring back.
-        if self._generation() != before:
-            if merged:
-                self.folder.remove(merged)
-            return None
+        merge_drops = len(listing.drops) > 1
+        if merge_drops:
+            self.drops.add(dropped)
         self.folder.write(GENERATION, uuid.uuid4().hex.encode())
-        for name in names:
+        for name in listing.names:
             self.folder.remove(name)
-        return Rewriting(len(names), 1 if changed.num_rows else 0, changed.num_rows)
+        if merge_drops:
+            self.drops.remove(listing.drops)
+        return Rewriting(len(listing.names), 1 if rows.num_rows else 0, rows.num_rows)
 
-    def _steady(self, look: Callable[[list[str]], T]) -> T:
+    def _steady(self, look: Callable[[Listing], T]) -> T:
         """What `look` makes of the files, all of one generation."""
         phantoms = 0
         while True:
             before = self._generation()
+            # In this order: whatever has been listed, a drop that came before it is listed, too.
             names = self.files()
+            listing = Listing(tuple(names), tuple(self.drops.names()))
             if self._generation() != before:
                 continue
             try:
-                return look(names)
+                return look(listing)
             except FileNotFoundError as error:
                 phantoms = phantoms + 1 if self._generation() == before else 0
                 if phantoms == PHANTOM_LOOKS:
@@ -228,21 +262,18 @@ class ParquetTable:
             return b""
 
     def _rows(
-        self,
-        names: Sequence[str],
-        only: Collection[str] | None,
-        columns: Collection[str] | None,
+        self, listing: Listing, only: Collection[str] | None, columns: Collection[str] | None
     ) -> pa.Table:
+        """The rows of all files, or those of some fingerprints, with their origin; keys may be there twice."""
+        names: Sequence[str] = listing.names
         if only is not None:
             names = [n for n in names if (fp := fingerprint_in(n)) is None or fp in only]
-        needed = None if columns is None else {*columns, *self._key, self._newest_by, "fingerprint"}
-        schema = self._part(needed)
+        schema = self._part(columns)
         tables = [self._decode(name, raw, schema) for name, raw in self._contents(names)]
-        table = pa.concat_tables(tables) if tables else schema.empty_table()
+        table = pa.concat_tables([_with_origin(schema.empty_table(), ""), *tables])
         if only is not None:
             table = table.filter(pc.is_in(table["fingerprint"], pa.array(only, pa.string())))
-        table = self._each_key_once(table)
-        return table if columns is None else table.select(list(columns))
+        return _without(table, self.drops.read(listing.drops))
 
     def _contents(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """The bytes of files. Many of an object store are fetched side by side; decoding gains nothing by it."""
@@ -253,11 +284,11 @@ class ParquetTable:
             yield from zip(names, pool.map(self.folder.read, names), strict=True)
 
     def _each_key_once(self, table: pa.Table) -> pa.Table:
-        """Sorted by key; of equal keys the newest. The order of files does not matter."""
+        """Sorted by key; of equal keys the newest, else the one of the last origin. The order of files does not matter."""
         is_known = pc.is_valid(table[self._newest_by])
         # Nulls sort last, where the newest would be: so whether it is known comes before what it is.
         columns = {**{name: table[name] for name in self._key}, "is_known": is_known}
-        columns[self._newest_by] = table[self._newest_by]
+        columns |= {name: table[name] for name in (self._newest_by, ORIGIN)}
         order = [(name, "ascending") for name in columns]
         table = table.take(pc.sort_indices(pa.table(columns), sort_keys=order))
         keys = zip(*(table[name].to_pylist() for name in self._key), strict=True)
@@ -266,11 +297,14 @@ class ParquetTable:
             return table.combine_chunks()
         return table.take(pa.array(last.values(), pa.int64())).combine_chunks()
 
-    def _fingerprints(self, names: Sequence[str]) -> frozenset[str]:
-        told = {name: fingerprint_in(name) for name in names}
-        alone = {fingerprint for fingerprint in told.values() if fingerprint is not None}
-        tables = [self.check(n, ("fingerprint",)) for n, known in told.items() if known is None]
-        return frozenset(alone.union(*(table["fingerprint"].to_pylist() for table in tables)))
+    def _fingerprints(self, listing: Listing) -> frozenset[str]:
+        dropped = self.drops.read(listing.drops)
+        in_doubt = {None, *(fingerprint for fingerprint, _ in dropped)}
+        told = {name: fingerprint_in(name) for name in listing.names}
+        alone = {fp for fp in told.values() if fp is not None and fp not in in_doubt}
+        opened = [self.check(name, ("fingerprint",)) for name, fp in told.items() if fp in in_doubt]
+        living = (_without(table, dropped)["fingerprint"].to_pylist() for table in opened)
+        return frozenset(alone.union(*living))
 
     def _write(self, stem: str, table: pa.Table) -> str:
         """Write a file; returns its name."""
@@ -280,6 +314,27 @@ class ParquetTable:
         name = f"{PREFIX}{stem}.{short_digest(content)}{SUFFIX}"
         self.folder.write(name, content)
         return name
+
+
+def _with_origin(table: pa.Table, origin: str) -> pa.Table:
+    return table.append_column(ORIGIN, pa.array([origin] * table.num_rows, pa.string()))
+
+
+def _with_known_origin(table: pa.Table, origin: str) -> pa.Table:
+    """The same rows; those that were written before rows had an origin have this one."""
+    if not table[ORIGIN].null_count:
+        return table
+    position = table.schema.get_field_index(ORIGIN)
+    return table.set_column(position, ORIGIN, pc.fill_null(table[ORIGIN], origin))
+
+
+def _without(table: pa.Table, dropped: Collection[Drop]) -> pa.Table:
+    """The same rows but those that were dropped."""
+    if not dropped:
+        return table
+    rows = pc.binary_join_element_wise(table["fingerprint"], table[ORIGIN], "\n")
+    gone = pa.array(["\n".join(drop) for drop in dropped], pa.string())
+    return table.filter(pc.invert(pc.is_in(rows, gone)))
 
 
 def _without_nan(table: pa.Table) -> pa.Table:

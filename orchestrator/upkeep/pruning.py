@@ -7,19 +7,24 @@ failures          of trials that have finished since
 damaged           what `kdsweep verify` found broken; the next run makes it again
 unnamed           finished trials that no version of any sweep of this store names
 FINGERPRINT       everything of one trial (the first 6 digits or more)
+
+Weights that an unfinished trial of a kept sweep depends on stay, whatever is named.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from orchestrator.language.sweep import Sweep
-from orchestrator.planning.plan import expand
+from orchestrator.planning.plan import expand, unheard
+from orchestrator.store.names import is_fingerprint
 from orchestrator.store.store import Store
 from orchestrator.upkeep.verification import PRUNED, Finding, verify
 from trainer.files import Folder, LocalFolder
 from trainer.positions import FINAL
 from trainer.problems import UserError, did_you_mean
+from trainer.trial import Trial
 
 WORDS = ("checkpoints", "student-weights", "teacher-weights", "failures", "damaged", "unnamed")
 _FINGERPRINT = re.compile(r"[0-9a-f]{6,64}")
@@ -27,18 +32,33 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{6,64}")
 
 @dataclass(frozen=True)
 class Removal:
-    """Something to remove: what it is, how many bytes that frees, and how."""
+    """Something to remove: what it is, how many bytes that frees, and how.
+
+    `by` takes out `names`, and those of other removals by the same: a table is rewritten once, not once per trial.
+    """
 
     what: str
     num_bytes: int
-    carry_out: Callable[[], None]
+    names: tuple[str, ...]
+    by: Callable[[Sequence[str]], object]
 
 
-def removals(store: Store, words: Sequence[str]) -> list[Removal]:
-    """What the words stand for in this store; nothing is removed yet.
+def carry_out(to_remove: Iterable[Removal]) -> None:
+    """Remove it, as far as nobody has begun to work on it since it was told."""
+    together: dict[Callable[[Sequence[str]], object], list[str]] = {}
+    for removal in to_remove:
+        together.setdefault(removal.by, []).extend(removal.names)
+    for by, names in together.items():
+        by(names)
+
+
+def removals(
+    store: Store, words: Sequence[str], note: Callable[[str], None] = unheard
+) -> list[Removal]:
+    """What the words stand for in this store; nothing is removed yet. `note` hears of what stays all the same.
 
     Raises:
-        UserError: a word is unknown or names no trial.
+        UserError: a word is unknown or names no trial, or a kept sweep cannot be read that may need something.
     """
     to_remove: list[Removal] = []
     for word in words:
@@ -46,7 +66,7 @@ def removals(store: Store, words: Sequence[str]) -> list[Removal]:
             case "checkpoints":
                 to_remove += _checkpoints(store)
             case "student-weights" | "teacher-weights":
-                to_remove += _weights(store, word.partition("-")[0])
+                to_remove += _weights(store, word.partition("-")[0], note)
             case "failures":
                 to_remove += _failures(store)
             case "damaged":
@@ -61,13 +81,35 @@ def removals(store: Store, words: Sequence[str]) -> list[Removal]:
     return to_remove
 
 
-def _files(folder: Folder, names: Sequence[str], what: str) -> Removal:
-    def carry_out() -> None:
-        for name in names:
-            folder.remove(name)
-        folder.tidy()
+class _Idle:
+    """Trials that nobody works on, asked again when they go: between telling and doing a run may have begun."""
 
-    return Removal(what, sum(_size(folder, name) for name in names), carry_out)
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.working = frozenset(store.signs.running())
+
+    def _left(self, fingerprints: Sequence[str]) -> list[str]:
+        working = self._store.signs.running()
+        return [fingerprint for fingerprint in fingerprints if fingerprint not in working]
+
+    def forget(self, fingerprints: Sequence[str]) -> None:
+        self._store.forget(self._left(fingerprints))
+
+    def drop_checkpoints(self, fingerprints: Sequence[str]) -> None:
+        for fingerprint in self._left(fingerprints):
+            folder = self._store.checkpoint_folder(fingerprint)
+            _remove(folder, _unfinished(folder))
+
+
+def _unfinished(folder: Folder) -> list[str]:
+    """All but final weights: those are never touched."""
+    return [name for name in folder.names() if name not in (FINAL, PRUNED)]
+
+
+def _remove(folder: Folder, names: Sequence[str]) -> None:
+    for name in names:
+        folder.remove(name)
+    folder.tidy()
 
 
 def _size(folder: Folder, name: str) -> int:
@@ -78,56 +120,63 @@ def _size(folder: Folder, name: str) -> int:
         return 0
 
 
+def _size_of_all(store: Store, fingerprint: str) -> int:
+    """What the files of one trial take; its rows are not counted."""
+    folders = (store.checkpoint_folder(fingerprint), LocalFolder(store.trial_folder(fingerprint)))
+    return sum(_size(folder, name) for folder in folders for name in folder.names())
+
+
 def _checkpoints(store: Store) -> Iterator[Removal]:
-    """Of a finished trial: what a kill has left beside its final weights. Those are never touched."""
-    working = store.signs.running()
+    """Of a finished trial: what a kill has left beside its final weights."""
+    idle = _Idle(store)
     folders = store.folder.folder("checkpoints")
     for fingerprint in folders.folders():
         folder = folders.folder(fingerprint)
-        names = [name for name in folder.names() if name not in (FINAL, PRUNED)]
-        if names and fingerprint not in working:
-            removal = _files(folder, names, f"checkpoints of {fingerprint}")
-            yield replace(removal, carry_out=_unless_at_work(store, fingerprint, removal))
+        names = _unfinished(folder)
+        if names and fingerprint not in idle.working:
+            size = sum(_size(folder, name) for name in names)
+            what = f"checkpoints of {fingerprint}"
+            yield Removal(what, size, (fingerprint,), idle.drop_checkpoints)
 
 
-def _unless_at_work(store: Store, fingerprint: str, removal: Removal) -> Callable[[], None]:
-    """Asked again when it is done: between telling and doing a run may have begun."""
+def _weights(store: Store, kind: str, note: Callable[[str], None]) -> Iterator[Removal]:
+    rows = store.results(columns=("fingerprint", "kind")).to_pylist()
+    needed = _needed_weights(store)
+    num_kept = 0
 
-    def carry_out() -> None:
-        if fingerprint not in store.signs.running():
-            removal.carry_out()
+    def drop(fingerprints: Sequence[str]) -> None:
+        for fingerprint in fingerprints:
+            folder = store.checkpoint_folder(fingerprint)
+            folder.write(PRUNED, b"by kdsweep prune")
+            folder.remove(FINAL)
 
-    return carry_out
-
-
-def _weights(store: Store, kind: str) -> Iterator[Removal]:
-    rows = store.results().select(["fingerprint", "kind"]).to_pylist()
     for fingerprint in (row["fingerprint"] for row in rows if row["kind"] == kind):
-        folder = store.checkpoint_folder(fingerprint)
-        if FINAL in folder.names():
-            yield _weight(folder, FINAL, f"weights of {kind} {fingerprint}")
+        if not store.has_weights(fingerprint):
+            continue
+        if fingerprint in needed:
+            num_kept += 1
+            continue
+        size = _size(store.checkpoint_folder(fingerprint), FINAL)
+        yield Removal(f"weights of {kind} {fingerprint}", size, (fingerprint,), drop)
+    if num_kept:
+        note(
+            f"weights of {num_kept} {kind}s stay: unfinished trials of sweeps of this store need them"
+        )
 
 
-def _weight(folder: Folder, name: str, what: str) -> Removal:
-    def carry_out() -> None:
-        folder.write(PRUNED, b"by kdsweep prune")
-        folder.remove(name)
-
-    return Removal(what, folder.size(name), carry_out)
+def _needed_weights(store: Store) -> frozenset[str]:
+    """What unfinished trials of the kept sweeps depend on."""
+    trials = _named(store)
+    finished = store.finished()
+    left = (trial for fingerprint, trial in trials.items() if fingerprint not in finished)
+    return frozenset(fingerprint for trial in left for fingerprint in trial.depends_on)
 
 
 def _failures(store: Store) -> Iterator[Removal]:
-    failed = {row["fingerprint"] for row in store.failures().to_pylist()}
+    failed = set(store.failures()["fingerprint"].to_pylist())
+    drop = store.tables["failures"].drop
     for fingerprint in sorted(failed & store.finished()):
-        table = store.tables["failures"]
-        yield Removal(f"failures of {fingerprint}", 0, _drop(table.drop, fingerprint))
-
-
-def _drop(drop: Callable[[list[str]], object], fingerprint: str) -> Callable[[], None]:
-    def carry_out() -> None:
-        drop([fingerprint])
-
-    return carry_out
+        yield Removal(f"failures of {fingerprint}", 0, (fingerprint,), drop)
 
 
 def _damaged(store: Store) -> Iterator[Removal]:
@@ -135,13 +184,12 @@ def _damaged(store: Store) -> Iterator[Removal]:
     for finding in verify(store):
         if finding.file is not None:
             place, name = finding.file
-            folder = _folder_at(store, place)
-            removal = _files(folder, [name], f"{finding.where}: {finding.problem}")
-            yield replace(removal, carry_out=again.confirming(finding, removal.carry_out))
+            size = _size(_folder_at(store, place), name)
+            what = f"{finding.where}: {finding.problem}"
+            yield Removal(what, size, (f"{place}/{name}",), again.remove)
         elif finding.fingerprint is not None:
             what = f"{finding.fingerprint}: {finding.problem}"
-            forget = _drop(store.forget, finding.fingerprint)
-            yield Removal(what, 0, again.confirming(finding, forget))
+            yield Removal(what, 0, (finding.fingerprint,), again.forget)
 
 
 class _SecondLook:
@@ -149,16 +197,19 @@ class _SecondLook:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._found: list[Finding] | None = None
 
-    def confirming(self, finding: Finding, carry_out: Callable[[], None]) -> Callable[[], None]:
-        def carry_out_if_it_is_so() -> None:
-            if self._found is None:
-                self._found = verify(self._store)
-            if finding in self._found:
-                carry_out()
+    @cached_property
+    def _found(self) -> list[Finding]:
+        return verify(self._store)
 
-        return carry_out_if_it_is_so
+    def remove(self, paths: Sequence[str]) -> None:
+        for place, name in (found.file for found in self._found if found.file is not None):
+            if f"{place}/{name}" in paths:
+                _remove(_folder_at(self._store, place), [name])
+
+    def forget(self, fingerprints: Sequence[str]) -> None:
+        found = {finding.fingerprint for finding in self._found if finding.file is None}
+        self._store.forget([fp for fp in fingerprints if fp in found])
 
 
 def _folder_at(store: Store, place: str) -> Folder:
@@ -169,39 +220,50 @@ def _folder_at(store: Store, place: str) -> Folder:
     return folder
 
 
-def _unnamed(store: Store) -> Iterator[Removal]:
-    """What dependents of named trials need is named with them, for a sweep's trials are closed."""
-    named: set[str] = set()
+def _named(store: Store) -> dict[str, Trial]:
+    """The trials of all kept sweeps, each with what it depends on.
+
+    Raises:
+        UserError: a sweep cannot be read.
+    """
+    named: dict[str, Trial] = {}
     for name, content in store.sweeps().items():
         try:
             sweep = Sweep.model_validate_json(content)
-            named.update(trial.fingerprint for trial in expand(sweep))
+            named.update((trial.fingerprint, trial) for trial in expand(sweep))
         except (ValueError, UserError) as error:
             raise UserError(
                 f"{store.address}/sweeps/{name}.json: cannot be read, so what it names is unknown; "
                 f"kdsweep verify tells more: {error}"
             ) from error
+    return named
+
+
+def _unnamed(store: Store) -> Iterator[Removal]:
+    """What dependents of named trials need is named with them, for a sweep's trials are closed."""
+    named, idle = _named(store), _Idle(store)
     if not named:
         raise UserError(f"{store.address}: no sweep is kept here, so every trial would be unnamed")
-    working = store.signs.running()
     for row in store.results(columns=("fingerprint", "kind", "augmentation")).to_pylist():
         fingerprint = row["fingerprint"]
-        if fingerprint not in named and fingerprint not in working:
+        if fingerprint not in named and fingerprint not in idle.working:
             of = f" of {row['augmentation']}" if row["augmentation"] else ""
             what = f"{row['kind']} {fingerprint}{of}: no sweep names it"
-            folder = store.checkpoint_folder(fingerprint)
-            size = sum(_size(folder, name) for name in folder.names())
-            yield Removal(what, size, _drop(store.forget, fingerprint))
+            yield Removal(what, _size_of_all(store, fingerprint), (fingerprint,), idle.forget)
 
 
 def _trial(store: Store, prefix: str) -> Iterator[Removal]:
-    known = store.finished().union(store.folder.folder("checkpoints").folders())
-    matching = sorted(fp for fp in known if fp.startswith(prefix))
+    known = store.finished().union(
+        store.folder.folder("checkpoints").folders(),
+        LocalFolder(store.files / "trials").folders(),
+        store.failures()["fingerprint"].to_pylist(),
+    )
+    matching = sorted(fp for fp in known if is_fingerprint(fp) and fp.startswith(prefix))
     if len(matching) != 1:
         raise UserError(f"{prefix}: {len(matching)} trials have a fingerprint that starts so")
     (fingerprint,) = matching
-    if fingerprint in store.signs.running():
+    idle = _Idle(store)
+    if fingerprint in idle.working:
         raise UserError(f"{fingerprint}: a run works on it now")
-    folder = store.checkpoint_folder(fingerprint)
-    size = sum(map(folder.size, folder.names()))
-    yield Removal(f"everything of {fingerprint}", size, _drop(store.forget, fingerprint))
+    size = _size_of_all(store, fingerprint)
+    yield Removal(f"everything of {fingerprint}", size, (fingerprint,), idle.forget)

@@ -6,31 +6,54 @@ what can be done without a person, and the next run makes again what it took awa
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 from pydantic import ValidationError
 
 from orchestrator.store.columns import NewerSchemaError
+from orchestrator.store.drops import FOLDER, Drop
 from orchestrator.store.store import Store, is_whole_sweep
-from orchestrator.store.table import ParquetTable, fingerprint_in
+from orchestrator.store.table import Listing, ParquetTable, fingerprint_in
 from trainer.files import LocalFolder
 from trainer.positions import FINAL
 from trainer.problems import PlacedError
-from trainer.trial import TRIAL, num_epochs
+from trainer.trial import TRIAL, computed_in, num_epochs
 from trainer.trial_log import TRIAL_FILE, is_whole
 
+DEPENDENCIES = ("teacher_fingerprint", "student_fingerprint", "student_cell")
 PRUNED = "pruned"
 """A file of this name in a checkpoint folder: its weights were removed on purpose."""
 
 REMOVE = "kdsweep prune STORE damaged; the next run of the sweep writes it again"
 OF_THE_LAST_EPOCH = ("train_loss", "test_loss", "test_accuracy")
+OF_TRAINING = (*OF_THE_LAST_EPOCH, "best_accuracy", "best_epoch")
+OF_STDDEV = ("t_stddev", "t_stddev_stderr", "num_windows")
+
+BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        **dict.fromkeys(("test_accuracy", "best_accuracy"), (0.0, 1.0)),
+        **dict.fromkeys(("test_loss", "t_stddev", "t_stddev_stderr"), (0.0, sys.float_info.max)),
+        **dict.fromkeys(("wall_seconds", "device_seconds"), (0.0, sys.float_info.max)),
+        **dict.fromkeys(("best_epoch", "num_windows", "num_threads"), (1, math.inf)),
+        **dict.fromkeys(("num_attempts", "group_size"), (1, math.inf)),
+        "num_teacher_passes": (0, math.inf),
+    }
+)
+"""Between which the columns of a result lie, whatever was computed; ends are allowed."""
+
 Row = Mapping[str, Any]
 
 RUN_AGAIN = "kdsweep prune STORE damaged, then run the sweep again"
+
+DROP_AGAIN = (
+    "kdsweep prune STORE damaged; what is there then was not dropped, or may be dropped again"
+)
 
 
 @dataclass(frozen=True)
@@ -65,20 +88,19 @@ def _look(store: Store) -> list[Finding]:
     findings: list[Finding] = []
     tables: dict[str, pa.Table] = {}
     for name, table in store.tables.items():
-        whole, broken = table.examine(partial(_files_of, table, name))
+        tables[name], broken = table.examine(partial(_as_far_as_whole, table, name))
         findings += broken
-        tables[name] = pa.concat_tables(whole) if whole else table.schema.empty_table()
     rows = {row["fingerprint"]: row for row in tables["results"].to_pylist()}
-    curves: dict[str, list[Row]] = {}
+    curves: dict[str, dict[int, Row]] = {}
     for row in tables["epochs"].to_pylist():
-        curves.setdefault(row["fingerprint"], []).append(row)
+        curves.setdefault(row["fingerprint"], {})[row["epoch"]] = row
     for fingerprint, row in rows.items():
         problem = _row_problem(row)
         where = f"results {fingerprint}"
         if problem is not None:
             findings.append(Finding(where, problem, RUN_AGAIN, fingerprint))
         else:
-            curve = _newest(curves.get(fingerprint, []))
+            curve = curves.get(fingerprint, {})
             findings += (Finding(where, *lost) for lost in _lost_around(row, rows, set(curve)))
             if (told := _contradiction(row, curve)) is not None:
                 findings.append(Finding(where, told, RUN_AGAIN, fingerprint))
@@ -88,25 +110,24 @@ def _look(store: Store) -> list[Finding]:
     return findings
 
 
-def _newest(curve: Sequence[Row]) -> dict[int, Row]:
-    """By epoch, as a reader sees it: of a trial that was computed twice, the curve that was written last."""
-    ordered = sorted(curve, key=lambda row: (row["written_at"] is not None, row["written_at"]))
-    return {row["epoch"]: row for row in ordered}
-
-
 def _contradiction(row: Row, curve: Mapping[int, Row]) -> str | None:
-    """Where a row says something else than its learning curve, which was written by itself."""
+    """Where a row says something else than its learning curve, which was written by itself.
+
+    Where two workers computed the trial, row and curve may be of one each: then their bits are equal, but not how
+    long they took.
+    """
     if not curve:
         return None
     last = curve[max(curve)]
     names = ["t_stddev", "num_windows"] if row["kind"] == "stddev" else [*OF_THE_LAST_EPOCH]
-    told = {name: (row[name], last[name]) for name in names}
-    accuracies = [point["test_accuracy"] for point in curve.values()]
-    if row["kind"] != "stddev" and None not in accuracies:
-        told["best_accuracy"] = (row["best_accuracy"], max(accuracies))
-    for name, (of_row, of_curve) in told.items():
-        if None not in (of_row, of_curve) and of_row != of_curve:
-            return f"{name} is {of_row}, but its learning curve says {of_curve}"
+    told = {name: last[name] for name in names}
+    accuracies = {epoch: curve[epoch]["test_accuracy"] for epoch in sorted(curve)}
+    if row["kind"] != "stddev" and None not in accuracies.values():
+        best = max(accuracies, key=accuracies.__getitem__)
+        told |= {"best_accuracy": accuracies[best], "best_epoch": best}
+    for name, of_curve in told.items():
+        if None not in (row[name], of_curve) and row[name] != of_curve:
+            return f"{name} is {row[name]}, but its learning curve says {of_curve}"
     return None
 
 
@@ -145,12 +166,13 @@ def _mixtures(rows: Iterable[Row]) -> Iterator[Finding]:
             yield Finding(f"cell {cell} of {kind} trials", problem, mend, is_note=True)
 
 
-def _files_of(
-    table: ParquetTable, table_name: str, names: list[str]
-) -> tuple[list[pa.Table], list[Finding]]:
-    """The rows of the files that can be read, and what is wrong with the others."""
+def _as_far_as_whole(
+    table: ParquetTable, table_name: str, listing: Listing
+) -> tuple[pa.Table, list[Finding]]:
+    """What a reader would see of the files that can be read, and what is wrong with the others."""
     whole, broken = [], []
-    for name in names:
+    dropped: set[Drop] = set()
+    for name in listing.names:
         try:
             rows = table.check(name)
         except NewerSchemaError as error:
@@ -167,7 +189,13 @@ def _files_of(
             broken.append(Finding(where, problem, RUN_AGAIN, file=(table_name, name)))
             continue
         whole.append(rows)
-    return whole, broken
+    for name in listing.drops:
+        try:
+            dropped |= table.drops.check(name)
+        except PlacedError as error:
+            file = (f"{table_name}/{FOLDER}", name)
+            broken.append(Finding(error.where, error.problem, DROP_AGAIN, file=file))
+    return table.as_read(whole, dropped), broken
 
 
 def _row_problem(row: Mapping[str, Any]) -> str | None:
@@ -182,9 +210,26 @@ def _row_problem(row: Mapping[str, Any]) -> str | None:
     for name, value in {**told, "seed": row["seed"], "cell": row["cell"]}.items():
         if value != getattr(trial, name):
             return f"{name} is {value!r}, but {getattr(trial, name)!r} in its trial"
-    metric = "t_stddev" if trial.kind == "stddev" else "test_loss"
+    # Files of older schemas lack these: what is not told contradicts nothing.
+    more = {name: getattr(trial, name, None) for name in DEPENDENCIES}
+    for name, value in {**more, "precision": computed_in(trial)}.items():
+        if row[name] is not None and row[name] != value:
+            return f"{name} is {row[name]!r}, but {value!r} in its trial"
+    return _number_problem(row)
+
+
+def _number_problem(row: Row) -> str | None:
+    """Which number of a row nothing can have computed."""
+    is_stddev = row["kind"] == "stddev"
+    metric = "t_stddev" if is_stddev else "test_loss"
     if row[metric] is None or not math.isfinite(row[metric]):
         return f"{metric} is {row[metric]}"
+    for name in OF_TRAINING if is_stddev else OF_STDDEV:
+        if row[name] is not None:
+            return f"{name} is {row[name]}, but a {row['kind']} trial has none"
+    for name, (least, most) in BOUNDS.items():
+        if row[name] is not None and not least <= row[name] <= most:
+            return f"{name} is {row[name]}, which cannot be"
     return None
 
 

@@ -14,6 +14,7 @@ OUR_CODE = Path(__file__).resolve().parents[2]
 
 _BY_NAME = {
     "AcceleratorError": Cause.DEVICE,
+    "CheckpointError": Cause.NO_WEIGHTS,
     "DivergedError": Cause.DIVERGED,
     "NoGpuError": Cause.NO_GPU,
     "OtherCodeError": Cause.OTHER_CODE,

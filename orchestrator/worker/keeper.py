@@ -20,7 +20,7 @@ from orchestrator.store.store import Store
 from orchestrator.worker.attempts import Attempts, begin_attempt, end_attempts
 from orchestrator.worker.causes import of_exception
 from orchestrator.worker.job import FailedTrial
-from trainer.checkpoint import Checkpoint, CheckpointFolder
+from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
 from trainer.device import cudnn_version
 from trainer.keeper import Command, Progress, Result, Row
 from trainer.private_folder import NotOursError
@@ -150,7 +150,13 @@ class StoreKeeper:
         return CheckpointFolder(self._store.checkpoint_folder(fingerprint), fingerprint)
 
     def weights(self, fingerprint: str) -> dict[str, Tensor]:
-        return self._folder(fingerprint).weights()
+        try:
+            return self._folder(fingerprint).weights()
+        except CheckpointError as error:
+            again = (
+                f"kdsweep prune {self._store.address} damaged, then the next run makes them again"
+            )
+            raise CheckpointError(error.where, f"{error.problem}; {again}") from error
 
     def checkpoint(self, trial: Trial) -> Checkpoint | None:
         return self._folder(trial.fingerprint).latest()

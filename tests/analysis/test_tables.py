@@ -22,6 +22,7 @@ from analysis.filters import parse_filters
 from analysis.formats import (
     LATEX_COLUMNS,
     LATEX_LINES,
+    WRITERS,
     csv_lines,
     escaped_latex,
     html_page,
@@ -396,3 +397,40 @@ def test_small_numbers_are_written_as_a_reader_expects() -> None:
     lines = coefficient_lines(correlate(x, x), [1e-7] * 3)
     assert all("p < 0.001%" in line for line in lines)
     assert all("= <" not in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        *((name, f"'{name}") for name in ("@SUM(1)", "=1+1", "+1", "-1", "-inf", " =1")),
+        *((name, f"'{name}") for name in ("\uff1d1", "\uff0b1", "\uff0d1", "\uff201")),
+        *(("\t=1", r"\t=1"), ("\r1", r"\r1"), ("\n=1", r"\n=1"), ("\x1b[31m", r"\x1b[31m")),
+        *((name, name) for name in ("vgg8", "wrn_40_2/wrn_16_2", "a=b", "0.5")),
+    ],
+)
+def test_no_text_of_a_stranger_s_is_a_formula_in_csv(name: str, shown: str) -> None:
+    record = {"table": "results", name: name, "mean": -1.5, "n": 3}
+    lines = csv_lines([Grid("", "", (), (), records=(record,))])
+    head, values = csv.reader(io.StringIO(lines, newline=""))
+    assert head == ["table", shown, "mean", "n"]
+    assert values == ["results", shown, "-1.5", "3"], "numbers stay numbers"
+
+
+@pytest.mark.parametrize("name", ["[/x]", "[red]x", "\x1b[31mx", "a\nb", "a\rb", "\x9bx"])
+@pytest.mark.parametrize("column", ["dataset", "teacher", "student", "augmentation"])
+def test_no_name_of_a_stranger_s_steers_a_terminal_or_breaks_a_table(
+    column: str, name: str, tmp_path: Path
+) -> None:
+    trials = paper_trials(["vgg13/vgg8"], ["cifar100"], [0], ["identity"])
+    hostile = Store(tmp_path / "hostile")
+    for row in fill(Store(tmp_path / "store"), trials).results().to_pylist():
+        hostile.add_result({**row, column: row[column] and name}, [])
+    grids = grids_of(hostile)
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    for part in terminal(grids, 200):
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    texts = [console.file.getvalue(), *(write(grids) for write in WRITERS.values())]
+    for text in texts:
+        assert {c for c in text if not c.isprintable()} <= {"\n"}
+    assert name.partition("\n")[0][-1] in texts[0]

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,29 @@ def test_a_failed_write_leaves_the_old_content_and_no_rubbish(tmp_path: Path) ->
         write_atomically(path, "not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+SAVES = """
+import sys
+from pathlib import Path
+import torch
+from trainer.checkpoint import Checkpoint, CheckpointFolder
+from trainer.positions import Position
+names = ["fc.weight", "fc.bias", "conv1.weight", "bn.running_mean", "n"]
+tensors = {name: torch.arange(4.0) + len(name) for name in names} | {"n": torch.tensor(3)}
+folder = CheckpointFolder(Path(sys.argv[1]), "a" * 64)
+folder.save(Checkpoint(Position(1, 5), tensors, {"curve": [{"loss": 0.1}], "seconds": 2.5}))
+folder.keep(tensors)
+"""
+
+
+def test_equal_weights_are_equal_bytes_whichever_process_writes_them(tmp_path: Path) -> None:
+    """So checksums of two stores can be compared."""
+    written: list[dict[str, bytes]] = []
+    for run in range(3):
+        folder = tmp_path / str(run)
+        environment = {**os.environ, "PYTHONHASHSEED": str(run)}
+        subprocess.run([sys.executable, "-c", SAVES, str(folder)], env=environment, check=True)
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert len(written[0]) == 2
+    assert written[0] == written[1] == written[2]

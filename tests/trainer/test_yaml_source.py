@@ -165,6 +165,9 @@ HOSTILE = {
     "one word": "x" * 1_000_000,
     "anchors": "\n".join(f"- &a{i} x" for i in range(80_000)),
     "a long key": "x" * 1_000_000 + ": 1",
+    "one seed many times": f"seeds: [{'1, ' * 90_000}]",
+    "many seeds": f"x: 1\nseeds: [{', '.join(map(str, range(90_000)))}]",
+    "many wrong pairs": f"pairs: [{', '.join(f'a{i}/b' for i in range(60_000))}]",
 }
 
 

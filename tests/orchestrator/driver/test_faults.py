@@ -97,10 +97,10 @@ def test_workers_that_ray_kills_for_memory_fail_their_trials_but_not_for_ever(
     assert is_clean(store)
 
 
-def test_an_error_at_the_same_place_is_final_and_blocks_only_what_depends_on_it(
+def test_damaged_weights_block_only_what_needs_them_and_any_run_mends_it(
     home: Path, sweep: Path, tmp_path: Path, undisturbed: Store
 ) -> None:
-    """The weights of a finished student are damaged: the one trial that needs them fails, twice."""
+    """Those of a finished student: the one trial that needs them fails, twice, by the machine's fault."""
     rows = undisturbed.results().to_pylist()
     picking = next(r for r in rows if r["kind"] == "stddev" and r["student"])
     shutil.copytree(undisturbed.root, tmp_path / "store")
@@ -115,8 +115,8 @@ def test_an_error_at_the_same_place_is_final_and_blocks_only_what_depends_on_it(
     first, second = store.failures().to_pylist()
     for row in (first, second):
         assert row["fingerprint"] == picking["fingerprint"]
-        assert (row["cause"], row["by_machine"]) == ("error", False)
-        assert "CheckpointError" in row["error"]
+        assert (row["cause"], row["by_machine"]) == ("weights unreadable", True)
+        assert f"kdsweep prune {store.root} damaged" in row["error"]
         assert "Traceback" in row["traceback"]
     assert first["place"] == second["place"] != ""
     assert len(store.finished()) == 6
@@ -128,7 +128,7 @@ def test_an_error_at_the_same_place_is_final_and_blocks_only_what_depends_on_it(
     assert "mend: kdsweep prune STORE damaged" in output
     code, output = run(home, "prune", store.root, "damaged")
     assert code == 0, output
-    code, output = run(home, "resume", sweep, "--store", store.root, "--cpus", 2)
+    code, output = run(home, "run", sweep, "--store", store.root, "--cpus", 2)
     assert code == 0, output
     assert_same_results(store, undisturbed)
 

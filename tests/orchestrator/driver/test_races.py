@@ -13,7 +13,7 @@ from orchestrator.planning.plan import Plan, expand, make_plan
 from orchestrator.planning.scheduling import Job
 from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
-from orchestrator.upkeep.pruning import removals
+from orchestrator.upkeep.pruning import carry_out, removals
 from tests.orchestrator.sweeps import write_sweep
 from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
 from trainer.files import LocalFolder
@@ -61,8 +61,7 @@ def names(tmp_path: Path, trial: Trial) -> list[str]:
 def test_prune_leaves_the_weights_of_what_just_ended(plan: Plan, tmp_path: Path) -> None:
     trial = plan.trials[0]
     store = Meanwhile(tmp_path / "store", trial)
-    for removal in removals(store, ["checkpoints"]):
-        removal.carry_out()
+    carry_out(removals(store, ["checkpoints"]))
     store.finished()
     assert names(tmp_path, trial) == [FINAL]
 
@@ -91,7 +90,7 @@ def test_a_file_that_is_gone_before_it_is_counted_does_not_matter(
 
     monkeypatch.setattr(kind, "size", gone)
     (removal,) = removals(store, ["checkpoints"])
-    removal.carry_out()
+    carry_out([removal])
     assert removal.num_bytes == 0
 
 
@@ -112,6 +111,8 @@ def test_what_a_compaction_has_read_and_prune_has_dropped_does_not_come_back(
         return write(name, rows)
 
     monkeypatch.setattr(table, "_write", drop_before)
+    store.compact()
+    assert store.finished() == {two, three}
     store.compact()
     assert store.finished() == {two, three}
     assert len(table.files()) == 1

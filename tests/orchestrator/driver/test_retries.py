@@ -43,3 +43,8 @@ def test_what_comes_back_for_certain_is_not_tried_again() -> None:
     assert after([attempt(Cause.DIVERGED)], now=100.0) is None
     slow = [attempt(Cause.OVER_TIME)] * 2
     assert [retry is None for retry in retries(slow)] == [False, True]
+
+
+def test_weights_that_cannot_be_read_are_read_once_more_elsewhere() -> None:
+    unread = [attempt(Cause.NO_WEIGHTS, node="a"), attempt(Cause.NO_WEIGHTS, node="b")]
+    assert retries(unread) == [Again(101.0, frozenset("a"), alone=False), None]

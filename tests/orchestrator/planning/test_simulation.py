@@ -29,6 +29,7 @@ from orchestrator.store.store import Store
 from tests.orchestrator.commands import run
 from tests.orchestrator.planning.test_scheduling import trials
 from tests.orchestrator.sweeps import write_sweep
+from trainer.problems import UserError
 from trainer.trial import Trial, lockstep_key
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"
@@ -200,6 +201,19 @@ def test_first_correlations_come_after_the_work_of_one_seed(name: str) -> None:
         teachers = sum(j.end - j.start for j in simulated.jobs if j.trials[0].kind == "teacher")
         share = (end - teachers) / (simulated.makespan - teachers)
         assert share == pytest.approx((seed + 1) / 3, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "told"),
+    [
+        (Capacity(cpu=8, gpu=0.5), "a job takes 1 CPU and 1 GPU, and there are 8 CPU and 0.5 GPU"),
+        (Capacity(cpu=0, gpu=4), "resources.teacher: a job takes 1 CPU"),
+    ],
+)
+def test_a_run_in_which_no_job_fits_is_refused_in_one_line(capacity: Capacity, told: str) -> None:
+    with pytest.raises(UserError, match=told) as caught:
+        best_simulation(trials(), (), capacity, ONE_GPU)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_the_dependencies_for_graphviz(tmp_path: Path) -> None:

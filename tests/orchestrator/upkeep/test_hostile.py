@@ -18,7 +18,7 @@ from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand, make_plan
 from orchestrator.store.columns import RESULTS
 from orchestrator.store.store import Store
-from orchestrator.upkeep.pruning import removals
+from orchestrator.upkeep.pruning import carry_out, removals
 from orchestrator.upkeep.verification import verify
 from tests.analysis.stores import add
 from tests.orchestrator.commands import run
@@ -112,8 +112,7 @@ def test_a_tampered_file_is_named_and_pruned(
     assert str(path) in str(caught.value)
     (found,) = [finding for finding in verify(store) if finding.where == str(path)]
     assert expected.removeprefix("damaged: ") in found.problem
-    for removal in removals(store, ["damaged"]):
-        removal.carry_out()
+    carry_out(removals(store, ["damaged"]))
     assert not path.exists()
     assert store.results().num_rows < 7
 
@@ -142,8 +141,7 @@ def test_what_is_no_fingerprint_is_none(store: Store) -> None:
     assert all(len(fingerprint) == 64 for fingerprint in store.finished())
     assert any("'../../etc': a fingerprint is" in f"{f.where}: {f.problem}" for f in verify(store))
     for _ in range(3):
-        for removal in removals(store, ["damaged"]):
-            removal.carry_out()
+        carry_out(removals(store, ["damaged"]))
     assert not any("etc" in finding.where for finding in verify(store))
 
 
@@ -227,8 +225,7 @@ def test_nothing_behind_a_link_is_read_written_or_removed(
         (store.root / "checkpoints" / trial.fingerprint).symlink_to(elsewhere)
     before = sorted(path.name for path in elsewhere.iterdir())
     store.tidy()
-    for removal in removals(store, ["checkpoints"]):
-        removal.carry_out()
+    carry_out(removals(store, ["checkpoints"]))
     for refused in (
         lambda: store.checkpoint_folder(student.fingerprint),
         lambda: store.forget([teacher.fingerprint]),
@@ -251,7 +248,7 @@ def test_all_checkpoints_may_lie_on_another_disk(store: Store, tmp_path: Path) -
     store.checkpoint_folder(ONE).write("step-000001-00000001.safetensors", b"x")
     assert (tmp_path / "scratch" / ONE).is_dir()
     (removal,) = removals(store, ["checkpoints"])
-    removal.carry_out()
+    carry_out([removal])
     assert not list((tmp_path / "scratch").iterdir())
 
 

@@ -16,22 +16,27 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from orchestrator.driver.run import make_again
 from orchestrator.language.sweep import Sweep, load_sweep
-from orchestrator.planning.plan import expand
+from orchestrator.planning.lost_weights import with_lost_weights
+from orchestrator.planning.plan import expand, make_plan
 from orchestrator.store.columns import SCHEMA_VERSION, VERSION_KEY
+from orchestrator.store.failures import Cause, Failure
+from orchestrator.store.records import failure_row
 from orchestrator.store.store import Store
 from orchestrator.upkeep.bundle import export
-from orchestrator.upkeep.pruning import removals
+from orchestrator.upkeep.pruning import carry_out, removals
 from orchestrator.upkeep.verification import as_json, verify
 from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
 from tests.orchestrator.parquet import file_of, put, put_bytes
 from tests.orchestrator.sweeps import write_sweep
+from trainer.checkpoint import CheckpointError
 from trainer.datasets.dataset import load_dataset
 from trainer.files import LocalFolder
 from trainer.keeper import Command, Progress
 from trainer.lockstep import run_group
 from trainer.problems import UserError
-from trainer.trial import Trial
+from trainer.trial import StddevTrial, Trial
 
 CPU = torch.device("cpu")
 DATA = Path("data")
@@ -167,6 +172,14 @@ BREAKAGES: list[tuple[str, str, Callable[[Store, dict[str, Any]], object]]] = [
     ("student", "do not match the digest in its name", lambda s, r: flip(results_file(s, r))),
     ("student", "its learning curve says", lambda s, r: tamper(s, r, test_loss=0.123)),
     ("stddev", "its learning curve says", lambda s, r: tamper(s, r, t_stddev=0.123)),
+    ("student", "best_epoch is 7, but its learning curve says 1", lambda s, r: tamper(s, r, best_epoch=7)),
+    ("teacher", "wall_seconds is -1.0, which cannot be", lambda s, r: tamper(s, r, wall_seconds=-1.0)),
+    ("student", "test_accuracy is 1.5, which cannot be", lambda s, r: tamper(s, r, test_accuracy=1.5)),
+    ("stddev", "device_seconds is inf, which cannot be", lambda s, r: tamper(s, r, device_seconds=float("inf"))),
+    ("student", "num_attempts is 0, which cannot be", lambda s, r: tamper(s, r, num_attempts=0)),
+    ("student", "t_stddev is 0.1, but a student trial has none", lambda s, r: tamper(s, r, t_stddev=0.1)),
+    ("student", "teacher_fingerprint is 'x', but", lambda s, r: tamper(s, r, teacher_fingerprint="x")),
+    ("student", "precision is 'bf16', but 'fp32'", lambda s, r: tamper(s, r, precision="bf16")),
     ("student", "newer than", newer),
     ("student", "row or trial was changed", lambda s, r: tamper(s, r, trial=r["trial"].replace('"seed":0', '"seed":7'))),
     ("student", "its trial is not one", lambda s, r: tamper(s, r, trial="{}")),
@@ -206,8 +219,7 @@ def test_what_is_broken_is_found_and_mended(
         assert removals(store, ["damaged"]) == []
         return
     while found := removals(store, ["damaged"]):
-        for removal in found:
-            removal.carry_out()
+        carry_out(found)
     for finding in verify(store):
         assert finding.fingerprint is None
         if named := re.search(r"kdsweep prune STORE ([0-9a-f]{64})", finding.mend):
@@ -258,8 +270,7 @@ def test_one_bad_answer_removes_nothing(store: Store, monkeypatch: pytest.Monkey
     flip(path)
     found = removals(store, ["damaged"])
     path.write_bytes(content)
-    for removal in found:
-        removal.carry_out()
+    carry_out(found)
     assert len(found) == 1
     assert store.finished() == had
 
@@ -320,25 +331,48 @@ def test_one_bad_answer_is_no_damage(
     assert verify(complete) == []
 
 
+def test_damaged_weights_are_the_machine_s_fault_and_made_again(store: Store, sweep: Sweep) -> None:
+    """What needs them fails without a word against the program, so `prune damaged` and any run mend it."""
+    *_, last = expand(sweep)
+    assert last.depends_on
+    for fingerprint in last.depends_on:
+        flip(weights_file(store, {"fingerprint": fingerprint}))
+        one = keeper(store)
+        one.begin({last.model_dump_json(): last}, DATA)
+        with pytest.raises(CheckpointError, match=r"kdsweep prune .* damaged") as caught:
+            one.weights(fingerprint)
+        one.fail(last, caught.value)
+    failure = store.rows.last_failures()[last.fingerprint]
+    assert failure.cause is Cause.NO_WEIGHTS
+    assert last in make_plan(sweep, store, retry_failed=False).missing
+    assert len(prune(store, "damaged")) == len(last.depends_on)
+    plan = make_plan(sweep, store, retry_failed=False)
+    assert {trial.fingerprint for trial in plan.missing} == {last.fingerprint, *last.depends_on}
+    work(store, list(plan.missing))
+    assert verify(store) == []
+
+
 # prune
 
 
 def prune(store: Store, *words: str) -> list[str]:
     found = removals(store, words)
-    for removal in found:
-        removal.carry_out()
+    carry_out(found)
     return [removal.what for removal in found]
 
 
 def test_nothing_is_removed_before_it_is_carried_out(store: Store) -> None:
     before = sorted(store.root.rglob("*"))
     words = ("checkpoints", "student-weights", "teacher-weights", "failures", "damaged")
-    assert len(removals(store, words)) == 1 + 3 + 1 + 1
+    assert len(removals(store, words)) == 1 + 2 + 0 + 1
     assert sorted(store.root.rglob("*")) == before
 
 
-def test_each_word_removes_what_it_says(store: Store, sweep: Sweep) -> None:
-    assert prune(store, "checkpoints") == [f"checkpoints of {expand(sweep)[-1].fingerprint}"]
+def test_each_word_removes_what_it_says(complete: Store, sweep: Sweep, tmp_path: Path) -> None:
+    shutil.copytree(complete.root, tmp_path / "store")
+    store, last = Store(tmp_path / "store"), expand(sweep)[-1]
+    store.checkpoint_folder(last.fingerprint).write("step-000001-00000001.safetensors", b"x")
+    assert prune(store, "checkpoints") == [f"checkpoints of {last.fingerprint}"]
     assert not list(store.root.glob("checkpoints/*/step-*"))
     assert len(prune(store, "failures")) == 1
     assert store.failures().num_rows == 0
@@ -350,6 +384,106 @@ def test_each_word_removes_what_it_says(store: Store, sweep: Sweep) -> None:
     assert prune(store, fingerprint[:8]) == [f"everything of {fingerprint}"]
     assert fingerprint not in store.finished()
     assert fingerprint not in store.epochs()["fingerprint"].to_pylist()
+    assert not list(store.root.glob(f"*/{fingerprint}"))
+
+
+def test_all_of_a_trial_that_never_finished_can_go(store: Store, sweep: Sweep) -> None:
+    """Its log and its failures, too."""
+    last = expand(sweep)[-1]
+    store.add_failure(failure_row(last, Failure(Cause.PROGRAM, "ValueError: no")))
+    (removal,) = removals(store, [last.fingerprint[:10]])
+    log = store.trial_folder(last.fingerprint) / "log.txt"
+    assert removal.num_bytes > log.stat().st_size > 0
+    carry_out([removal])
+    assert not list(store.root.glob(f"*/{last.fingerprint}"))
+    assert last.fingerprint not in store.failures()["fingerprint"].to_pylist()
+
+
+def test_weights_that_an_unfinished_trial_needs_stay(store: Store, sweep: Sweep) -> None:
+    """The last trial is T. stddev of a student's pick: it needs its teacher's and its student's."""
+    last, told = expand(sweep)[-1], list[str]()
+    assert isinstance(last, StddevTrial)
+    needed = [weights_file(store, {"fingerprint": fp}) for fp in last.depends_on]
+    carry_out(removals(store, ["student-weights", "teacher-weights"], told.append))
+    assert sorted(store.root.glob("checkpoints/*/final.safetensors")) == sorted(needed)
+    assert [line.partition(":")[0] for line in told] == [
+        "weights of 1 students stay",
+        "weights of 1 teachers stay",
+    ]
+    work(store, [last])
+    assert len(prune(store, "student-weights", "teacher-weights")) == 2
+    (store.root / "sweeps" / "x.json").write_text("{}")
+    with pytest.raises(UserError, match="what it names is unknown"):
+        removals(store, ["student-weights"])
+
+
+def test_weights_that_are_gone_all_the_same_are_made_again(store: Store, sweep: Sweep) -> None:
+    *_, last = expand(sweep)
+    for fingerprint in last.depends_on:
+        weights_file(store, {"fingerprint": fingerprint}).unlink()
+    had = store.finished()
+    plan = with_lost_weights(make_plan(sweep, store, retry_failed=False), store)
+    assert plan.lost == set(last.depends_on)
+    assert {trial.fingerprint for trial in plan.missing} == {last.fingerprint, *last.depends_on}
+    assert sum("runs again" in warning for warning in plan.warnings) == 2
+    make_again(plan, store)
+    assert store.finished() == had - plan.lost
+    work(store, list(plan.missing))
+    assert verify(store) == []
+    assert store.finished() == {trial.fingerprint for trial in expand(sweep)}
+    make_again(plan, store)
+    assert len(store.finished()) == len(plan.trials), "another run has made them meanwhile"
+
+
+def test_weights_on_a_disk_that_is_not_mounted_are_not_taken_for_gone(
+    store: Store, sweep: Sweep, tmp_path: Path
+) -> None:
+    had = store.finished()
+    store.checkpoints.rename(tmp_path / "disk")
+    store.checkpoints.symlink_to(tmp_path / "elsewhere")
+    plan = make_plan(sweep, store, retry_failed=False)
+    with pytest.raises(UserError, match="is that disk mounted?"):
+        with_lost_weights(plan, store)
+    (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    assert not with_lost_weights(plan, store).lost
+    assert store.finished() == had
+
+
+def test_what_nothing_missing_needs_stays_without_its_weights(
+    complete: Store, sweep: Sweep, tmp_path: Path
+) -> None:
+    shutil.copytree(complete.root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    prune(store, "student-weights", "teacher-weights")
+    plan = with_lost_weights(make_plan(sweep, store, retry_failed=False), store)
+    assert plan.missing == ()
+    assert not plan.lost
+
+
+@pytest.mark.parametrize("word", ["failures", "unnamed", "damaged"])
+def test_each_table_is_rewritten_once_for_all_trials(
+    word: str, store: Store, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {of_kind(store, "teacher")["fingerprint"]}
+    for row in store.results().to_pylist():
+        store.add_failure({"fingerprint": row["fingerprint"], "error": "e"})
+        if word == "damaged" and row["fingerprint"] not in kept:
+            tamper(store, row, trial="{}")
+    if word == "unnamed":
+        shutil.rmtree(store.root / "sweeps")
+        other = sweep.model_copy(update={"augmentations": ("flip",)})
+        store.save_sweep("other", other.model_dump(mode="json"))
+    generations: list[str] = []
+    write = LocalFolder.write
+
+    def counted(folder: LocalFolder, name: str, content: bytes) -> None:
+        generations.extend([folder.path.name] if name == "_generation" else [])
+        write(folder, name, content)
+
+    monkeypatch.setattr(LocalFolder, "write", counted)
+    assert len(prune(store, word)) > 3
+    assert "failures" in generations
+    assert len(generations) == len(set(generations))
 
 
 @pytest.mark.parametrize("word", ["weights", "../results", "*", "0" * 64])

@@ -8,6 +8,7 @@ import torch
 
 from orchestrator.store.failures import Cause, Failure, failure_of
 from orchestrator.worker.causes import of_death, of_exception
+from trainer.checkpoint import CheckpointError
 from trainer.datasets.errors import DataError
 from trainer.files import LocalFolder
 from trainer.learners import DivergedError
@@ -34,6 +35,7 @@ from trainer.problems import UserError
         (DataError("images: gone"), Cause.NO_DATA),
         (OSError(errno.ESTALE, "Stale file handle"), Cause.IO),
         (OSError("When putting an object: connection reset"), Cause.IO),
+        (CheckpointError("final.safetensors", "damaged"), Cause.NO_WEIGHTS),
         (UserError("no"), Cause.PROGRAM),
     ],
 )  # fmt: skip
