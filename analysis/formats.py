@@ -21,15 +21,45 @@ BORDERS = 3
 _STYLES = {"best": "bold green", "second": "underline", None: ""}
 
 
+MOST_TABLES = 2
+"""So many tables one below the other are still read as one."""
+
+
 def terminal(grids: Sequence[Grid], width: int) -> Iterator[RenderableType]:
     """What rich prints on `width` columns; colours appear on a terminal only.
 
     A grid that is too wide goes on below, in tables with the same rows.
     """
     for grid in grids:
-        for block in _blocks(grid, width):
-            yield _table(grid, block)
+        for part in _parts(grid, width):
+            for block in _blocks(part, width):
+                yield _table(part, block)
         yield Text("".join(f"{note}\n" for note in grid.notes), style="dim")
+
+
+def _parts(grid: Grid, width: int) -> list[Grid]:
+    """A grid that would go on below more than once is told section by section, so that its rows get shorter."""
+    is_narrow = len(list(_blocks(grid, width))) > MOST_TABLES
+    return _sections(grid) if grid.stub and is_narrow else [grid]
+
+
+def _sections(grid: Grid) -> list[Grid]:
+    """Each section as a grid of its own: the heading of its rows goes into the title, the next one takes its place."""
+    sections: list[list[Row]] = []
+    for row in grid.rows:
+        if row.begins_section or not sections:
+            sections.append([])
+        sections[-1].append(row)
+    return [
+        Grid(
+            title=f"{grid.title}: {rows[0].heading}",
+            corner=grid.headings[0],
+            headings=grid.headings[1:],
+            rows=tuple(Row(row.entries[0].text, row.entries[1:]) for row in rows),
+            stub=grid.stub - 1,
+        )
+        for rows in sections
+    ]
 
 
 def _blocks(grid: Grid, width: int) -> Iterator[list[int]]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from trainer.private_folder import private_folder
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -43,6 +45,7 @@ def _unseen_settings() -> Iterator[None]:
     if "matplotlib" in sys.modules:
         yield
         return
+    _give_it_a_folder()
     names = [name for name in ("MPLBACKEND", "MATPLOTLIBRC") if name in os.environ]
     hidden = {name: os.environ.pop(name) for name in names}
     stood = _here()
@@ -53,6 +56,16 @@ def _unseen_settings() -> Iterator[None]:
         finally:
             os.chdir(stood or "/")
             os.environ.update(hidden)
+
+
+def _give_it_a_folder() -> None:
+    """Where there is no home to write in, matplotlib would make a new one each time, and say so at length."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path(os.devnull)
+    if not (home.is_dir() and os.access(home, os.W_OK)):
+        os.environ.setdefault("MPLCONFIGDIR", str(private_folder("matplotlib")))
 
 
 def _here() -> Path | None:

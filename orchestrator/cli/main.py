@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -81,6 +82,7 @@ def command_line() -> None:
     from trainer.problems import UserError
 
     try:
+        _stand_somewhere()
         app()
     except (UserError, OSError) as error:
         stderr().print(str(error), markup=False, highlight=False, soft_wrap=True, style="red")
@@ -94,6 +96,22 @@ def command_line() -> None:
         sys.exit(STOPPED)
     finally:
         end_deaf()
+
+
+def _stand_somewhere() -> None:
+    """In a folder that was removed even absolute paths do not help: libraries of torch's ask where they are.
+
+    Raises:
+        UserError: the working folder is not there any more.
+    """
+    from trainer.problems import UserError
+
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UserError(
+            f"the working folder is gone ({error.strerror}): cd to one that is there"
+        ) from error
 
 
 def _leave_if_broken_into(code: object) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from orchestrator.cluster.nodes import Node
+from orchestrator.cluster.run_folder import RunFolder
 from orchestrator.planning.scheduling import Capacity
 from orchestrator.worker.foreign import last_line, missing_module
 
@@ -43,12 +44,16 @@ class Cluster:
     Args:
         ray: the module, connected.
         log_folder: where Ray's own logs are.
+        folder: this run's own in the temporary folder.
         most: what more nodes may bring it to in all, as a user tells; what is there counts in any case.
     """
 
-    def __init__(self, ray: Any, log_folder: str, most: Capacity = NOTHING) -> None:
+    def __init__(
+        self, ray: Any, log_folder: str, folder: RunFolder, most: Capacity = NOTHING
+    ) -> None:
         self._ray = ray
         self.log_folder = log_folder
+        self.folder = folder
         self._most = most
 
     def nodes(self) -> list[Node]:

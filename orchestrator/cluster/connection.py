@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +12,9 @@ from typing import Any
 
 from orchestrator.cluster import interruption
 from orchestrator.cluster.cluster import Cluster
-from orchestrator.cluster.vigil import HeadOfACluster, OwnRay, Watched, watching
+from orchestrator.cluster.own_ray import OwnRay
+from orchestrator.cluster.run_folder import RunFolder, run_folder
+from orchestrator.cluster.vigil import HeadOfACluster, Watched, watching
 from orchestrator.store.provenance import PACKAGES, TOP
 from orchestrator.worker import own_packages
 from orchestrator.worker.foreign import first_line, is_other_version, wants_token
@@ -25,7 +27,6 @@ OBJECT_STORE_BYTES = 200 * 2**20
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_AUTH_MODE": "token",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_SCHEDULER_EVENTS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -63,27 +64,28 @@ def connected(place: Place, tell: Callable[[str], None]) -> Iterator[Cluster]:
     A Ray that dies ends what goes on with `RayLostError`; `tell` tells a person where nobody else can.
 
     Raises:
-        UserError: no cluster answers at the address, or it does not let us in.
+        UserError: no cluster answers at the address, or it does not let us in; no temporary folder can be
+            written.
     """
-    token_is_expected = isinstance(place, LocalCluster) or has_token(os.environ)
-    unset = {} if token_is_expected else {"RAY_AUTH_MODE"}
-    quiet = {k: os.environ.get(k, v) for k, v in QUIET.items() if k not in unset}
-    os.environ.update(quiet)
-    import ray
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    _have_a_home()
+    with run_folder() as folder, _kept_after_an_error(folder), ExitStack() as at_the_end:
+        own = OwnRay(folder)
+        starting: AbstractContextManager[None] = nullcontext()
+        if isinstance(place, LocalCluster):
+            at_the_end.enter_context(own.surroundings())
+            where, starting = {**own.place, **_size(place)}, own.starting()
+        else:
+            where = {"address": _checked(place.address)}
+            if has_token(os.environ):
+                os.environ.setdefault("RAY_AUTH_MODE", "token")
+        import ray
 
-    if isinstance(place, LocalCluster):
-        where: dict[str, Any] = {
-            "address": "local",
-            "num_cpus": place.cpus,
-            "num_gpus": place.gpus,
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
-        }
-    else:
-        where = {"address": _checked(place.address)}
-    own = OwnRay()
-    try:
-        with own.starting():
+        at_the_end.callback(own.end)
+        at_the_end.callback(_shut_down, ray)
+        at_the_end.enter_context(_messages_into(folder.messages))
+        with starting:
             context = _started(ray, place, where)
         interruption.listen()
         interruption.check()
@@ -93,12 +95,61 @@ def connected(place: Place, tell: Callable[[str], None]) -> Iterator[Cluster]:
         if isinstance(place, ExistingCluster):
             watched = HeadOfACluster(context.address_info["gcs_address"])
         with watching(watched, tell):
-            yield Cluster(ray, f"{context.address_info['session_dir']}/logs")
+            yield Cluster(ray, f"{context.address_info['session_dir']}/logs", folder)
+
+
+def _have_a_home() -> None:
+    """Ray asks where it is, though nothing is written there; where there is none, it is one that nobody can make."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = os.devnull
+
+
+def _size(place: LocalCluster) -> dict[str, Any]:
+    return {
+        "num_cpus": place.cpus,
+        "num_gpus": place.gpus,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+    }
+
+
+def _shut_down(ray: Any) -> None:
+    """A Ray that is gone is not asked to shut down: it would not answer."""
+    if interruption.lost() is None and ray.is_initialized():
+        ray.shutdown()
+
+
+@contextmanager
+def _kept_after_an_error(folder: RunFolder) -> Iterator[None]:
+    """Ray's logs may tell why; not of bad input or of somebody who wants to leave."""
+    try:
+        yield
+    except UserError:
+        raise
+    except BaseException as error:
+        folder.is_wanted = isinstance(error, Exception) or interruption.lost() is not None
+        raise
+
+
+@contextmanager
+def _messages_into(path: Path) -> Iterator[None]:
+    """What Ray has to say of itself, such as pages of a dying raylet's log, goes to a file and not to the screen."""
+    from ray._private import worker
+
+    ray_worker: Any = worker
+    usual = ray_worker.print_to_stdstream
+
+    def write(message: Mapping[str, Any], **_options: object) -> None:
+        with suppress(OSError), path.open("a", errors="replace") as file:
+            file.writelines(f"{line}\n" for line in message["lines"])
+
+    ray_worker.print_to_stdstream = write
+    try:
+        yield
     finally:
-        # A Ray that is gone is not asked to shut down: it would not answer.
-        if interruption.lost() is None and ray.is_initialized():
-            ray.shutdown()
-        own.end()
+        ray_worker.print_to_stdstream = usual
 
 
 def _started(ray: Any, place: Place, where: Mapping[str, Any]) -> Any:
@@ -187,4 +238,8 @@ def has_token(environment: Mapping[str, str]) -> bool:
     """Whether Ray will find a token to show to a cluster."""
     if environment.get("RAY_AUTH_TOKEN") or environment.get("RAY_AUTH_TOKEN_PATH"):
         return True
-    return (Path.home() / ".ray" / "auth_token").exists()
+    try:
+        return (Path.home() / ".ray" / "auth_token").exists()
+    except (RuntimeError, OSError):
+        # Without a home, or before one that is closed to us, Ray finds none either.
+        return False

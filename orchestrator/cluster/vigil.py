@@ -6,15 +6,12 @@ checkpoints are whole at any moment, and claims and signs of life expire.
 """
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from orchestrator.cluster.interruption import lose
 
@@ -67,64 +64,6 @@ def watching(ray: Watched, to_tell: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         over.set()
-
-
-class OwnRay:
-    """The processes of a Ray that this process starts.
-
-    Each leads a session of its own, in which its children are: out of reach of signals to our process group, of
-    Ctrl-C, `timeout` and batch systems. Those are for kdsweep, which asks the workers to save; without control
-    process and raylet it could not. They die with us all the same: Ray binds them to the life of this process.
-    """
-
-    VITAL = frozenset({"gcs_server", "raylet"})
-
-    def __init__(self) -> None:
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
-
-    @contextmanager
-    def starting(self) -> Iterator[None]:
-        """While this goes on, what Ray starts is ours."""
-        from ray._private import services
-
-        ray_services: Any = services
-        usual = ray_services.ConsolePopen
-
-        def start(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
-            process: subprocess.Popen[bytes] = usual(
-                *arguments, **{**options, "start_new_session": True}
-            )
-            self._processes[process.pid] = process
-            return process
-
-        ray_services.ConsolePopen = start
-        try:
-            yield
-        finally:
-            ray_services.ConsolePopen = usual
-
-    def what_died(self) -> str | None:
-        """Which of those is over without which there is no Ray."""
-        for process in self._processes.values():
-            command: Any = process.args
-            name = Path(command[0]).name
-            if name in self.VITAL and process.poll() is not None:
-                return f"Ray's {name} on this machine has died (exit code {process.returncode})"
-        return None
-
-    def end(self) -> None:
-        """End whatever is left of it: agents would outlive their raylet by a minute."""
-        for pid in _pids() if self._processes else ():
-            with suppress(ProcessLookupError, PermissionError):
-                if os.getsid(pid) in self._processes:
-                    os.kill(pid, signal.SIGKILL)
-
-
-def _pids() -> list[int]:
-    """All processes of this machine; none where there is no /proc."""
-    with suppress(OSError):
-        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return []
 
 
 class HeadOfACluster:

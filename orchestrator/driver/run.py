@@ -85,7 +85,11 @@ def run_plan(
             with suppress(OSError, UserError):
                 # A courtesy to readers; whoever comes next may do it as well.
                 store.rows.compact_where_many()
-    return run.summary()
+            summary = run.summary()
+            if summary.failed:
+                cluster.folder.is_wanted = True
+                view.note(f"Ray's own logs are kept: {cluster.log_folder}")
+    return summary
 
 
 @contextmanager

@@ -129,7 +129,7 @@ class SweepRun:
     def _tune(self) -> None:
         from orchestrator.driver.searcher import tuner_of
 
-        with tempfile.TemporaryDirectory(prefix="kdsweep-tune-") as folder:
+        with tempfile.TemporaryDirectory(prefix="tune-", dir=self._cluster.folder.path) as folder:
             tuner_of(self, self._run_job, name=self._run_id, folder=Path(folder)).fit()
 
     def _tidy(self) -> None:

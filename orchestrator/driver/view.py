@@ -38,7 +38,7 @@ class LinesView:
 
     def begin(self, plan: Plan, logs: str) -> None:
         self._meter.begin(plan)
-        self.note(f"running {len(plan.missing)} trials; Ray's own logs: {logs}")
+        self.note(f"running {len(plan.missing)} trials; Ray's own logs, while it runs: {logs}")
 
     def note(self, text: str) -> None:
         line = f"{time.strftime('%H:%M:%S')} {text}"
@@ -73,7 +73,9 @@ class LiveView:
 
     def begin(self, plan: Plan, logs: str) -> None:
         self._meter.begin(plan)
-        self._console.print(f"[dim]Ray's own logs: {logs}[/dim]", highlight=False, soft_wrap=True)
+        self._console.print(
+            f"[dim]Ray's own logs, while it runs: {logs}[/dim]", highlight=False, soft_wrap=True
+        )
         self._live.start()
 
     def note(self, text: str) -> None:
@@ -104,14 +106,20 @@ def _progress(entry: Running | None) -> str:
 
 
 def _render(snapshot: Snapshot) -> RenderableType:
+    """On a narrow terminal bars give way, so that no line is broken."""
     overall = Table.grid(padding=(0, 2))
-    bar = ProgressBar(total=1.0, completed=snapshot.share, width=40)
+    overall.add_column(max_width=40)
+    overall.add_column(no_wrap=True)
+    overall.add_column(no_wrap=True)
+    bar = ProgressBar(total=1.0, completed=snapshot.share)
     overall.add_row(bar, _counts(snapshot), Text(duration(snapshot.elapsed_s), style="dim"))
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("running", "epoch", "", "loss"):
-        table.add_column(heading)
+    table.add_column("running", no_wrap=True)
+    table.add_column("epoch", no_wrap=True)
+    table.add_column(max_width=20)
+    table.add_column("loss", no_wrap=True)
     for job, entry in snapshot.jobs:
-        share = ProgressBar(total=1.0, completed=entry.share if entry else 0.0, width=20)
+        share = ProgressBar(total=1.0, completed=entry.share if entry else 0.0)
         epoch = f"{entry.epoch}/{entry.epochs}" if entry else "starting"
         loss = f"{entry.loss:.4f}" if entry and entry.loss is not None else ""
         table.add_row(describe(job.trials), epoch, share, loss)

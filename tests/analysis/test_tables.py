@@ -306,6 +306,19 @@ def test_a_grid_that_is_too_wide_goes_on_below(store: Store, width: int) -> None
             assert all(entry.text in text for entry in row.entries)
 
 
+def test_on_a_usual_terminal_a_panel_is_told_in_two_tables(store: Store) -> None:
+    """Its name is a title there, not a column that each table has again."""
+    grid = next(g for g in grids_of(store) if g.title.startswith("Correlation"))
+    console = Console(width=80, file=io.StringIO(), record=True)
+    for part in terminal([grid], 80):
+        console.print(part)
+    text = console.export_text()
+    panels = [row.heading for row in grid.rows if row.begins_section]
+    assert text.count("┏") == 2 * len(panels)
+    for panel in panels:
+        assert f"{grid.title}: {panel}" in " ".join(text.split())
+
+
 @pytest.fixture(scope="module")
 def diverged(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Two pairs of one teacher; all students of mixup diverged, and one of flip; T. stddev of cutout once."""

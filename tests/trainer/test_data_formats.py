@@ -1,5 +1,6 @@
 """Every format in its true form, and everything that can be wrong with it."""
 
+import errno
 import hashlib
 import http.server
 import multiprocessing
@@ -7,6 +8,7 @@ import os
 import pickle
 import signal
 import tarfile
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.datasets
+from filelock import FileLock
 
 from tests.trainer import data_files
 from trainer.catalog import DATASETS
@@ -490,6 +493,56 @@ def test_processes_that_build_at_the_same_time_build_once(tmp_path: Path) -> Non
     assert [process.exitcode for process in processes] == [0, 0]
     assert len(list(tmp_path.glob("built-*"))) == 1
     assert is_empty_of_halves(cache_root())
+
+
+def test_a_cache_is_open_to_whom_its_folder_is() -> None:
+    """Two users share one; the umask of the first is that of most machines."""
+    cache_root().mkdir()
+    cache_root().chmod(0o2775)
+    cached("sha256:1", lambda: arrays_of(7))
+    entry = cache_root() / "data" / "sha256-1"
+    modes = {path.name: path.stat().st_mode & 0o7777 for path in (entry.parent, entry)}
+    assert modes == {"data": 0o2775, "sha256-1": 0o2775}
+    lock = entry.with_name("sha256-1.lock")
+    assert {path.stat().st_mode & 0o777 for path in (lock, *entry.iterdir())} == {0o664}
+
+
+def test_what_others_have_decoded_is_read_where_nothing_can_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cached("sha256:1", lambda: arrays_of(7))
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert (cached("sha256:1", lambda: arrays_of(8)).train.images == 7).all()
+    # And a lock that another user has made for themselves alone is no reason to give up.
+    assert (cached("sha256:2", lambda: arrays_of(8)).train.images == 8).all()
+
+
+def test_where_there_is_no_home_the_cache_is_a_temporary_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("KDSWEEP_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    temporary = tmp_path / f"kdsweep-{os.geteuid()}" / "cache"
+
+    monkeypatch.setenv("HOME", "/proc/no-home")
+    assert cache_root() == temporary
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_root() == tmp_path / "home" / ".cache" / "kdsweep"
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    assert cache_root() == temporary
+
+
+def test_a_cache_that_cannot_be_made_names_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KDSWEEP_CACHE", "/proc/nocache")
+    with pytest.raises(DataError, match=r"/proc/nocache.*KDSWEEP_CACHE sets another folder"):
+        cached("sha256:1", lambda: arrays_of(7))
 
 
 def test_pixel_statistics() -> None:

@@ -1,16 +1,19 @@
 """Decoded images on this node's disk: decoded once, memory-mapped by every process.
 
-    ROOT/CHECKSUM/train_images.npy train_labels.npy test_images.npy test_labels.npy about.json
+    ROOT/data/CHECKSUM/train_images.npy train_labels.npy test_images.npy test_labels.npy about.json
 
 An entry is made under another name and renamed when it is whole, so it is there or it is not. Processes that
-want one at the same time wait for the first of them; a lock of a dead process is free.
+want one at the same time wait for the first of them; a lock of a dead process is free. Whoever may read or write
+ROOT may do so with all that is in it: users can share one.
 """
 
 import json
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +22,43 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from trainer.datasets.arrays import Arrays, Half, checked
-from trainer.datasets.errors import DataError, readable
+from trainer.datasets.errors import DataError
 from trainer.files import write_atomically
+from trainer.private_folder import private_folder
 
 HALVES = ("train", "test")
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+READ_AND_WRITE = 0o666
 
 
 def cache_root() -> Path:
-    """`KDSWEEP_CACHE`, or `kdsweep` in the user's cache folder."""
-    if "KDSWEEP_CACHE" in os.environ:
-        return Path(os.environ["KDSWEEP_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdsweep"
+    """`KDSWEEP_CACHE`, or `kdsweep` in the user's cache folder; a temporary one where there is no such folder.
+
+    Raises:
+        NotOursError: the temporary one is not this user's alone.
+    """
+    if given := os.environ.get("KDSWEEP_CACHE"):
+        return Path(given)
+    usual = _of_the_user()
+    return usual if usual is not None and _can_be_made(usual) else private_folder("cache")
+
+
+def _of_the_user() -> Path | None:
+    """None for a user without a home, as in a container."""
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "kdsweep"
+    try:
+        return Path.home() / ".cache" / "kdsweep"
+    except RuntimeError:
+        return None
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether it is there and can be written; it is made where that is possible."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.access(folder, os.W_OK | os.X_OK)
+    return False
 
 
 def _entry(checksum: str) -> Path:
@@ -40,12 +69,15 @@ def cached(checksum: str, build: Callable[[], Arrays]) -> Arrays:
     """The arrays of a data set, from the cache; `build` decodes them where they are not there yet.
 
     Raises:
-        DataError: what `build` raises, or there is no room for the cache.
+        DataError: what `build` raises, or the cache cannot be written.
     """
     entry = _entry(checksum)
-    with readable(entry):
-        entry.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{entry}.lock"):
+    # First of all, so that a cache that only others may write is of use.
+    if (arrays := _open(entry)) is not None:
+        return arrays
+    with cache_is_writable(entry):
+        make_shared(entry.parent)
+    with _alone(entry):
         arrays = _open(entry)
         if arrays is None:
             shutil.rmtree(entry, ignore_errors=True)
@@ -56,19 +88,62 @@ def cached(checksum: str, build: Callable[[], Arrays]) -> Arrays:
     return arrays
 
 
-def _write(entry: Path, arrays: Arrays) -> None:
-    folder = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
+@contextmanager
+def cache_is_writable(path: Path) -> Iterator[None]:
+    """Tell what the file system refuses, and which setting helps."""
     try:
-        for name, half in zip(HALVES, (arrays.train, arrays.test), strict=True):
-            np.save(folder / f"{name}_images.npy", half.images)
-            np.save(folder / f"{name}_labels.npy", half.labels)
-        about = json.dumps({"class_names": arrays.class_names})
-        write_atomically(folder / "about.json", about.encode())
-        folder.rename(entry)
+        yield
     except OSError as error:
-        raise DataError(f"{entry}: the cache cannot be written: {error.strerror}") from error
+        raise DataError(
+            f"{error.filename or path}: the cache cannot be written: {error.strerror or error}; "
+            "KDSWEEP_CACHE sets another folder for it"
+        ) from error
+
+
+def make_shared(folder: Path) -> None:
+    """Make a folder, which is open to whom the one is that holds it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(_mode(folder.parent))
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@contextmanager
+def _alone(entry: Path) -> Iterator[None]:
+    """Wait for others that make this entry; without a lock, where another user has made it for themselves, do not."""
+    lock = FileLock(f"{entry}.lock", mode=_for_the_same(entry.parent))
+    with cache_is_writable(entry), suppress(PermissionError):
+        lock.acquire()
+    try:
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def _for_the_same(folder: Path) -> int:
+    """The mode of a file that those may read and write who may do so with the folder."""
+    return stat.S_IRUSR | stat.S_IWUSR | (_mode(folder) & OTHERS & READ_AND_WRITE)
+
+
+def _write(entry: Path, arrays: Arrays) -> None:
+    with cache_is_writable(entry):
+        folder = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
+        try:
+            for name, half in zip(HALVES, (arrays.train, arrays.test), strict=True):
+                np.save(folder / f"{name}_images.npy", half.images)
+                np.save(folder / f"{name}_labels.npy", half.labels)
+            about = json.dumps({"class_names": arrays.class_names})
+            write_atomically(folder / "about.json", about.encode())
+            for path in folder.iterdir():
+                path.chmod(_for_the_same(entry.parent))
+            folder.chmod(_mode(entry.parent))
+            folder.rename(entry)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _open(entry: Path) -> Arrays | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trainer.datasets import cifar, idx, image_folder, tiny_imagenet
 from trainer.datasets.arrays import Arrays, content_checksum
-from trainer.datasets.cache import cache_root, cached
+from trainer.datasets.cache import cache_is_writable, cache_root, cached, make_shared
 from trainer.datasets.errors import DataError, readable
 from trainer.files import write_atomically
 
@@ -85,7 +85,8 @@ def identify(form: str, folder: Path, image_size: int | None) -> OwnImages:
         num_ignored=arrays.ignored.count,
         ignored=arrays.ignored.example,
     )
-    with readable(note):
+    with cache_is_writable(note):
+        make_shared(note.parent)
         write_atomically(note, json.dumps(asdict(seen)).encode())
     return seen
 

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from orchestrator.cli.main import app
-from tests.orchestrator.commands import run
+from tests.orchestrator.commands import KDSWEEP, fresh_environment, run
 from tests.orchestrator.sweeps import write_sweep
 
 COMMANDS = (
@@ -30,6 +30,25 @@ def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) ->
     code, output = run(tmp_path, command, "--help")
     assert code == 0
     assert f"Example: kdsweep {command}" in output
+
+
+@pytest.mark.parametrize("command", ["models", "plan quickstart", "verify store"])
+def test_a_working_folder_that_was_removed_is_told_in_one_line(
+    command: str, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    answer = subprocess.run(
+        ["sh", "-c", f"rmdir '{gone}' && exec {KDSWEEP} {command}"],
+        cwd=gone,
+        env=fresh_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert "the working folder is gone" in line
 
 
 def test_the_options_are_a_surface(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """What a cluster has: the nodes of now, and what a user says may come."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.run_folder import RunFolder
 from orchestrator.planning.scheduling import Capacity
+
+NO_FOLDER = RunFolder(Path())
 
 
 class Nodes:
@@ -28,7 +32,7 @@ class Nodes:
 
 def test_nodes_that_join_and_leave_count_at_once() -> None:
     ray = Nodes(2.0)
-    cluster = Cluster(ray, "")
+    cluster = Cluster(ray, "", NO_FOLDER)
     assert cluster.capacity() == Capacity(2.0, 1.0)
     ray.cpus.append(8.0)
     assert cluster.capacity() == Capacity(10.0, 2.0)
@@ -47,4 +51,4 @@ def test_nodes_that_join_and_leave_count_at_once() -> None:
 def test_what_may_come_counts_and_never_less_than_what_is_there(
     most: Capacity, expected: Capacity
 ) -> None:
-    assert Cluster(Nodes(2.0), "", most).capacity() == expected
+    assert Cluster(Nodes(2.0), "", NO_FOLDER, most).capacity() == expected

@@ -1,6 +1,7 @@
 """Signals, and a Ray that dies, at any moment of a real run: exit code 3, nothing lost, nothing left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -89,6 +90,9 @@ def test_a_whole_group_is_signalled_then_ray_dies_twice_and_nothing_is_lost(
         assert f"Ray's {name} on this machine has died (exit code -9)" in output
         assert "the same command goes on from the last checkpoints" in output
         assert "Traceback" not in output
+        assert "state-dump" not in output, "pages of the raylet's log"
+        (logs,) = re.findall(r"Ray's own logs, while it runs: (\S+)", output)
+        assert list(Path(logs).iterdir()), "they may tell why"
         wait_until(lambda: of_home(tmp_path) == [], timeout=20)
 
     code, output = run(tmp_path, *arguments)
