@@ -61,6 +61,10 @@ class Filter:
     negated: bool
     whole: str
 
+    def __str__(self) -> str:
+        """As a user writes it."""
+        return f"{self.key}{'!' if self.negated else ''}={self.whole}"
+
     def names(self, value: str) -> bool:
         return any(_is(value, pattern) for pattern in (self.whole, *self.patterns))
 
@@ -123,7 +127,7 @@ def filtered(rows: pd.DataFrame, filters: Sequence[Filter]) -> pd.DataFrame:
         kept &= np.array([all(map(wanted.holds, values)) for values in of_rows], dtype=bool)
     left = pd.DataFrame(rows[kept])
     if left.empty and len(rows):
-        told = " ".join(f"--filter {f.key}{'!' if f.negated else ''}={f.whole}" for f in filters)
+        told = " ".join(f"--filter {wanted}" for wanted in filters)
         raise UserError(f"{told}: no trial of the store is left")
     return _of_their_teachers(left) if asks & {"student", "pair"} else left
 

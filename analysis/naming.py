@@ -109,3 +109,19 @@ def can_be_pooled(one: Mapping[str, str], other: Mapping[str, str], *, same_data
     own, others = comparable_settings(one), comparable_settings(other)
     keys = (own.keys() & others.keys()) - {"teacher_fingerprint"}
     return all(own[k] == others[k] for k in keys if same_data or k not in _DATA)
+
+
+def in_number_order(setting: Mapping[str, str]) -> list[tuple[str, bool, float, str]]:
+    """A key by which settings are sorted, hyper-parameter by hyper-parameter: 2 before 10, numbers before words."""
+    return [
+        (name, *_number_first(value))
+        for name, value in sorted(setting.items())
+        if name != "teacher_fingerprint"
+    ]
+
+
+def _number_first(value: str) -> tuple[bool, float, str]:
+    try:
+        return False, float(value), value
+    except ValueError:
+        return True, 0.0, value

@@ -21,7 +21,7 @@ from analysis.blocks import fit
 from analysis.coefficients import Array
 from analysis.combinations import NOT_TOLD, Planned, pairings, units
 from analysis.correlations import Correlation, correlate
-from analysis.naming import names_of, setting_of
+from analysis.naming import in_number_order, names_of, setting_of
 from analysis.settings import IMPORTED, OWN, of_teachers, with_settings, with_source
 from trainer.catalog import AUGMENTATIONS
 
@@ -164,7 +164,15 @@ def panels(rows: pd.DataFrame, planned: Planned = NOT_TOLD) -> list[Panel]:
                 replace(draft, hyperparameters=teachers.get(str(fingerprint), {}) | setting)
             )
     named = [panel for source in (OWN, IMPORTED) for panel in _named(drafts, source)]
-    return sorted(named, key=lambda p: (p.dataset, p.teacher, p.student, p.source != OWN))
+    return sorted(named, key=_place)
+
+
+def _place(
+    panel: "Panel",
+) -> tuple[str, str, str, bool, list[tuple[str, bool, float, str]]]:
+    own_first = panel.source != OWN
+    setting = in_number_order(panel.hyperparameters)
+    return panel.dataset, panel.teacher, panel.student, own_first, setting
 
 
 def _draft(first: "pd.Series[Any]", students: pd.DataFrame, stddevs: pd.DataFrame) -> Panel:

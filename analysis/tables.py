@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from analysis.coefficients import NAMES
@@ -14,6 +14,9 @@ from analysis.metrics import CORRELATION, METRIC_NAMES, METRICS, T_STDDEV
 from analysis.points import Panel
 from analysis.result_tables import result_grids, teacher_grids
 from analysis.teachers import Measured
+
+LEAST = 3
+"""Points of a panel that has a correlation."""
 
 
 def table_grids(
@@ -27,16 +30,20 @@ def table_grids(
     grids = list(result_grids(panels, metrics, group_by))
     if T_STDDEV.name in metrics:
         grids += teacher_grids(teachers, group_by)
-    if CORRELATION in metrics:
-        grids += correlation_grids(findings)
-    return grids
+    if CORRELATION not in metrics:
+        return grids
+    most = max((evidence.n for evidence in findings.evidence), default=LEAST)
+    if most >= LEAST or not grids:
+        return [*grids, *correlation_grids(findings)]
+    told = f"no correlation yet: {most} augmentations have both values, {LEAST} are needed"
+    return [*grids[:-1], replace(grids[-1], notes=(*grids[-1].notes, told))]
 
 
 def coefficient_lines(correlation: Correlation, p: Sequence[float] | None = None) -> list[str]:
     """A line per coefficient, with a p-value and n: those of a permutation test if given, else as printed."""
     n = correlation.n
     if math.isnan(correlation.pearson):
-        return [f"no correlation yet: {n} augmentations have both values, 3 are needed"]
+        return [f"no correlation yet: {n} augmentations have both values, {LEAST} are needed"]
     shown = p if p is not None else [getattr(correlation, f"{name}_p") for name in NAMES]
     return [
         f"{name.capitalize():8} {getattr(correlation, name):z7.4f}  {p_equals(value)}  n = {n}"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.combinations import NOT_TOLD, units
 from analysis.filters import Filter
-from analysis.naming import names_of, setting_of
+from analysis.naming import in_number_order, names_of, setting_of
 from analysis.points import Mean, Panel, comparable, in_order, mean_of
 from analysis.settings import IMPORTED, OWN, of_teachers, with_settings, with_source
 
@@ -69,7 +69,10 @@ def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
             setting = trained.get(str(fingerprint), {}) | setting
             drafts.append((str(dataset), str(source), str(teacher), unit.rows, setting))
     for wanted in (OWN, IMPORTED):
-        mine = [draft for draft in drafts if draft[1] == wanted]
+        mine = sorted(
+            (draft for draft in drafts if draft[1] == wanted),
+            key=lambda draft: (draft[0], draft[2], in_number_order(draft[4])),
+        )
         names = names_of([setting for *_, setting in mine], [(d[0], d[2]) for d in mine])
         for (dataset, source, teacher, measured, _), variant in zip(mine, names, strict=True):
             yield Measured(dataset, teacher, with_source(variant, source), source, measured)

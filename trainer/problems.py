@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.synonyms import SYNONYMS
+
 MOST_TOLD = 50
 """So many mistakes of one file are told."""
 
@@ -75,10 +77,13 @@ def message_of(details: Mapping[str, Any]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like this one; None where none is."""
+    """The known word that means the same elsewhere, else the one that is most like this one; None where none is."""
     folded = {w.lower(): w for w in reversed(list(known))}
-    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
-    return folded[near[0]] if near else None
+    section, dot, name = word.lower().rpartition(".")
+    for likely in (f"{section}{dot}{SYNONYMS.get(name, name)}", word.lower()):
+        if near := difflib.get_close_matches(likely, folded, n=1, cutoff=0.6):
+            return folded[near[0]]
+    return None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -94,7 +94,7 @@ def render_report(
     ]
     filled = [section for section in sections if section.body]
     body = (
-        _header(store, filled),
+        _header(store, filters, filled),
         tag(
             "main",
             _summary(rows, panels, findings, progress, len(unfinished)),
@@ -119,12 +119,13 @@ def _mark_styles(looks: Mapping[str, Mark], classes: Mapping[str, str]) -> str:
     )
 
 
-def _header(store: Store, sections: Sequence[Section]) -> str:
+def _header(store: Store, filters: Sequence[Filter], sections: Sequence[Section]) -> str:
     links = [tag("a", text(s.title), href=f"#{s.identifier}") for s in sections]
+    shown = " ".join([store.name, *(f"--filter {wanted}" for wanted in filters)])
     toggle = tag("button", "Dark", id="theme", type="button", aria_label="light or dark")
     return tag(
         "header",
-        tag("div", tag("strong", "kdsweep"), tag("span", text(store.name)), class_="brand"),
+        tag("div", tag("strong", "kdsweep"), tag("span", text(shown)), class_="brand"),
         tag("nav", *links),
         toggle,
     )

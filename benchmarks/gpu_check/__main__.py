@@ -7,6 +7,7 @@ Needs torch, torchvision, pydantic and safetensors; nothing of Ray. Two parts: 1
 import argparse
 import importlib.util
 import json
+import math
 import platform
 import sys
 import time
@@ -116,6 +117,17 @@ def _about(device: "torch.device") -> dict[str, Any]:
     return about
 
 
+def _seconds(word: str) -> float:
+    """Raises ArgumentTypeError of what is no length of time."""
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, not {word!r}")
+    return seconds
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=__doc__)
     add = parser.add_argument
@@ -126,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="1 checks, 2 measures (default: both)",
     )
-    add("--seconds", type=float, default=480.0, help="a part begins nothing later (default: 480)")
+    add(
+        "--seconds", type=_seconds, default=480.0, help="a part begins nothing later (default: 480)"
+    )
     add("--only", nargs="+", metavar="WORD", help="only what has one of these in its name")
     add(
         "--output",

@@ -1,6 +1,7 @@
 """How commands print, and what their exit codes mean."""
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,10 +17,10 @@ WIDE = 240
 
 
 def stdout(*, wide: bool = False) -> "Console":
-    """Colours on a terminal only; `wide` tables are not squeezed into a file or a pipe."""
+    """Colours on a terminal only, and brackets are text; `wide` tables are not squeezed into a file or a pipe."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if wide and not console.is_terminal:
         console.width = max(console.width, WIDE)
     return console
@@ -28,7 +29,12 @@ def stdout(*, wide: bool = False) -> "Console":
 def stderr() -> "Console":
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False)
+
+
+def as_command(*words: object) -> str:
+    """A command of kdsweep as it can be pasted into a shell: `kdsweep run 'my sweep.yaml'`."""
+    return shlex.join(["kdsweep", *map(str, words)])
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.console import stderr, stdout
+from orchestrator.cli.console import as_command, stderr, stdout
 from orchestrator.cli.opening import Shown, open_shown
 from orchestrator.cli.options import (
     Filters,
@@ -32,6 +32,7 @@ from orchestrator.cli.output import (
     write_json,
     write_records,
     write_text,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def table(
     teachers = teachers_alone(rows, panels, parsed)
     _tell_of_unfinished_sweeps(shown)
     if not panels:
-        stderr().print(_no_student(source, bool(teachers)), markup=False, soft_wrap=True)
+        stderr().print(_no_student(source, store, bool(teachers)), markup=False, soft_wrap=True)
     findings = _weigh(panels, keys, samples, seed)
     if chosen is Format.JSON:
         write_json(tables_as_json(panels, findings, metrics, teachers), output)
@@ -112,9 +113,10 @@ def table(
         write_grids(table_grids(panels, findings, metrics, keys, teachers), chosen, output)
 
 
-def _no_student(source: str, has_t_stddev: bool) -> str:
+def _no_student(source: str, store: str | None, has_t_stddev: bool) -> str:
     if has_t_stddev:
-        return f"no student has finished yet: no S. test loss; kdsweep rank {source} orders by T. stddev"
+        rank = as_command("rank", source, *(("--store", store) if store else ()))
+        return f"no student has finished yet: no S. test loss; {rank} orders by T. stddev"
     return "no student has finished yet: the tables are empty"
 
 
@@ -147,17 +149,14 @@ def plot(
     picture = output or _usual_picture(shown.store, kind)
     panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
     try:
-        _draw(kind, shown.store, panels, keys, samples, seed, picture)
+        with writing(picture) as told:
+            _draw(kind, shown.store, panels, keys, samples, seed, picture)
     except ValueError as error:
         raise UserError(
             f"{source}: {error} as {kind}: no augmentation has both values yet"
         ) from error
-    except OSError as error:
-        raise UserError(
-            f"{picture}: cannot be written: {error.strerror}; --output names another place"
-        ) from error
     _tell_of_unfinished_sweeps(shown)
-    stdout().print(f"{picture}", soft_wrap=True)
+    stdout().print(told if output else f"{picture}", soft_wrap=True)
 
 
 def _usual_picture(store: "Store", kind: PlotKind) -> Path:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.confirmation import confirm
-from orchestrator.cli.console import BAD_INPUT, DONE, STOPPED, print_json, stderr, stdout
+from orchestrator.cli.console import (
+    BAD_INPUT,
+    DONE,
+    STOPPED,
+    as_command,
+    print_json,
+    stderr,
+    stdout,
+)
 from orchestrator.cli.opening import DEFAULT_STORE, existing_store
 from orchestrator.cli.options import (
     DashboardAddress,
@@ -27,6 +35,7 @@ from orchestrator.cli.options import (
 if TYPE_CHECKING:
     from orchestrator.cluster.jobs import Jobs, SweepJob
     from orchestrator.language.sweep import Sweep
+    from orchestrator.store.failures import Failure
     from orchestrator.store.store import Store
 
 LOOK_EVERY_S = 0.5
@@ -84,13 +93,13 @@ def submit(
     if as_json:
         print_json({"job_id": job_id, "address": cluster.url, "store": handover.store})
     elif code != BAD_INPUT:
-        where = f"{job_id} --address {cluster.url}"
-        for what, command in (
-            ("follow", f"kdsweep logs -f {where}"),
-            ("state", f"kdsweep status {sweep} --store {handover.store}"),
-            ("stop", f"kdsweep stop {where}"),
+        where = (job_id, "--address", cluster.url)
+        for what, line in (
+            ("follow", as_command("logs", "-f", *where)),
+            ("state", as_command("status", sweep, "--store", handover.store)),
+            ("stop", as_command("stop", *where)),
         ):
-            stdout().print(f"{what + ':':<8}{command}", soft_wrap=True)
+            stdout().print(f"{what + ':':<8}{line}", soft_wrap=True)
     sys.exit(code)
 
 
@@ -202,7 +211,7 @@ def _until_begun(cluster: "Jobs", job_id: str, store: "Store", tell: Callable[[s
 
 def _goes_on(cluster: "Jobs", job_id: str) -> None:
     stderr().print(
-        f"{job_id} goes on; to end it: kdsweep stop {job_id} --address {cluster.url}",
+        f"{job_id} goes on; to end it: {as_command('stop', job_id, '--address', cluster.url)}",
         soft_wrap=True,
     )
 
@@ -294,6 +303,8 @@ def _trial_log(fingerprint: str, address: str, *, follow: bool) -> None:
     opened = existing_store(address)
     trials = opened.files / "trials"
     log_files = sorted(trials.glob(f"{fingerprint}*/log.txt")) if fingerprint.isalnum() else []
+    if not log_files and (failure := _only_failure(opened, fingerprint)):
+        raise UserError(f"{fingerprint}: it died before the first line of its log: {failure}")
     if len(log_files) != 1:
         number = "several trials begin" if log_files else "no trial begins"
         raise UserError(f"{number} with {fingerprint!r} in {opened.address}")
@@ -302,6 +313,13 @@ def _trial_log(fingerprint: str, address: str, *, follow: bool) -> None:
         while follow and log_files[0].parent.name in opened.signs.running():
             time.sleep(LOOK_EVERY_S)
             typer.echo(log.read(), nl=False)
+
+
+def _only_failure(store: "Store", fingerprint: str) -> "Failure | None":
+    """The last failure of the one trial whose fingerprint begins so."""
+    failures = store.rows.last_failures()
+    found = [failure for fp, failure in failures.items() if fp.startswith(fingerprint)]
+    return found[0] if len(found) == 1 else None
 
 
 def stop(job: JobId, address: DashboardAddress = None) -> None:

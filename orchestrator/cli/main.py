@@ -22,6 +22,7 @@ from orchestrator.cli import (
 )
 from orchestrator.cli.console import BAD_INPUT, STOPPED, print_json, stderr, stdout
 from orchestrator.cli.options import Json
+from orchestrator.cli.usage import READER_LEFT, call
 from orchestrator.cluster.interruption import broke_in, end_deaf, listen
 
 app = typer.Typer(
@@ -83,12 +84,17 @@ def command_line() -> None:
 
     try:
         _stand_somewhere()
-        app()
+        call(app)
     except (UserError, OSError) as error:
-        stderr().print(str(error), markup=False, highlight=False, soft_wrap=True, style="red")
+        with suppress(SystemExit):  # rich's, where nobody reads
+            stderr().print(
+                _in_words(error), markup=False, highlight=False, soft_wrap=True, style="red"
+            )
         sys.exit(BAD_INPUT)
     except SystemExit as ended:
         code = STOPPED if ended.code == INTERRUPTED else ended.code
+        # Typer and rich both leave so when standard output is closed.
+        code = READER_LEFT if isinstance(ended.__context__, BrokenPipeError) else code
         _leave_if_broken_into(code)
         sys.exit(code)
     except KeyboardInterrupt:
@@ -112,6 +118,13 @@ def _stand_somewhere() -> None:
         raise UserError(
             f"the working folder is gone ({error.strerror}): cd to one that is there"
         ) from error
+
+
+def _in_words(error: Exception) -> str:
+    """`/etc/x: Permission denied` of what Python would tell with a number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _leave_if_broken_into(code: object) -> None:

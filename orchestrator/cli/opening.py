@@ -22,13 +22,50 @@ def open_sweep(sweep_file: Path, store: str | Path | None) -> "tuple[Sweep, Stor
     from orchestrator.language.sweep import load_sweep
     from orchestrator.store.store import Store
 
+    _check_not_empty(store)
     sweep = load_sweep(sweep_file)
     return sweep, Store(store or sweep.store or DEFAULT_STORE)
+
+
+def _check_not_empty(store: str | Path | None) -> None:
+    """Raises UserError of a name without a letter, as of a variable that is not set: `--store "$STORE"`."""
+    from trainer.problems import UserError
+
+    if store == "":
+        raise UserError("store: expected a folder or an address, not ''")
 
 
 def data_folder(sweep: "Sweep", given: Path | None) -> Path:
     """Where the data sets are: as given, else as the sweep says, else the default."""
     return (given or (Path(sweep.data) if sweep.data else DEFAULT_DATA)).expanduser().absolute()
+
+
+def check_writable(store: "Store") -> None:
+    """Make a store's folder if need be.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    import tempfile
+
+    from trainer.problems import UserError
+
+    if store.is_remote:
+        return
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=store.root):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{store.address}: a store cannot be written there: {error.strerror}; --store, KDSWEEP_STORE or "
+            "the sweep's key store name another place"
+        ) from error
+
+
+def is_store(store: "Store") -> bool:
+    """Whether anything is kept there."""
+    return not STORE_FOLDERS.isdisjoint(store.folder.folders())
 
 
 @dataclass(frozen=True)
@@ -109,14 +146,15 @@ STORE_FOLDERS = frozenset(
 def existing_store(address: str | Path) -> "Store":
     """The store at an address; raises UserError if there is none."""
     from orchestrator.store.store import Store
-    from trainer.problems import UserError
+    from trainer.problems import UserError, nearest
 
+    _check_not_empty(address)
     store = Store(address)
     if not store.is_remote and not store.root.is_dir():
-        raise UserError(
-            f"{address}: no such folder, nor a sweep file; kdsweep run SWEEP makes a store"
-        )
-    if STORE_FOLDERS.isdisjoint(store.folder.folders()):
+        near = nearest(str(address), _shipped())
+        hint = f"did you mean the sweep {near!r}?" if near else "kdsweep run SWEEP makes a store"
+        raise UserError(f"{address}: no such folder, nor a sweep file; {hint}")
+    if not is_store(store):
         raise UserError(
             f"{address}: not a store: neither results/ nor imported/ nor sweeps/ is in it"
             f"{_store_nearby(store)}; kdsweep run SWEEP makes a store"

@@ -2,7 +2,8 @@
 
 import enum
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,20 +41,18 @@ def chosen_format(given: Format | None, output: Path | None, as_json: bool) -> F
     from analysis.formats import ENDINGS
     from trainer.problems import UserError, did_you_mean
 
-    if as_json:
-        return Format.JSON
-    if given is not None:
-        return given
-    if output is None:
-        return Format.TEXT
-    ending = output.suffix.lstrip(".")
-    if ending == "txt":
-        return Format.TEXT
-    if ending not in ENDINGS:
+    by_ending = {"txt": Format.TEXT, **{e: Format(name) for e, name in ENDINGS.items()}}
+    asked = Format.JSON if as_json else given
+    ending = output.suffix.lstrip(".") if output else ""
+    if output is None or (asked and ending not in by_ending):
+        return asked or Format.TEXT
+    if ending not in by_ending:
+        raise UserError(f"{output}: unknown format {ending!r}{did_you_mean(ending, by_ending)}")
+    if asked and asked is not by_ending[ending]:
         raise UserError(
-            f"{output}: unknown format {ending!r}{did_you_mean(ending, [*ENDINGS, 'txt'])}"
+            f"{output}: its ending says {by_ending[ending]}, and {asked} is asked for: change one"
         )
-    return Format(ENDINGS[ending])
+    return by_ending[ending]
 
 
 def write_records(grids: "Sequence[Grid]", chosen: Format, output: Path | None) -> None:
@@ -89,14 +88,28 @@ def write_json(value: object, output: Path | None) -> None:
 
 
 def write_text(text: str, output: Path | None) -> None:
-    from trainer.problems import UserError
-
     if output is None:
         typer.echo(text, nl=not text.endswith("\n"))
         return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+    with writing(output) as told:
         output.write_text(text, encoding="utf-8")
+    stdout().print(told, soft_wrap=True)
+
+
+@contextmanager
+def writing(path: Path, setting: str = "--output") -> Iterator[str]:
+    """Write a file that `setting` names, in a folder that is made if need be; gives the line that tells of it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    from trainer.problems import UserError
+
+    is_new = not path.parent.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield f"{path}, in a new folder {path.parent}" if is_new else str(path)
     except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror}") from error
-    stdout().print(f"{output}", soft_wrap=True)
+        raise UserError(
+            f"{path}: cannot be written: {error.strerror}; {setting} names another place"
+        ) from error

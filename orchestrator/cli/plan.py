@@ -8,11 +8,13 @@ import typer
 from orchestrator.cli.console import print_json, stderr, stdout
 from orchestrator.cli.opening import open_sweep
 from orchestrator.cli.options import Json, StoreOption, SweepFile
+from orchestrator.cli.output import writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.planning.bill import Bill, Forecast
+    from orchestrator.planning.devices import Device
     from orchestrator.planning.plan import Plan
     from orchestrator.planning.prices import Pricing
 
@@ -87,7 +89,8 @@ def plan(
     if as_json:
         _print_json(planned, bill, forecasts if is_asked else [], unmet)
     else:
-        _print(planned, bill, forecasts, unmet, is_asked=is_asked, is_by_device=named is not None)
+        told = unmet + (_priced_as_fp32(planned, named) if named else [])
+        _print(planned, bill, forecasts, told, is_asked=is_asked, is_by_device=named is not None)
         if html:
             stdout().print(f"page: {html}", soft_wrap=True)
 
@@ -108,6 +111,14 @@ def _check_price(device: str | None, tflops: float | None) -> None:
 
     if device is not None and tflops:
         raise UserError("--device and --tflops both price a GPU: leave one of them out")
+
+
+def _priced_as_fp32(planned: "Plan", device: "Device") -> list[str]:
+    """A line for each precision that the device has not."""
+    from trainer.trial import computed_in
+
+    lacking = sorted({p for t in planned.missing if device.lacks(p := computed_in(t))})
+    return [f"precision {p}: {device.title} has none, so it is priced as fp32" for p in lacking]
 
 
 def _seen_on(address: str | None, planned: "Plan") -> tuple[int, list[str]]:
@@ -158,7 +169,7 @@ def _print(
     planned: "Plan",
     bill: "Bill",
     forecasts: "Sequence[Forecast]",
-    unmet: "Sequence[str]",
+    warnings: "Sequence[str]",
     *,
     is_asked: bool,
     is_by_device: bool,
@@ -172,14 +183,14 @@ def _print(
     if is_asked and forecasts:
         console.print(forecast_table(forecasts))
     for first in forecasts[:1]:
-        console.print(order_table(first))
-    for request in unmet:
-        console.print(f"WARNING: {request}", style="yellow", markup=False, soft_wrap=True)
+        console.print(order_table(first, planned.sweep.varied))
+    for warning in warnings:
+        console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _write_page(path: Path, planned: "Plan", bill: "Bill", forecasts: "Sequence[Forecast]") -> None:
     from orchestrator.reports.plan_page import render_plan
     from trainer.files import write_atomically
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render_plan(planned, bill, forecasts).encode())
+    with writing(path, "--html"):
+        write_atomically(path, render_plan(planned, bill, forecasts).encode())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.console import stderr
+from orchestrator.cli.console import as_command, stderr
 from orchestrator.cli.opening import (
     data_folder,
     names_a_sweep,
@@ -67,9 +67,10 @@ def rank(
         wanted = plan.trials
         left = [trial for trial in plan.trials if trial.fingerprint not in plan.done]
         if left:
+            at = ("--store", store) if store else ()
             stderr().print(
                 f"partial: {len(left)} of {len(plan.trials)} teacher and T. stddev trials are not finished; "
-                f"kdsweep rank {source} --measure runs them, and trains no student",
+                f"{as_command('rank', source, *at, '--measure')} runs them, and trains no student",
                 soft_wrap=True,
             )
     rows = read_rows(opened, parse_filters(filters or ()), wanted)

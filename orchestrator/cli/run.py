@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from orchestrator.cli.confirmation import confirm
-from orchestrator.cli.console import DONE, SOME_FAILED, STOPPED, stderr, stdout
-from orchestrator.cli.opening import data_folder, open_sweep
+from orchestrator.cli.console import DONE, SOME_FAILED, STOPPED, as_command, stderr, stdout
+from orchestrator.cli.opening import check_writable, data_folder, open_sweep
 from orchestrator.cli.options import (
     Cpus,
     DataOption,
@@ -142,6 +142,7 @@ def _run(
 
     console = stdout()
     code = DONE
+    here = _here(sweep_file, store, data, place)
     for warning in plan.warnings:
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if plan.missing:
@@ -150,7 +151,8 @@ def _run(
     elif plan.failed:
         code = SOME_FAILED
     if plan.failed and not plan.missing:
-        console.print(f"{len(plan.failed)} trials failed before: kdsweep resume {sweep_file}")
+        told = f"{len(plan.failed)} trials failed before: {as_command('resume', *here)}"
+        console.print(told, soft_wrap=True)
     try:
         if not (plan.missing or plan.failed):
             console.print(f"all {len(plan.trials)} trials are finished already")
@@ -162,15 +164,30 @@ def _run(
         if code != DONE:
             raise
         # All is done, whatever is shown of it.
-        console.print(f"the tables: kdsweep table {store.address}", soft_wrap=True)
-    here = f"{sweep_file} --store {store.address}"
+        told = f"the tables: {as_command('table', store.address)}"
+        console.print(told, soft_wrap=True)
     if code == STOPPED and own_job_id():
         console.print("\nto go on: submit it again")
     elif code == STOPPED:
-        console.print(f"\nto go on: kdsweep run {here}", soft_wrap=True)
+        console.print(f"\nto go on: {as_command('run', *here)}", soft_wrap=True)
     elif code == SOME_FAILED:
-        console.print(f"\nthe reasons: kdsweep status {here}", soft_wrap=True)
+        status = as_command("status", *here[:3])
+        console.print(f"\nthe reasons: {status}", soft_wrap=True)
     sys.exit(code)
+
+
+def _here(
+    sweep_file: Path, store: "Store", data: Path | None, place: "Place"
+) -> tuple[object, ...]:
+    """The words by which the same sweep is run again: its file, its store, then where its data and nodes are."""
+    from orchestrator.cluster.connection import ExistingCluster
+
+    words: tuple[object, ...] = (sweep_file, "--store", store.address)
+    if data is not None:
+        words += ("--data", data)
+    if isinstance(place, ExistingCluster):
+        words += ("--address", place.address)
+    return words
 
 
 def _run_missing(
@@ -185,6 +202,7 @@ def _run_missing(
     from orchestrator.driver.run import run_plan
     from orchestrator.driver.view import make_view
 
+    check_writable(store)
     summary = run_plan(plan, store, data, place, make_view(console), deadline_s, afresh)
     counts = [f"{summary.finished} finished"]
     for number, word in (

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.console import print_json, stdout
-from orchestrator.cli.opening import open_sweep
+from orchestrator.cli.console import as_command, print_json, stderr, stdout
+from orchestrator.cli.opening import is_store, open_sweep
 from orchestrator.cli.options import Json, StoreOption, SweepFile
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def status(
     from orchestrator.reports.status import status_as_json
 
     loaded, opened = open_sweep(sweep, store)
+    if not is_store(opened):
+        told = f"{opened.address}: no store is there yet; {as_command('run', sweep)} makes one"
+        stderr().print(told, soft_wrap=True)
     if as_json:
         plan = make_plan(loaded, opened, retry_failed=False)
         print_json(status_as_json(plan, opened.signs.running(), _correlations(plan, opened)))
@@ -71,7 +74,7 @@ def _status(sweep: "Sweep", store: "Store") -> "Group":
     from orchestrator.reports.status import status_report
 
     plan = make_plan(sweep, store, retry_failed=False)
-    log_command = f"kdsweep logs --store {store.address}"
+    log_command = as_command("logs", "--store", store.address)
     return Group(
         *status_report(plan, store.signs.running(), _correlations(plan, store), log_command)
     )

@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.console import print_json, stdout
 from orchestrator.cli.options import Json
+from orchestrator.cli.output import writing
 
 commands = typer.Typer(
     help="List the sweeps that come with kdsweep; copy one to change it.",
@@ -46,5 +47,7 @@ def copy(
     """Copy a sweep, with what it extends, into a folder of your own."""
     from orchestrator.language import shipped
 
-    for path in shipped.copy(name, folder):
+    with writing(folder / f"{name}{shipped.ENDING}", "DIR"):
+        copied = shipped.copy(name, folder)
+    for path in copied:
         stdout().print(f"{path}", soft_wrap=True)

@@ -9,6 +9,7 @@ import typer
 from orchestrator.cli.console import DONE, SOME_FAILED, print_json, stderr, stdout
 from orchestrator.cli.opening import existing_store, open_shown
 from orchestrator.cli.options import DryRun, Json, Source, StoreAddress, StoreOfSweep
+from orchestrator.cli.output import writing
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -49,8 +50,9 @@ def export(
     from orchestrator.upkeep import bundle
 
     shown = open_shown(source, store)
-    names = bundle.export(shown.store, output, shown.plan.sweep if shown.plan else None)
-    stdout().print(f"{output}: {len(names)} files", soft_wrap=True)
+    with writing(output) as told:
+        names = bundle.export(shown.store, output, shown.plan.sweep if shown.plan else None)
+    stdout().print(f"{told}: {len(names)} files", soft_wrap=True)
 
 
 def compact(store: StoreAddress) -> None:

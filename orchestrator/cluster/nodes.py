@@ -5,13 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.language.resources import KINDS, AllResources, Kind, Resources
+from orchestrator.language.resources import KINDS, SECTIONS, AllResources, Kind, Resources
 from orchestrator.planning.plan import Plan
 from trainer.problems import UserError
 from trainer.trial import Trial, computed_in
-
-_SECTION: Mapping[Kind, str] = {"teacher": "teachers", "student": "student", "stddev": "stddev"}
-"""Where a sweep sets the precision of each kind."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
             )
         elif not wanted.gpu and (trials := _tf32_trials(plan, kind)):
             unmet.append(
-                f"{_SECTION[kind]}.precision: tf32 needs a GPU from Ampere on, and a {kind} job takes none here "
+                f"{SECTIONS[kind]}.precision: tf32 needs a GPU from Ampere on, and a {kind} job takes none here "
                 f"({len(trials):,} trials); fp32 runs anywhere"
             )
     return unmet
@@ -77,7 +74,7 @@ def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
 def tf32_without_gpu(plan: Plan) -> list[str]:
     """A line for each kind of missing trials that a machine without a GPU cannot compute."""
     return [
-        f"{_SECTION[kind]}.precision: tf32 needs a GPU from Ampere on, and this machine has none "
+        f"{SECTIONS[kind]}.precision: tf32 needs a GPU from Ampere on, and this machine has none "
         f"({len(trials):,} trials)"
         for kind in KINDS
         if (trials := _tf32_trials(plan, kind))

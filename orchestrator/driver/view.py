@@ -1,6 +1,7 @@
 """What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Collection
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -35,8 +36,10 @@ class LinesView:
         self._meter = Meter()
         self._told: dict[int, tuple[str, int]] = {}
         """By number of a running job: its description and the last epoch that was told."""
+        self._varied: tuple[str, ...] = ()
 
     def begin(self, plan: Plan, logs: str) -> None:
+        self._varied = plan.sweep.varied
         self._meter.begin(plan)
         self.note(f"running {len(plan.missing)} trials; Ray's own logs, while it runs: {logs}")
 
@@ -53,7 +56,7 @@ class LinesView:
             description, _ = self._told.pop(number)
             self.note(f"ended: {description} ({_counts(snapshot)})")
         for job, entry in snapshot.jobs:
-            description, epoch = describe(job.trials), entry.epoch if entry else 0
+            description, epoch = describe(job.trials, self._varied), entry.epoch if entry else 0
             told = self._told.get(job.number)
             if told is None or epoch > told[1]:
                 self._told[job.number] = (description, epoch)
@@ -70,12 +73,13 @@ class LiveView:
         self._console = console
         self._meter = Meter()
         self._live = Live(console=console, auto_refresh=False)
+        self._varied: tuple[str, ...] = ()
 
     def begin(self, plan: Plan, logs: str) -> None:
+        self._varied = plan.sweep.varied
         self._meter.begin(plan)
-        self._console.print(
-            f"[dim]Ray's own logs, while it runs: {logs}[/dim]", highlight=False, soft_wrap=True
-        )
+        told = f"Ray's own logs, while it runs: {logs}"
+        self._console.print(told, style="dim", markup=False, highlight=False, soft_wrap=True)
         self._live.start()
 
     def note(self, text: str) -> None:
@@ -84,7 +88,7 @@ class LiveView:
     def tick(self, state: RunState) -> None:
         for failure in self._meter.new_failures(state):
             self.note(failure)
-        self._live.update(_render(self._meter.snapshot(state)), refresh=True)
+        self._live.update(_render(self._meter.snapshot(state), self._varied), refresh=True)
 
     def end(self, state: RunState) -> None:
         self.tick(state)
@@ -105,7 +109,7 @@ def _progress(entry: Running | None) -> str:
     return f"epoch {entry.epoch}/{entry.epochs}{loss}"
 
 
-def _render(snapshot: Snapshot) -> RenderableType:
+def _render(snapshot: Snapshot, varied: Collection[str]) -> RenderableType:
     """On a narrow terminal bars give way, so that no line is broken."""
     overall = Table.grid(padding=(0, 2))
     overall.add_column(max_width=40)
@@ -122,7 +126,7 @@ def _render(snapshot: Snapshot) -> RenderableType:
         share = ProgressBar(total=1.0, completed=entry.share if entry else 0.0)
         epoch = f"{entry.epoch}/{entry.epochs}" if entry else "starting"
         loss = f"{entry.loss:.4f}" if entry and entry.loss is not None else ""
-        table.add_row(describe(job.trials), epoch, share, loss)
+        table.add_row(describe(job.trials, varied), epoch, share, loss)
     return Group(overall, table)
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from trainer.problems import MOST_TOLD, FileError, Problem, did_you_mean, nearest
+from trainer.synonyms import SYNONYMS
 from trainer.yaml_source import KeyPath, YamlSource
 
 NAMED = frozenset({"dataset", "pairs", "schemes", "augmentations", "seeds"})
@@ -15,6 +16,9 @@ NAMED = frozenset({"dataset", "pairs", "schemes", "augmentations", "seeds"})
 
 MOST_VALIDATED = 300_000
 """So many values of a file are validated, over and over, to find all its mistakes."""
+
+RULES = frozenset({"overrides", "include", "exclude"})
+"""The keys whose values say which points are meant."""
 
 EVERY = "*"
 """Stands for every data set, where a file may name one value for all."""
@@ -182,15 +186,22 @@ def _message(
 
 def _unknown_key(path: KeyPath, models: Mapping[KeyPath, type[BaseModel]]) -> str:
     name, parents = str(path[-1]), tuple(p for p in path[:-1] if isinstance(p, str))
-    sections = [
-        ".".join(map(str, place))
-        for place, model in models.items()
-        if place and not parents and name in model.model_fields
-    ]
-    if sections:
-        return f"unknown key here; it belongs below {' or '.join(sections)}"
+    if homes := _homes(name, parents, models):
+        return f"unknown key here; it belongs {homes}"
     model = models.get(parents)
+    meant = SYNONYMS.get(name.lower(), "")
+    if model and meant not in model.model_fields and (homes := _homes(meant, parents, models)):
+        return f"unknown key here; {meant} belongs {homes}"
     return "unknown key" + (did_you_mean(name, model.model_fields) if model else "")
+
+
+def _homes(name: str, parents: KeyPath, models: Mapping[KeyPath, type[BaseModel]]) -> str:
+    """Where a key is known, in words; rules count only where it stands at the top. Empty: nowhere."""
+    places = [place for place, model in models.items() if name in model.model_fields]
+    if () in places:
+        return "at the top of the file"
+    below = [p for p in places if not (parents and p[0] in RULES)]
+    return f"below {' or '.join('.'.join(map(str, p)) for p in below)}" if below else ""
 
 
 def _instead(details: ErrorDetails) -> str:

@@ -1,5 +1,6 @@
 """What one job of each kind occupies, as a sweep says it and as Ray counts it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,6 +9,8 @@ from trainer.trial import Frozen, Name, Number, Rate
 
 Kind = Literal["teacher", "student", "stddev"]
 KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
+SECTIONS: Mapping[Kind, str] = {"teacher": "teachers", "student": "student", "stddev": "stddev"}
+"""Where a sweep sets the hyper-parameters of each kind."""
 
 
 class Resources(Frozen):

@@ -7,6 +7,7 @@ Hyper-parameters that the file leaves out have the paper's values. Every mistake
 once, each with its line and the nearest name that is known.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -124,6 +125,8 @@ class Sweep(Frozen):
     """A worker that finishes no step for so long is killed, and its trials are tried again."""
     time_limit_minutes: Rate | None = None
     """A job may take so long for each of its trials."""
+    most_points: Count = 100_000
+    """A sweep of more points, most of them of its grid, is refused: it takes minutes only to be planned."""
     store: str | None = None
     data: str | None = None
 
@@ -147,6 +150,13 @@ class Sweep(Frozen):
         """What holds where neither grid nor overrides say otherwise."""
         return Hyperparameters(self.teachers, self.student, self.stddev, self.randomness)
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The hyper-parameters that may differ among its points."""
+        return tuple(
+            dict.fromkeys([*self.grid, *(key for rule in self.overrides for key in rule.set)])
+        )
+
     def wants(self, point: Point) -> bool:
         """Whether a point is neither excluded nor left out by `include`."""
         included = not self.include or any(rule.matches(point) for rule in self.include)
@@ -167,6 +177,22 @@ class Sweep(Frozen):
         for name, rules in (("include", self.include), ("exclude", self.exclude)):
             for index, rule in enumerate(rules):
                 rule.check_names(f"{name}/{index}", names)
+        return self
+
+    @model_validator(mode="after")
+    def _is_not_huge(self) -> Self:
+        sizes = {key: len(values) for key, values in self.grid.items()}
+        sizes |= {
+            key: len(getattr(self, key)) for key in ("dataset", "pairs", "augmentations", "seeds")
+        }
+        points = math.prod(sizes.values())
+        if points > self.most_points:
+            told = " x ".join(f"{size:,} {key}" for key, size in sizes.items() if size > 1)
+            raise mistake_at(
+                max(sizes, key=lambda key: sizes[key]) if not self.grid else "grid",
+                f"{points:,} points ({told}); most_points allows {self.most_points}: raise it "
+                "where so many are meant",
+            )
         return self
 
     @model_validator(mode="after")

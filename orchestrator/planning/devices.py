@@ -45,6 +45,10 @@ class Device:
         attained = ATTAINED[precision] * (peaks[precision] or 0.0)
         return max(attained, ATTAINED["fp32"] * self.fp32)
 
+    def lacks(self, precision: str) -> bool:
+        """Whether the hardware has no arithmetic of this precision."""
+        return {"tf32": self.tf32, "bf16": self.bf16}.get(precision, self.fp32) is None
+
     def is_called(self, device_name: str) -> bool:
         """Whether rows that name this device (`NVIDIA A100-SXM4-80GB`, `cpu`) are of it.
 

@@ -11,14 +11,18 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from orchestrator.language.resources import SECTIONS
 from orchestrator.language.settings import TeacherSettings
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
 from orchestrator.planning.data import identified
+from orchestrator.planning.hardly_meant import hardly_meant
+from orchestrator.planning.last_batch import batch_of_one
 from orchestrator.store.failures import Failure
 from orchestrator.store.store import Store
 from trainer.catalog import default_learning_rate, pick_of
@@ -82,6 +86,13 @@ class _Expansion:
         self._teachers: dict[str, TeacherTrial] = {}
 
     def trials(self) -> Iterator[Trial]:
+        """Each after what it depends on. Raises UserError where one can only fail."""
+        for trial in self._wanted():
+            if problem := batch_of_one(trial):
+                raise PlacedError(f"{self._sweep.name}: {SECTIONS[trial.kind]}", problem)
+            yield trial
+
+    def _wanted(self) -> Iterator[Trial]:
         sweep = self._sweep
         for seed, pair in itertools.product(sweep.seeds, sweep.pairs):
             for augmentation in sweep.augmentations:
@@ -120,7 +131,7 @@ class _Expansion:
                 data=self._data,
                 teacher=architecture,
                 learning_rate=settings.learning_rate or default_learning_rate(architecture),
-                checkpoint=PublishedCheckpoint.of(path) if path else None,
+                checkpoint=_published(path) if path else None,
                 **given,
             )
         return self._teachers[architecture]
@@ -181,6 +192,21 @@ class _Expansion:
             raise PlacedError(where, message_of(details)) from error
 
 
+def _published(path: Path) -> PublishedCheckpoint:
+    """A published checkpoint, or the place of one that is not there yet; raises UserError of what is none."""
+    if path.is_dir():
+        raise PlacedError(
+            f"teachers.checkpoint: {path}",
+            "a folder; expected the file with the weights, in whose path {teacher} and {dataset} may stand",
+        )
+    try:
+        return PublishedCheckpoint.of(path)
+    except OSError as error:
+        raise PlacedError(
+            f"teachers.checkpoint: {path}", f"cannot be read: {error.strerror}"
+        ) from error
+
+
 @dataclass(frozen=True)
 class Plan:
     """A sweep's trials and which of them need not run.
@@ -218,22 +244,13 @@ class Plan:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed, but hardly meant."""
-        lines: dict[str, None] = {}
-        for trial in self.trials:
-            pick = pick_of(trial.augmentation)
-            if pick is None or isinstance(trial, TeacherTrial):
-                continue
-            pool = pick.runs * trial.batch_size
-            if trial.pick_size >= pool:
-                lines[
-                    f"{trial.kind} {trial.augmentation}: a pick_size of {trial.pick_size} keeps the "
-                    f"whole pool of {pick.runs} x {trial.batch_size} images: nothing is picked"
-                ] = None
-        again = [t for t in self.trials if t.fingerprint in self.lost]
-        for trial in again:
-            what = f"{trial.kind} {trial.student or trial.teacher} {trial.fingerprint[:12]}"
-            lines[f"{what} runs again: its weights are gone, and what is missing needs them"] = None
-        return (*self.ignored, *lines)
+        lost = (
+            f"{t.kind} {t.student or t.teacher} {t.fingerprint[:12]} runs again: "
+            "its weights are gone, and what is missing needs them"
+            for t in self.trials
+            if t.fingerprint in self.lost
+        )
+        return (*self.ignored, *hardly_meant(self.sweep, self.trials), *lost)
 
     @property
     def unknown(self) -> frozenset[str]:

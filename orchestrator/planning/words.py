@@ -1,13 +1,18 @@
 """Jobs, spans of time and figures in words, as plans, runs and jobs all say them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from orchestrator.language.resources import SECTIONS
 from trainer.trial import Trial
 
 
-def describe(trials: Sequence[Trial]) -> str:
-    """A job in a few words: `9 students resnet20/resnet8 seed 0`."""
+def describe(trials: Sequence[Trial], varied: Collection[str] = ()) -> str:
+    """A job in a few words: `9 students resnet20/resnet8 on cifar100, seed 0`.
+
+    Of the hyper-parameters that are `varied` in a sweep, those are told that all its trials have in common:
+    `..., seed 0, precision=bf16`.
+    """
     first = trials[0]
     same_student = all(trial.student == first.student for trial in trials)
     models = f"{first.teacher}/{first.student}" if first.student and same_student else first.teacher
@@ -16,7 +21,17 @@ def describe(trials: Sequence[Trial]) -> str:
     else:
         plural = {"student": "students", "stddev": "T. stddev", "teacher": "teachers"}
         what = f"{len(trials)} {plural[first.kind]}"
-    return f"{what} {models} on {first.dataset}, seed {first.seed}"
+    settings = "".join(f", {name}={value}" for name, value in _in_common(trials, varied))
+    return f"{what} {models} on {first.dataset}, seed {first.seed}{settings}"
+
+
+def _in_common(trials: Sequence[Trial], varied: Collection[str]) -> Iterator[tuple[str, object]]:
+    section = SECTIONS[trials[0].kind]
+    for key in varied:
+        of, _, name = key.rpartition(".")
+        values = {getattr(trial, name, None) for trial in trials}
+        if of in ("", section) and len(values) == 1 and (value := values.pop()) is not None:
+            yield name, value
 
 
 def duration(seconds: float) -> str:
@@ -42,10 +57,12 @@ class Unit:
 
 
 def unit_of(hours: float) -> Unit:
-    """Hours, minutes or seconds, whichever the longest of some spans is readable in."""
+    """The unit, from hours to milliseconds, that the longest of some spans is readable in."""
     if hours >= 1:
         return Unit("h", 1)
-    return Unit("min", 60) if hours >= 1 / 60 else Unit("s", 3600)
+    if hours >= 1 / 60:
+        return Unit("min", 60)
+    return Unit("ms", 3.6e6) if 0 < hours < 0.1 / 3600 else Unit("s", 3600)
 
 
 def span(hours: float) -> str:

@@ -1,6 +1,6 @@
 """What `plan` shows: counts and the bill as tables, the dependencies for Graphviz, everything for scripts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -29,14 +29,16 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
     caption = (
         f"missing: {rounded(bill.pflop)} PFLOP; alone the trials would take {rounded(bill.pflop_alone)}: "
         f"lockstep saves {bill.saved:.0%}\n"
-        f"{span(bill.gpu_hours)} of one GPU, longest chain {span(bill.longest_chain_hours)}, "
-        f"at {bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
     )
     if (here := bill.on_cpus) is not None:
         caption += (
-            f"\nhere, without a GPU: {span(here.hours)} on {here.cpus} {'CPU' if here.cpus == 1 else 'CPUs'}, "
-            f"at {here.throughput.tflops:.3g} TFLOP/s per CPU ({here.throughput.source})"
+            f"here, without a GPU: {span(here.hours)} on {here.cpus} {'CPU' if here.cpus == 1 else 'CPUs'}, "
+            f"at {here.throughput.tflops:.3g} TFLOP/s per CPU ({here.throughput.source})\nelsewhere: "
         )
+    caption += (
+        f"{span(bill.gpu_hours)} of one GPU, longest chain {span(bill.longest_chain_hours)}, "
+        f"at {bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
+    )
     if plan.unknown:
         absent = ", ".join(plan.absent_checkpoints)
         caption += f"\nfingerprints of {len(plan.unknown)} trials are unknown without {absent}"
@@ -83,15 +85,15 @@ def forecast_table(forecasts: Iterable[Forecast]) -> Table:
     return table
 
 
-def order_table(forecast: Forecast) -> Table:
-    """The first jobs of a simulated run."""
+def order_table(forecast: Forecast, varied: Collection[str] = ()) -> Table:
+    """The first jobs of a simulated run, told apart by what is `varied` in the sweep."""
     table = Table(title=f"order of work on {forecast.where}", title_justify="left")
     unit = unit_of(forecast.hours)
     table.add_column(f"from {unit.name}", justify="right")
     table.add_column(f"to {unit.name}", justify="right")
     table.add_column("job")
     for job in forecast.jobs[:FIRST_JOBS]:
-        table.add_row(unit.number(job.start), unit.number(job.end), describe(job.trials))
+        table.add_row(unit.number(job.start), unit.number(job.end), describe(job.trials, varied))
     if left := len(forecast.jobs) - FIRST_JOBS:
         table.caption = f"and {left} more: --html FILE draws them all" if left > 0 else None
     return table

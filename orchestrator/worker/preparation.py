@@ -33,7 +33,7 @@ def prepare(trials: Sequence[Trial], data_folder: Path) -> None:
         if isinstance(trial, TeacherTrial) and trial.checkpoint and not trial.checkpoint.sha256
     ]
     if absent:
-        raise UserError("\n".join(f"{path}: no such file" for path in absent))
+        raise UserError("\n".join(f"teachers.checkpoint: {path}: no such file" for path in absent))
     for data in {trial.data: None for trial in few}:
         _decode(data, data_folder)
     for trial in few:

@@ -15,6 +15,7 @@ from analysis.rows import read_rows
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
 from trainer.catalog import AUGMENTATIONS
+from trainer.trial import TRIAL
 
 
 def cell(*values: float, seeds: tuple[int, ...] = ()) -> Mean:
@@ -186,3 +187,16 @@ def test_what_is_not_finite_is_not_ranked_and_what_it_takes_with_it_is_said(stor
     assert (row.heading, row.entries[1].text) == (DASH, "3 not finite")
     assert any(note.startswith("left out: 2 T. stddev trials") for note in grid.notes)
     assert [record["mean"] for record in grid.records if record["rank"] is None] == [None]
+
+
+def test_settings_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """As in a grid of them: 2 before 10, whatever their digits or hashes are."""
+    store = Store(tmp_path)
+    for trial in paper_trials(["vgg13/vgg8"], ["cifar100"], augmentations=["identity", "flip"]):
+        add(store, trial)
+        if trial.kind == "stddev":
+            for epochs in (2, 20):
+                changed = trial.model_dump() | {"epochs": epochs}
+                add(store, TRIAL.validate_python(changed))
+    variants = [ranking.variant for ranking in rank(read_rows(store))]
+    assert variants == [f"stddev.epochs={epochs}" for epochs in (2, 10, 20)]

@@ -87,3 +87,15 @@ def test_the_time_in_which_any_kernel_runs_is_counted_once() -> None:
 
     assert _covered([(0.0, 2.0), (1.0, 3.0), (1.5, 2.0), (5.0, 6.0)]) == 4.0
     assert _covered([]) == 0.0
+
+
+@pytest.mark.parametrize("word", ["-1", "0", "soon", "nan", "inf"])
+def test_seconds_that_are_no_time_are_refused(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks.gpu_check.__main__ import main
+
+    with pytest.raises(SystemExit) as ended:
+        main([f"--seconds={word}"])
+    assert ended.value.code == 2
+    assert f"expected a number of seconds above 0, not '{word}'" in capsys.readouterr().err

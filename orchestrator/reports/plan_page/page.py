@@ -41,7 +41,7 @@ def _sections(
             f"{unit.span(forecast.bound_hours)}: this one is {forecast.over_bound:.1%} over"
         )
         yield tag("p", text(facts), class_="note")
-        yield tag("div", timeline(forecast), class_="card")
+        yield tag("div", timeline(forecast, plan.sweep.varied), class_="card")
 
 
 def _tiles(plan: Plan, bill: Bill) -> str:

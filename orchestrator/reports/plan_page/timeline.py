@@ -1,6 +1,6 @@
 """A simulated run as a chart: a line per GPU (or share of one), a bar per job."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from analysis.markup import tag, text
 from orchestrator.planning.bill import Forecast
@@ -44,7 +44,7 @@ def _ticks(hours: float) -> list[tuple[str, float]]:
     return [(f"{mark:g} {unit.name}", mark / whole) for mark in marks if 0 <= mark <= 0.98 * whole]
 
 
-def timeline(forecast: Forecast) -> str:
+def timeline(forecast: Forecast, varied: Collection[str] = ()) -> str:
     """An SVG; hovering over a bar tells which job it is."""
     where = lanes(forecast.jobs)
     unit = unit_of(forecast.hours)
@@ -57,7 +57,9 @@ def timeline(forecast: Forecast) -> str:
             "rect",
             tag(
                 "title",
-                text(f"{describe(job.trials)}: {unit.span(job.start)} to {unit.span(job.end)}"),
+                text(
+                    f"{describe(job.trials, varied)}: {unit.span(job.start)} to {unit.span(job.end)}"
+                ),
             ),
             x=round(job.start * scale, 2),
             y=round(lane * pitch, 2),

@@ -119,8 +119,6 @@ def test_a_bad_sweep_is_one_line_and_exit_code_2(command: str, tmp_path: Path) -
         (("run", QUICKSTART, "--address", "127.0.0.1:1"), "127.0.0.1:1: no Ray cluster to connect"),
         (("run", QUICKSTART, "--store", "memory://x"), "no worker can see this process's memory"),
         (("resume", QUICKSTART, "--only", "cutmx"), "--only cutmx: nothing of quickstart; did you"),
-        (("run",), "Missing argument"),
-        (("train",), "No such command"),
     ],
 )
 def test_other_bad_input(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:

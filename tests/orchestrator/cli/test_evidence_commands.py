@@ -5,43 +5,19 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.cli.main import main
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, paper_trials
 from tests.conftest import GOLDEN
+from tests.orchestrator.cli.conftest import Command
 from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def kd(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> Command:
-    """Run a command: exit code, output, errors."""
-    monkeypatch.delenv("KDSWEEP_STORE", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["kdsweep", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,17 @@ def problems(path: Path) -> list[str]:
     ("line", "expected"),
     [
         ("nme: x", "nme: unknown key; did you mean 'name'?"),
+        ("student: {lr: 0.1}", "student.lr: unknown key; did you mean 'learning_rate'?"),
+        ("student: {gamma: 0.1}", "student.gamma: unknown key; did you mean 'decay'?"),
+        ("student: {T: 4}", "student.T: unknown key; did you mean 'temperature'?"),
+        ("teachers: {wd: 1}", "teachers.wd: unknown key; did you mean 'weight_decay'?"),
+        ("grid: {student.lr: [1]}", "did you mean 'student.learning_rate'?"),
+        ("lr: 0.1", "lr: unknown key here; learning_rate belongs below teachers or student"),
+        (
+            "student: {execution: eager}",
+            "student.execution: unknown key here; it belongs at the top of the file",
+        ),
+        ("stddev: {gpu: 1}", "it belongs below resources.teacher or resources.student or"),
         ("student: {epoch: 3}", "1:11: student.epoch: unknown key; did you mean 'epochs'?"),
         (
             "resources: {student: {gpus: 1}}",

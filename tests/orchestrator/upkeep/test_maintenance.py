@@ -442,7 +442,7 @@ def test_weights_on_a_disk_that_is_not_mounted_are_not_taken_for_gone(
     store.checkpoints.rename(tmp_path / "disk")
     store.checkpoints.symlink_to(tmp_path / "elsewhere")
     plan = make_plan(sweep, store, retry_failed=False)
-    with pytest.raises(UserError, match="is that disk mounted?"):
+    with pytest.raises(UserError, match=r"is that disk mounted\?"):
         with_lost_weights(plan, store)
     (tmp_path / "disk").rename(tmp_path / "elsewhere")
     assert not with_lost_weights(plan, store).lost

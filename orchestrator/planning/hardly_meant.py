@@ -1,0 +1,82 @@
+"""Settings that are allowed and do nothing, or not what they seem to: told in a line each, before a run."""
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator.language.resources import SECTIONS, Kind
+from orchestrator.language.sweep import Sweep
+from orchestrator.language.variations import KEYS
+from trainer.catalog import pick_of
+from trainer.trial import StddevTrial, StudentTrial, TeacherTrial, Trial, is_published
+
+EVALUATED_BY = frozenset({"teachers.precision", "teachers.seed"})
+"""Settings of teachers that say nothing of training."""
+
+
+def hardly_meant(sweep: Sweep, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """A line for each, once."""
+    said = _said(sweep)
+    lines: dict[str, None] = {}
+    for trial in trials:
+        if isinstance(trial, TeacherTrial | StudentTrial) and not is_published(trial):
+            lines |= dict.fromkeys(_milestones(trial, said))
+        if isinstance(trial, StudentTrial | StddevTrial):
+            lines |= dict.fromkeys(_picks(trial))
+    if any(map(is_published, trials)) and all(map(_is_untrained, trials)):
+        lines |= dict.fromkeys(_of_training(said))
+    return tuple(lines)
+
+
+def _said(sweep: Sweep) -> frozenset[str]:
+    """The hyper-parameters that the sweep names, as `student.epochs`."""
+    named = {f"{section}.{key}" for section in SECTIONS.values() for key in _fields(sweep, section)}
+    return frozenset(named.union(sweep.grid, *(rule.set for rule in sweep.overrides)))
+
+
+def _fields(sweep: Sweep, section: str) -> set[str]:
+    fields: set[str] = getattr(sweep, section).model_fields_set
+    return fields
+
+
+def _milestones(trial: TeacherTrial | StudentTrial, said: frozenset[str]) -> Iterator[str]:
+    """Those that no epoch passes, and those out of order; the paper's are nobody's mistake."""
+    kind: Kind = trial.kind
+    key = f"{SECTIONS[kind]}.milestones"
+    if key not in said or trial.decay == 1:
+        return
+    idle = sorted(m for m in trial.milestones if m >= trial.epochs)
+    if idle:
+        yield (
+            f"{key}: {_listed(idle)}: training ends with epoch {trial.epochs}, "
+            "so the learning rate does not change there"
+        )
+    if list(trial.milestones) != sorted(trial.milestones):
+        yield f"{key}: {_listed(trial.milestones)}: out of order, taken as {_listed(sorted(trial.milestones))}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _picks(trial: StudentTrial | StddevTrial) -> Iterator[str]:
+    """A pick that keeps all there is."""
+    pick = pick_of(trial.augmentation)
+    if pick is not None and trial.pick_size >= pick.runs * trial.batch_size:
+        yield (
+            f"{trial.kind} {trial.augmentation}: a pick_size of {trial.pick_size} keeps the "
+            f"whole pool of {pick.runs} x {trial.batch_size} images: nothing is picked"
+        )
+
+
+def _is_untrained(trial: Trial) -> bool:
+    return trial.kind != "teacher" or is_published(trial)
+
+
+def _of_training(said: frozenset[str]) -> Iterator[str]:
+    """What says how teachers are trained, where none is."""
+    idle = [
+        key
+        for key in KEYS
+        if key.startswith("teachers.") and key in said and key not in EVALUATED_BY
+    ]
+    if idle:
+        yield f"{', '.join(idle)}: of no effect, as teachers.checkpoint names teachers that are trained already"
