@@ -70,14 +70,16 @@ def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()
     Raises:
         UserError: a filter is none, or names something that no row has.
     """
-    from analysis.combinations import NOT_TOLD, Planned
+    from analysis.combinations import Planned
     from analysis.filters import parse_filters
     from analysis.points import panels as panels_of
     from analysis.rows import read_rows
-    from orchestrator.planning.kept_sweeps import planned_together
+    from orchestrator.planning.kept_sweeps import of_sweeps, planned_together
 
-    rows = read_rows(store, parse_filters(filters), None if sweep is None else expand(sweep))
-    return panels_of(rows, Planned(planned_together(store)) if sweep is None else NOT_TOLD)
+    trials = None if sweep is None else expand(sweep)
+    rows = read_rows(store, parse_filters(filters), trials)
+    told = of_sweeps([(sweep, trials)]) if sweep and trials else planned_together(store)
+    return panels_of(rows, Planned(*told))
 
 
 def tables(

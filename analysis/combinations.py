@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.families import Naming
 from analysis.settings import PICKS
 from trainer.trial import canonical_json
 
@@ -26,14 +27,20 @@ class Planned:
     """Which trials were planned together: by fingerprint, those of each sweep that a store keeps.
 
     Rows do not say which sweep asked for them. Where this does, no panel is put together of two sweeps.
+    `namings` are what each of the sweeps calls families.
     """
 
     sweeps: tuple[frozenset[str], ...] = ()
+    namings: tuple[Naming, ...] = ()
 
     def of(self, fingerprints: Iterable[str]) -> frozenset[int]:
         """The sweeps that have any of some trials."""
         wanted = frozenset(fingerprints)
         return frozenset(i for i, sweep in enumerate(self.sweeps) if not sweep.isdisjoint(wanted))
+
+    def namings_of(self, fingerprints: Iterable[str]) -> tuple[Naming, ...]:
+        """What the sweeps that have any of some trials call families."""
+        return tuple(self.namings[i] for i in sorted(self.of(fingerprints)) if self.namings)
 
 
 NOT_TOLD = Planned()

@@ -5,10 +5,10 @@
 
 Formulas and sources are in the modules that compute them: `analysis.permutation` (p-values),
 `analysis.multiplicity` (Holm, Benjamini-Hochberg), `analysis.bootstrap` (intervals), `analysis.pooling`.
-Influence is how far a coefficient moves when one augmentation is left out: r without it, minus r.
+Influence is how far a coefficient moves when one augmentation, or one family (`analysis.families`), is left out: r
+without it, minus r. What choosing by T. stddev loses is in `regret` (`analysis.regret`).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,11 +23,13 @@ from analysis.bootstrap import (
     hull_interval,
 )
 from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
+from analysis.families import Family, families_of, without_families
 from analysis.multiplicity import benjamini_hochberg, holm
 from analysis.naming import can_be_pooled
 from analysis.permutation import permutation_test
 from analysis.points import Panel
-from analysis.pooling import Pooled, num_without_noise, panel_draws, pool
+from analysis.pooling import Pooled, furthest, num_without_noise, panel_draws, pool
+from analysis.regret import PanelRegret, panel_regret
 from trainer.problems import UserError, did_you_mean
 
 GROUP_KEYS = ("dataset", "teacher", "student", "pair", "setting", "source")
@@ -47,6 +49,8 @@ class Estimate:
     over_augmentations: Interval
     influence: tuple[float, ...]
     """By augmentation: the coefficient without it, minus the coefficient."""
+    influence_of_families: tuple[float, ...]
+    """By family: the same; nan where fewer than three points are left."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ class Evidence:
     """Cells of whose noise nothing tells: it is in no interval."""
     num_parts: int
     """Sets of augmentations that share seeds, at most: of several, differences hold what seeds shift."""
+    families: tuple[Family, ...]
+    regret: PanelRegret | None
+    """None where there is no choice."""
 
     @property
     def n(self) -> int:
@@ -68,9 +75,12 @@ class Evidence:
 
     def most_influential(self, name: str) -> tuple[str, float] | None:
         """The augmentation without which a coefficient moves most, and by how much; None if by nothing."""
-        moves = zip(self.augmentations, self.estimates[name].influence, strict=True)
-        felt = [(a, move) for a, move in moves if math.isfinite(move) and abs(move) > 1e-9]
-        return max(felt, key=lambda item: abs(item[1])) if felt else None
+        return furthest(self.augmentations, self.estimates[name].influence)
+
+    def most_influential_family(self, name: str) -> tuple[str, float] | None:
+        """The same of families."""
+        names = [family.name for family in self.families]
+        return furthest(names, self.estimates[name].influence_of_families)
 
 
 @dataclass(frozen=True)
@@ -182,14 +192,18 @@ def _evidence(
     cells = panel.cells()
     columns = tuple(c for _, c, _ in cells), tuple(c for _, _, c in cells)
     x, y = panel.coordinates()
+    names = tuple(a for a, _, _ in cells)
+    families = families_of(names, panel.namings)
     printed = panel.correlation
     seeds = augmentations = [UNDEFINED] * len(NAMES)
     moves = np.full((len(cells), len(NAMES)), np.nan)
+    family_moves = np.full((len(families), len(NAMES)), np.nan)
     value = np.full(len(NAMES), np.nan)
     if len(cells) >= 3:
         value = coefficients(x, y)
         left_out = leave_one_out(x, y)
         moves = left_out - value
+        family_moves = without_families(x, y, names, families) - value
         of_seeds, of_points = panel_draws(*columns, bootstrap)
         seeds = [hull_interval(of_seeds[:, k], float(value[k])) for k in range(len(NAMES))]
         augmentations = [
@@ -206,14 +220,17 @@ def _evidence(
             over_seeds=seeds[k],
             over_augmentations=augmentations[k],
             influence=tuple(map(float, moves[:, k])),
+            influence_of_families=tuple(map(float, family_moves[:, k])),
         )
         for k, name in enumerate(NAMES)
     }
     return Evidence(
         panel=panel,
-        augmentations=tuple(a for a, _, _ in cells),
+        augmentations=names,
         estimates=estimates,
         is_exact=is_exact,
         num_without_noise=num_without_noise(*columns),
         num_parts=max(fit(column).num_parts for column in columns),
+        families=families,
+        regret=panel_regret(names, *columns, bootstrap),
     )

@@ -21,6 +21,7 @@ from analysis.blocks import fit
 from analysis.coefficients import Array
 from analysis.combinations import NOT_TOLD, Planned, pairings, units
 from analysis.correlations import Correlation, correlate
+from analysis.families import Naming
 from analysis.naming import in_number_order, names_of, setting_of
 from analysis.settings import IMPORTED, OWN, of_teachers, with_settings, with_source
 from trainer.catalog import AUGMENTATIONS
@@ -82,7 +83,7 @@ class Panel:
     """The points of one pair on one data set, under one setting of everything else.
 
     `variant` says in which settings panels differ; empty where there is only one. `hyperparameters` are all of
-    them, by name.
+    them, by name; `namings` is what the sweeps that planned it call families.
     """
 
     dataset: str
@@ -93,6 +94,7 @@ class Panel:
     teacher_fingerprint: str
     points: tuple[Point, ...]
     hyperparameters: Mapping[str, str] = field(default_factory=dict, compare=False)
+    namings: tuple[Naming, ...] = field(default=(), compare=False)
 
     @property
     def pair(self) -> str:
@@ -161,7 +163,13 @@ def panels(rows: pd.DataFrame, planned: Planned = NOT_TOLD) -> list[Panel]:
             alike = measured.rows if measured else of_teacher.iloc[:0]
             draft = _draft(of_pair.iloc[0], student.rows, alike)
             drafts.append(
-                replace(draft, hyperparameters=teachers.get(str(fingerprint), {}) | setting)
+                replace(
+                    draft,
+                    hyperparameters=teachers.get(str(fingerprint), {}) | setting,
+                    namings=planned.namings_of(
+                        [*student.rows["fingerprint"], *alike["fingerprint"]]
+                    ),
+                )
             )
     named = [panel for source in (OWN, IMPORTED) for panel in _named(drafts, source)]
     return sorted(named, key=_place)

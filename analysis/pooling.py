@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.blocks import Fit, fit
+from analysis.blocks import fit
 from analysis.bootstrap import (
     LEVEL,
     UNDEFINED,
@@ -42,8 +42,11 @@ from analysis.bootstrap import (
     hull_interval,
 )
 from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
+from analysis.families import Family, families_of, without_families
 from analysis.permutation import permutation_test
-from analysis.points import Mean, Panel
+from analysis.points import Panel
+from analysis.redraws import Cells, means_of, redrawn
+from analysis.regret import PooledRegret, pooled_regret
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class PooledEstimate:
     over_teachers: Interval
     of_teachers: tuple[float, ...]
     """The mean coefficient of each teacher, in the order of `Pooled.teachers`."""
+    influence: tuple[float, ...]
+    """By augmentation: the coefficient without it in all panels, minus the coefficient."""
+    influence_of_families: tuple[float, ...]
+    """The same by family."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,21 @@ class Pooled:
     """Own results or imported ones; empty where panels of both were given."""
     most_augmentations: int
     """How many the panels have at most: above `n` where they do not all have the same."""
+    families: tuple[Family, ...]
+    regret: PooledRegret | None
 
     @property
     def n(self) -> int:
         return len(self.augmentations)
+
+    def most_influential(self, name: str) -> tuple[str, float] | None:
+        """The augmentation without which a coefficient moves most, and by how much; None if by nothing."""
+        return furthest(self.augmentations, self.estimates[name].influence)
+
+    def most_influential_family(self, name: str) -> tuple[str, float] | None:
+        """The same of families."""
+        names = [family.name for family in self.families]
+        return furthest(names, self.estimates[name].influence_of_families)
 
 
 def _largest_common_part(panels: Sequence[Panel]) -> tuple[list[Panel], list[str]]:
@@ -106,7 +124,8 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
     if len(kept) < 2 or len(shared) < 3:
         return None
     cells = [_cells(panel, shared) for panel in kept]
-    samples = [(_means(x), _means(y)) for x, y in cells]
+    samples = [(means_of(x), means_of(y)) for x, y in cells]
+    families = _families(kept, shared)
     teachers = [(panel.dataset, panel.teacher, panel.teacher_fingerprint) for panel in kept]
     weights = teacher_weights(teachers)
     test = permutation_test(samples, weights, seed=bootstrap.seed)
@@ -117,6 +136,9 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
     seeds = _weighted(weights, np.stack([seeds for seeds, _ in drawn]))
     augmentations = _weighted(weights, np.stack([of_points for _, of_points in drawn]))
     left_out = _weighted(weights, np.stack([leave_one_out(x, y) for x, y in samples]))
+    without = _weighted(
+        weights, np.stack([without_families(x, y, shared, families) for x, y in samples])
+    )
     distinct = list(dict.fromkeys(teachers))
     of_teachers = np.stack(
         [
@@ -132,6 +154,8 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
             over_augmentations=bca_interval(augmentations[:, k], float(value[k]), left_out[:, k]),
             over_teachers=t_interval(of_teachers[:, k]),
             of_teachers=tuple(map(float, of_teachers[:, k])),
+            influence=tuple(map(float, left_out[:, k] - value[k])),
+            influence_of_families=tuple(map(float, without[:, k] - value[k])),
         )
         for k, name in enumerate(NAMES)
     }
@@ -147,7 +171,15 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
         num_without_noise=sum(num_without_noise(*pair) for pair in cells),
         source=kept[0].source if len({panel.source for panel in kept}) == 1 else "",
         most_augmentations=max(len(panel.complete) for panel in kept),
+        families=families,
+        regret=pooled_regret(weights, tuple(shared), cells, bootstrap),
     )
+
+
+def _families(panels: Sequence[Panel], shared: Sequence[str]) -> tuple[Family, ...]:
+    """Of the augmentations that panels share, by what any of them calls families."""
+    found = [family for panel in panels for family in families_of(shared, panel.namings)]
+    return tuple({family.members: family for family in reversed(found)}.values())[::-1]
 
 
 def teacher_weights(teachers: Sequence[object]) -> list[float]:
@@ -168,10 +200,17 @@ def t_interval(values: Array, level: float = LEVEL) -> Interval:
     return Interval(float(max(mean - reach, -1.0)), float(min(mean + reach, 1.0)))
 
 
-_Cells = tuple[Mean, ...]
+def furthest(names: Sequence[str], moves: Sequence[float]) -> tuple[str, float] | None:
+    """Whose leaving out moves a coefficient most, and by how much; None if nothing does."""
+    felt = [
+        (name, move)
+        for name, move in zip(names, moves, strict=True)
+        if math.isfinite(move) and abs(move) > 1e-9
+    ]
+    return max(felt, key=lambda item: abs(item[1])) if felt else None
 
 
-def _cells(panel: Panel, augmentations: Sequence[str]) -> tuple[_Cells, _Cells]:
+def _cells(panel: Panel, augmentations: Sequence[str]) -> tuple[Cells, Cells]:
     by_name = {a: (x, y) for a, x, y in panel.cells()}
     return (
         tuple(by_name[a][0] for a in augmentations),
@@ -179,12 +218,8 @@ def _cells(panel: Panel, augmentations: Sequence[str]) -> tuple[_Cells, _Cells]:
     )
 
 
-def _means(cells: Sequence[Mean]) -> Array:
-    return np.array([cell.mean for cell in cells])
-
-
 @functools.lru_cache(maxsize=128)
-def panel_draws(x: _Cells, y: _Cells, bootstrap: Bootstrap) -> tuple[Array, Array]:
+def panel_draws(x: Cells, y: Cells, bootstrap: Bootstrap) -> tuple[Array, Array]:
     """[num_samples, 3] redrawn coefficients of one panel: over seeds, and over augmentations.
 
     Draws over seeds are nan where neither T. stddev nor S. test loss tells of its noise; where one does not, it
@@ -192,28 +227,17 @@ def panel_draws(x: _Cells, y: _Cells, bootstrap: Bootstrap) -> tuple[Array, Arra
     """
     of_x, of_y = fit(x), fit(y)
     if of_x.tells_of_noise or of_y.tells_of_noise:
-        seeds = coefficients(_redrawn(x, of_x, bootstrap), _redrawn(y, of_y, bootstrap))
+        seeds = coefficients(redrawn(x, of_x, bootstrap), redrawn(y, of_y, bootstrap))
     else:
         seeds = np.full((bootstrap.num_samples, len(NAMES)), np.nan)
     # Drawn from n alone: panels of one pool, which have equal n, all get the same augmentations.
     chosen = bootstrap.of_points(len(x))
-    return seeds, coefficients(_means(x)[chosen], _means(y)[chosen])
+    return seeds, coefficients(means_of(x)[chosen], means_of(y)[chosen])
 
 
-def num_without_noise(x: _Cells, y: _Cells) -> int:
+def num_without_noise(x: Cells, y: Cells) -> int:
     """Cells of whose noise nothing tells: they are fixed in every redraw over seeds."""
     return sum(len(cells) for cells in (x, y) if not fit(cells).tells_of_noise)
-
-
-def _redrawn(cells: _Cells, fitted: Fit, bootstrap: Bootstrap) -> Array:
-    """[num_samples, A] means as other seeds might give them."""
-    if not fitted.tells_of_noise:
-        return np.broadcast_to(_means(cells), (bootstrap.num_samples, len(cells)))
-    drawn = []
-    for i, cell in enumerate(cells):
-        choices = fitted.choices(i)
-        drawn.append(choices[bootstrap.of_cell(cell.n, len(choices), cell.address)])
-    return _means(cells) + np.concatenate(drawn, axis=1) @ fitted.weights.T
 
 
 def _weighted(weights: Sequence[float], values: Array) -> Array:

@@ -249,7 +249,7 @@ def _panels(shown: Shown, rows: "pd.DataFrame", group_by: Sequence[str]) -> "lis
     from analysis.points import panels
     from orchestrator.planning.kept_sweeps import together
 
-    planned = Planned(together(plan for _, plan in shown.kept))
+    planned = Planned(*together(plan for _, plan in shown.kept))
     return [p for group in grouped(panels(rows, planned), group_by).values() for p in group]
 
 

@@ -23,6 +23,9 @@ RULES = frozenset({"overrides", "include", "exclude"})
 EVERY = "*"
 """Stands for every data set, where a file may name one value for all."""
 
+KEY = "[key]"
+"""Where pydantic says that a key is wrong, and not its value."""
+
 
 def mistake(message: str) -> PydanticCustomError:
     """For a validator to raise; `message` is told as it is."""
@@ -139,7 +142,7 @@ def _path_in_file(
         part = given
         if isinstance(part, int) and part < len(kept.get(path, ())):
             part = kept[path][part]
-        if (*path, part) not in source.marks and (isinstance(part, int) or part == EVERY):
+        if (*path, part) not in source.marks and (isinstance(part, int) or part in (EVERY, KEY)):
             continue
         path = (*path, part)
     return path

@@ -38,7 +38,7 @@ from orchestrator.language.settings import DatasetChoice, Pair, StudentSettings,
 from orchestrator.language.shipped import find
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
 from trainer.catalog import AUGMENTATIONS, BASE_SCHEMES, DATASETS, base_of, pick_of
-from trainer.problems import FileError
+from trainer.problems import FileError, did_you_mean
 from trainer.trial import (
     DEFAULT_EXECUTION,
     Count,
@@ -83,6 +83,13 @@ def _registered_once(files: tuple[SchemeFile, ...]) -> tuple[SchemeFile, ...]:
     return files
 
 
+FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+Families = dict[
+    FamilyName,
+    Annotated[tuple[str, ...], BeforeValidator(as_list), AfterValidator(distinct)],
+]
+
 Rules = Annotated[tuple[Where, ...], BeforeValidator(as_list)]
 
 
@@ -102,6 +109,8 @@ class Sweep(Frozen):
         BeforeValidator(_all_augmentations),
         AfterValidator(distinct),
     ] = AUGMENTATIONS
+    families: Families = Field(default_factory=dict)
+    """Augmentations that are variants of one idea, by name: evidence is also weighed without each (`analysis.families`)."""
     randomness: Randomness = "batch"
     seeds: Annotated[tuple[Seed, ...], AfterValidator(distinct)]
     measure: Annotated[tuple[Measure, ...], AfterValidator(distinct)] = (
@@ -193,6 +202,27 @@ class Sweep(Frozen):
                 f"{points:,} points ({told}); most_points allows {self.most_points}: raise it "
                 "where so many are meant",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _families_hold_each_augmentation_once(self) -> Self:
+        family_of: dict[str, str] = {}
+        for name, members in self.families.items():
+            for index, member in enumerate(members):
+                at = f"families/{name}/{index}"
+                if member not in self.augmentations:
+                    hint = did_you_mean(member, self.augmentations)
+                    message = f"{member} is no augmentation of this sweep{hint}"
+                    raise mistake_at(at, message, of_a_name=True)
+                if member in family_of:
+                    raise mistake_at(at, f"{member} is in {family_of[member]} already")
+                family_of[member] = name
+        for name, members in self.families.items():
+            # What is in no named family is in that of its scheme: two families would have one name.
+            if name not in members and name in map(base_of, self.augmentations):
+                raise mistake_at(
+                    f"families/{name}", f"{name} is an augmentation that is not in this family"
+                )
         return self
 
     @model_validator(mode="after")

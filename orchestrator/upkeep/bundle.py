@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator.language.sweep import Sweep
-from orchestrator.planning.kept_sweeps import planned_together
+from orchestrator.planning.kept_sweeps import of_sweeps, planned_together
 from orchestrator.planning.plan import expand
 from orchestrator.store.provenance import provenance
 from orchestrator.store.store import Store
@@ -81,7 +81,7 @@ def _files(
     else:
         yield f"sweeps/{sweep.name}.json", _json(sweep.model_dump(mode="json"))
     yield "environment.json", _json(_environment(results))
-    yield from _reports(store, trials)
+    yield from _reports(store, sweep, trials)
 
 
 def _of_trials(table: pa.Table, wanted: frozenset[str] | None) -> pa.Table:
@@ -107,10 +107,12 @@ def _environment(results: pa.Table) -> dict[str, Any]:
     return {"of_the_rows": recorded, "of_this_export": provenance(), "installed": installed}
 
 
-def _reports(store: Store, trials: Sequence[Trial] | None) -> Iterator[tuple[str, bytes]]:
+def _reports(
+    store: Store, sweep: Sweep | None, trials: Sequence[Trial] | None
+) -> Iterator[tuple[str, bytes]]:
     from rich.console import Console
 
-    from analysis.combinations import NOT_TOLD, Planned
+    from analysis.combinations import Planned
     from analysis.evidence import weigh
     from analysis.formats import terminal
     from analysis.plots import draw_scatter
@@ -120,7 +122,8 @@ def _reports(store: Store, trials: Sequence[Trial] | None) -> Iterator[tuple[str
     from analysis.teachers import teachers_alone
 
     rows = read_rows(store, trials=trials)
-    shown = panels(rows, Planned(planned_together(store)) if trials is None else NOT_TOLD)
+    told = of_sweeps([(sweep, trials)]) if sweep and trials else planned_together(store)
+    shown = panels(rows, Planned(*told))
     findings, teachers = weigh(shown), teachers_alone(rows, shown)
     text = io.StringIO()
     console = Console(file=text, width=240)

@@ -243,7 +243,7 @@ def test_two_sweeps_that_a_store_keeps_make_two_panels(
         small = {"pairs": ["resnet20/resnet8"], "augmentations": SMALL, "name": f"x{i}"}
         content = sweep(**(small | changes))
         store.save_sweep(content.name, content.model_dump(mode="json"))
-    found = where(store, Planned(planned_together(store)))
+    found = where(store, Planned(*planned_together(store)))
     assert len(found) == 2
     assert len({panel.variant for panel in found}) == 2
     assert len({len(panel.complete) for panel in found}) == 1
