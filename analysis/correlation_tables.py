@@ -1,11 +1,12 @@
 """The correlation table: a section per panel, a row per coefficient, and the pooled estimates below."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from analysis.bootstrap import LEVEL, Interval
 from analysis.coefficients import NAMES
 from analysis.evidence import Estimate, Evidence, Findings
+from analysis.families import Family
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
 from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
 from analysis.points import Mean
@@ -30,6 +31,7 @@ _HEADINGS = (
     f"{LEVEL:.0%} over seeds",
     f"{LEVEL:.0%} over augmentations",
     "moves most without",
+    "without family",
     "p as printed",
 )
 
@@ -92,6 +94,11 @@ def permutation_words(are_exact: Collection[bool]) -> str:
     return f"permutation test, exact up to {EXHAUSTIVE_UP_TO} augmentations, {random} above"
 
 
+def moved_by(most: tuple[str, float] | None) -> str:
+    """`cutmix (-0.034)`: what is left out, and how far a coefficient moves."""
+    return f"{most[0]} ({most[1]:+.3f})" if most else "none"
+
+
 def _panels_grid(findings: Findings) -> Grid:
     rows, records = [], []
     for evidence in findings.evidence:
@@ -130,14 +137,15 @@ def _entries(evidence: Evidence, name: str) -> tuple[str, ...]:
         p_value(estimate.bh),
         interval(estimate.over_seeds) + (" *" if evidence.num_without_noise else ""),
         interval(estimate.over_augmentations),
-        f"{most[0]} ({most[1]:+.3f})" if most else "none",
+        moved_by(most),
+        moved_by(evidence.most_influential_family(name)),
         DASH if math.isnan(estimate.p_printed) else f"{100 * estimate.p_printed:.2f}%",
     )
 
 
 def _record(evidence: Evidence, name: str) -> dict[str, str | float | int | None]:
     estimate: Estimate = evidence.estimates[name]
-    most = evidence.most_influential(name)
+    most, of_family = evidence.most_influential(name), evidence.most_influential_family(name)
     return {
         "table": "correlations",
         "dataset": evidence.panel.dataset,
@@ -157,7 +165,16 @@ def _record(evidence: Evidence, name: str) -> dict[str, str | float | int | None
         "augmentations_high": _finite(estimate.over_augmentations.high),
         "moves_most_without": most[0] if most else None,
         "moves_by": most[1] if most else None,
+        "moves_most_without_family": of_family[0] if of_family else None,
+        "family_moves_by": of_family[1] if of_family else None,
     }
+
+
+def families_note(families: Iterable[Family]) -> Iterator[str]:
+    """Who is in which family; nothing where there is none."""
+    told = dict.fromkeys(f"{family.name} ({', '.join(family.members)})" for family in families)
+    if told:
+        yield f"without family: the one without which the coefficient moves most, of {'; '.join(told)}"
 
 
 def _notes(findings: Findings) -> Iterator[str]:
@@ -167,6 +184,7 @@ def _notes(findings: Findings) -> Iterator[str]:
         f"intervals: {findings.bootstrap.num_samples} bootstrap samples; p as printed: scipy's, as in the paper"
     )
     yield SEEDS_NOTE
+    yield from families_note(family for e in findings.evidence for family in e.families)
     if any(_is_flat(e) for e in findings.evidence):
         yield f"{DASH}: no interval over augmentations where every sample gives the same coefficient"
     if any(evidence.num_without_noise for evidence in findings.evidence):
@@ -200,6 +218,8 @@ _POOLED_HEADINGS = (
     f"{LEVEL:.0%} over seeds",
     f"{LEVEL:.0%} over augmentations",
     f"{LEVEL:.0%} over teachers",
+    "moves most without",
+    "without family",
 )
 
 
@@ -218,6 +238,8 @@ def _pooled_grid(findings: Findings) -> Grid:
                 interval(estimate.over_seeds) + (" *" if pooled.num_without_noise else ""),
                 interval(estimate.over_augmentations),
                 interval(estimate.over_teachers),
+                moved_by(pooled.most_influential(name)),
+                moved_by(pooled.most_influential_family(name)),
             )
             heading = pooled.group if i == 0 else ""
             rows.append(Row(heading, tuple(map(Entry, entries)), begins_section=i == 0))
@@ -238,6 +260,7 @@ def _pooled_notes(findings: Findings) -> Iterator[str]:
         "mean over a teacher's pairs, then over teachers; p: one order of the augmentations for all panels; "
         "over teachers: Student's t on the teachers' means"
     )
+    yield from families_note(f for pooled in findings.pooled for f in pooled.families)
     if any(pooled.num_without_noise for pooled in findings.pooled):
         yield STAR_NOTE
     for pooled in findings.pooled:
@@ -254,6 +277,7 @@ def _pooled_notes(findings: Findings) -> Iterator[str]:
 
 def _pooled_record(pooled: Pooled, name: str) -> dict[str, str | float | int | None]:
     estimate = pooled.estimates[name]
+    most, of_family = pooled.most_influential(name), pooled.most_influential_family(name)
     return {
         "table": "pooled",
         "group": pooled.group,
@@ -270,6 +294,10 @@ def _pooled_record(pooled: Pooled, name: str) -> dict[str, str | float | int | N
         "augmentations_high": _finite(estimate.over_augmentations.high),
         "teachers_low": _finite(estimate.over_teachers.low),
         "teachers_high": _finite(estimate.over_teachers.high),
+        "moves_most_without": most[0] if most else None,
+        "moves_by": most[1] if most else None,
+        "moves_most_without_family": of_family[0] if of_family else None,
+        "family_moves_by": of_family[1] if of_family else None,
     }
 
 

@@ -38,7 +38,8 @@ S_ACCURACY = Metric("s_accuracy", "S. accuracy %", "test_accuracy", 2, 100.0, lo
 T_STDDEV = Metric("t_stddev", "T. stddev", "t_stddev", 6, 1.0, lower_is_better=True)
 METRICS = (S_TEST_LOSS, S_ACCURACY, T_STDDEV)
 CORRELATION = "correlation"
-METRIC_NAMES = (*(metric.name for metric in METRICS), CORRELATION)
+REGRET = "regret"
+METRIC_NAMES = (*(metric.name for metric in METRICS), CORRELATION, REGRET)
 
 
 def check_metrics(names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Everything a store says in tables: results per group, correlations, pooled estimates; and as JSON."""
+"""Everything a store says in tables: results per group, correlations, regret, pooled estimates; and as JSON."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ from analysis.correlation_tables import correlation_grids, p_equals
 from analysis.correlations import Correlation
 from analysis.evidence import Evidence, Findings
 from analysis.grid import Grid
-from analysis.metrics import CORRELATION, METRIC_NAMES, METRICS, T_STDDEV
+from analysis.metrics import CORRELATION, METRIC_NAMES, METRICS, REGRET, T_STDDEV
 from analysis.points import Panel
+from analysis.pooling import Pooled
+from analysis.regret_tables import regret_grids
 from analysis.result_tables import result_grids, teacher_grids
 from analysis.teachers import Measured
 
@@ -26,17 +28,19 @@ def table_grids(
     group_by: Sequence[str] = ("dataset",),
     teachers: Sequence[Measured] = (),
 ) -> list[Grid]:
-    """Result tables of the chosen metrics, T. stddev of teachers without students, then the correlations."""
+    """Result tables of the chosen metrics, T. stddev of teachers without students, correlations, regret."""
     grids = list(result_grids(panels, metrics, group_by))
     if T_STDDEV.name in metrics:
         grids += teacher_grids(teachers, group_by)
-    if CORRELATION not in metrics:
-        return grids
     most = max((evidence.n for evidence in findings.evidence), default=LEAST)
-    if most >= LEAST or not grids:
-        return [*grids, *correlation_grids(findings)]
-    told = f"no correlation yet: {most} augmentations have both values, {LEAST} are needed"
-    return [*grids[:-1], replace(grids[-1], notes=(*grids[-1].notes, told))]
+    if CORRELATION in metrics and (most >= LEAST or not grids):
+        grids += correlation_grids(findings)
+    elif CORRELATION in metrics:
+        told = f"no correlation yet: {most} augmentations have both values, {LEAST} are needed"
+        grids[-1] = replace(grids[-1], notes=(*grids[-1].notes, told))
+    if REGRET in metrics:
+        grids += regret_grids(findings)
+    return grids
 
 
 def coefficient_lines(correlation: Correlation, p: Sequence[float] | None = None) -> list[str]:
@@ -57,7 +61,7 @@ def as_json(
     metrics: Sequence[str] = METRIC_NAMES,
     teachers: Sequence[Measured] = (),
 ) -> dict[str, Any]:
-    """Panels with their points, correlations and evidence, teachers without students, pooled estimates.
+    """Panels with their points, correlations, evidence and regret, teachers without students, pooled estimates.
 
     Values that are undefined are None; what is of no chosen metric is left out.
     """
@@ -65,14 +69,26 @@ def as_json(
     written_out: dict[str, Any] = {"panels": shown}
     if T_STDDEV.name in metrics:
         written_out["teachers"] = [_teacher_as_json(teacher) for teacher in teachers]
-    if CORRELATION in metrics:
+    if CORRELATION in metrics or REGRET in metrics:
         by_panel = {id(evidence.panel): evidence for evidence in findings.evidence}
         for panel, written in zip(panels, shown, strict=True):
-            written.update(_evidence_as_json(by_panel[id(panel)]))
-        written_out["pooled"] = [plain(asdict(pooled)) for pooled in findings.pooled]
+            evidence = by_panel[id(panel)]
+            if CORRELATION in metrics:
+                written.update(_evidence_as_json(evidence))
+            if REGRET in metrics:
+                written["regret"] = evidence.regret and plain(asdict(evidence.regret))
+        written_out["pooled"] = [_pooled_as_json(pooled, metrics) for pooled in findings.pooled]
         written_out["num_tests"] = findings.num_tests
         written_out["bootstrap"] = asdict(findings.bootstrap)
     return written_out
+
+
+def _pooled_as_json(pooled: Pooled, metrics: Sequence[str]) -> dict[str, Any]:
+    written: dict[str, Any] = plain(asdict(pooled))
+    for metric, key in ((CORRELATION, "estimates"), (REGRET, "regret")):
+        if metric not in metrics:
+            del written[key]
+    return written
 
 
 def _panel_as_json(panel: Panel, metrics: Sequence[str]) -> dict[str, Any]:
@@ -101,7 +117,11 @@ def _evidence_as_json(evidence: Evidence) -> dict[str, Any]:
         estimate["influence"] = dict(moves)
     return {
         "correlation": plain(asdict(evidence.panel.correlation)),
-        "evidence": {"is_exact": evidence.is_exact, **plain(estimates)},
+        "evidence": {
+            "is_exact": evidence.is_exact,
+            "families": [plain(asdict(family)) for family in evidence.families],
+            **plain(estimates),
+        },
     }
 
 

@@ -103,7 +103,7 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
-        help="s_test_loss, s_accuracy, t_stddev or correlation; repeat for several. All by default.",
+        help="s_test_loss, s_accuracy, t_stddev, correlation or regret; repeat for several. All by default.",
     ),
 ]
 

@@ -87,7 +87,7 @@ FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 Families = dict[
     FamilyName,
-    Annotated[tuple[str, ...], BeforeValidator(as_list), AfterValidator(distinct)],
+    Annotated[tuple[str, ...], AfterValidator(distinct)],
 ]
 
 Rules = Annotated[tuple[Where, ...], BeforeValidator(as_list)]
