@@ -166,9 +166,7 @@ def panels(rows: pd.DataFrame, planned: Planned = NOT_TOLD) -> list[Panel]:
                 replace(
                     draft,
                     hyperparameters=teachers.get(str(fingerprint), {}) | setting,
-                    namings=planned.namings_of(
-                        [*student.rows["fingerprint"], *alike["fingerprint"]]
-                    ),
+                    namings=planned.namings_of(student.rows["fingerprint"]),
                 )
             )
     named = [panel for source in (OWN, IMPORTED) for panel in _named(drafts, source)]

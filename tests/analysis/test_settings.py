@@ -250,6 +250,30 @@ def test_two_sweeps_that_a_store_keeps_make_two_panels(
     assert weigh(found).num_tests <= 6
 
 
+def test_a_panel_knows_what_the_sweeps_that_asked_for_it_call_families(tmp_path: Path) -> None:
+    """Each version that a store keeps counts; a sweep of other trials does not."""
+    store = Store(tmp_path)
+    namings = [
+        {"mix": ["mixup", "cutmix"]},
+        {"one": ["flip", "cutmix"]},
+        {"two": ["flip", "mixup"]},
+    ]
+    pairs = ["resnet20/resnet8", "resnet20/resnet8", "resnet20/resnet14"]
+    for naming, pair in zip(namings, pairs, strict=True):
+        changes = {"pairs": [pair], "augmentations": ["identity", "flip", "mixup", "cutmix"]}
+        fill(store, **changes)
+        content = sweep(
+            **changes, families=naming, student={"epochs": 3} if "two" in naming else {}
+        )
+        store.save_sweep(content.name, content.model_dump(mode="json"))
+    of_pair = {p.student: p for p in where(store, Planned(*planned_together(store)))}
+    found = weigh([of_pair["resnet8"]]).evidence[0].families
+    assert {family.name: family.members for family in found} == {
+        "mix": ("mixup", "cutmix"),
+        "one": ("flip", "cutmix"),
+    }
+
+
 def test_a_file_of_several_schemes_has_one_version(tmp_path: Path) -> None:
     """Edited twice: three panels. One scheme's old version once stood beside another's new one, 27 times."""
     store = Store(tmp_path)

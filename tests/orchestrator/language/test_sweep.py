@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.language.sweep import Sweep, load_sweep
+from orchestrator.planning.plan import expand
 from tests.orchestrator.sweeps import write_sweep
 from trainer.catalog import AUGMENTATIONS
 from trainer.problems import FileError, UserError
@@ -82,6 +83,20 @@ def problems(path: Path) -> list[str]:
         ("student: {epochs: 2024-01-31}", "student.epochs: expected a number, not '2024-01-31'"),
         ("augmentations: [cutmixpick2_t]", "'cutmixpick2_t' is written 'cutmixpick_t'"),
         ("augmentations: [cutmaxpick_t]", "unknown augmentation 'cutmax'; did you mean 'cutmix'?"),
+        (
+            "families: {mix: [cutmx]}",
+            "families.mix[0]: cutmx is no augmentation of this sweep; did",
+        ),
+        ("families: {a: [cutmix], b: [cutmix]}", "families.b[0]: cutmix is in a already"),
+        ("families: {a: [cutmix, cutmix]}", "families.a[1]: cutmix stands here twice"),
+        (
+            "families: {cutmix: [identity]}",
+            "families.cutmix: cutmix is an augmentation that is not",
+        ),
+        ("families: {mix: []}", "families.mix: expected at least one"),
+        ("families: {mix: cutmix}", "families.mix: expected a list, as in [a, b], not 'cutmix'"),
+        ("families: {a/b: [cutmix]}", "families.a/b: 'a/b': expected letters, digits"),
+        ("familes: {}", "familes: unknown key; did you mean 'families'?"),
         ("randomness: image", "'image' is unknown; expected 'batch' or 'sample'"),
         ("execution: graphs", "expected 'eager' or 'graph'; did you mean 'graph'?"),
         ("student: {precision: BF16}", "expected 'fp32', 'tf32' or 'bf16'; did you mean 'bf16'?"),
@@ -275,3 +290,17 @@ def test_rules_are_checked_to_the_last_one(tmp_path: Path) -> None:
     assert [line.split(": ")[1] for line in found] == [
         *("exclude[0].pair", "exclude[1].augmentation", "exclude[1].seed", "include.student"),
     ]
+
+
+def test_families_are_no_part_of_what_is_trained(tmp_path: Path) -> None:
+    plain = load_sweep(write_sweep(tmp_path))
+    named = load_sweep(write_sweep(tmp_path, families={"mix": ["cutmix", "identity"]}))
+    assert named.families == {"mix": ("cutmix", "identity")}
+    assert plain.families == {}
+    assert [t.fingerprint for t in expand(named)] == [t.fingerprint for t in expand(plain)]
+
+
+def test_a_family_that_names_what_is_misspelled_elsewhere_is_told_once(tmp_path: Path) -> None:
+    changes = {"augmentations": ["identity", "cutmx"], "families": {"mix": ["cutmx"]}}
+    (line,) = problems(write_sweep(tmp_path, **changes))
+    assert "unknown augmentation 'cutmx'" in line
