@@ -185,7 +185,7 @@ def latex(grids: Sequence[Grid]) -> str:
 
 
 def _pages(grid: Grid) -> Iterator[list[Row]]:
-    """The rows of each table that a long grid is cut into; sections stay whole."""
+    """The rows of each table that a long grid is cut into; sections stay whole where a page holds them."""
     most = LATEX_LINES // len(_even_blocks(grid, LATEX_COLUMNS))
     sections: list[list[Row]] = []
     for row in grid.rows:
@@ -193,12 +193,18 @@ def _pages(grid: Grid) -> Iterator[list[Row]]:
             sections.append([])
         sections[-1].append(row)
     page: list[Row] = []
-    for section in sections:
+    for section in (part for whole in sections for part in _evenly(whole, most)):
         if page and len(page) + len(section) > most:
             yield page
             page = []
         page = page + section
     yield page
+
+
+def _evenly(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:
+    """Rows in as few parts of at most so many as can be, of even size."""
+    size = -(-len(rows) // -(-len(rows) // most))
+    yield from (list(rows[i : i + size]) for i in range(0, len(rows), size))
 
 
 def _latex(grid: Grid, rows: Sequence[Row], number: int) -> str:

@@ -85,7 +85,7 @@ def _numbers(regret: Regret, star: str) -> tuple[str, ...]:
 
 
 def _panels_grid(findings: Findings) -> Grid:
-    rows = []
+    rows, previous = [], ""
     for evidence in findings.evidence:
         regret = evidence.regret
         if regret is None:
@@ -100,7 +100,9 @@ def _panels_grid(findings: Findings) -> Grid:
                 *_numbers(regret, " *" if evidence.num_without_noise else ""),
             )
             entries = tuple(map(Entry, texts))
-        rows.append(Row(evidence.panel.title, entries))
+        dataset = evidence.panel.dataset
+        rows.append(Row(evidence.panel.title, entries, begins_section=dataset != previous))
+        previous = dataset
     return Grid(
         title="Choosing by T. stddev: what it loses in S. test loss",
         corner="panel",

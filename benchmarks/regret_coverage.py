@@ -96,7 +96,7 @@ def _tell(setting: str, pairs: list[tuple[float, Estimated]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--samples", type=int, default=1000)
     options = parser.parse_args()
     for shape in ("clear", "blind", "ties", "all alike"):
