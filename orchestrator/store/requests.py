@@ -2,8 +2,9 @@
 
 All that a store asks for can be asked twice: a file is put whole, and removed if it is there. So whatever may
 pass (no connection, an answer cut short, a 500) is tried again here, and only here: `RETRIES` is for what the
-library itself knows how to repeat (a part of a large file, a token), `ask` for the whole. Both give up within a
-minute, and the errors say which settings to look at. How long a run bears that is decided far above.
+library itself knows how to repeat (a part of a large file, a token), `ask` for the whole. It gives up after a minute
+and a half at most, unless a large file is on its way, and the errors say which settings to look at. How long a
+run bears that is decided far above.
 """
 
 import errno
@@ -63,8 +64,9 @@ def ask(where: str, settings: str, request: Callable[[], T]) -> T:
     """
     from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
-    begun = time.monotonic()
-    for attempt in range(1, ATTEMPTS + 1):
+    begun, attempt = time.monotonic(), 0
+    while True:
+        attempt += 1
         try:
             return _while_signals_are_heard(request)
         except FileNotFoundError as error:
@@ -79,7 +81,6 @@ def ask(where: str, settings: str, request: Callable[[], T]) -> T:
                     f"there, are these set: {settings}? {reason(error)}"
                 ) from error
         time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
-    raise AssertionError
 
 
 def _while_signals_are_heard(request: Callable[[], T]) -> T:
@@ -106,7 +107,8 @@ class ShortAnswerError(Exception):
 def _raise_what_is_certain(where: str, settings: str, error: Exception) -> None:
     match = _STATUS.search(str(error))
     status = int(match[1]) if match else 0
-    if status == NOT_FOUND:
+    is_about_credentials = "token" in str(error)
+    if status == NOT_FOUND and not is_about_credentials:
         raise FileNotFoundError(errno.ENOENT, "no such bucket", where) from error
     if status in MOVED or (400 <= status < 500 and status not in UNCERTAIN):
         raise PermissionError(f"{where}: refused; set {settings}: {reason(error)}") from error

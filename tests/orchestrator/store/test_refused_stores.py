@@ -75,6 +75,14 @@ def test_what_is_certain_is_told_at_once(status: int) -> None:
     assert len(told) == 1
 
 
+def test_a_machine_without_an_account_is_no_missing_bucket() -> None:
+    error = GenericError(
+        "Error performing token request: GET http://h/t - status code: 404 Not Found"
+    )
+    with pytest.raises(PermissionError, match="refused; set KEY"):
+        ask("gs://b/x", "KEY", failing(error, [], Clock(), 0))
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_what_may_pass_is_tried_again(status: int) -> None:
     answers = [GenericError(f"status code: {status}"), None]
