@@ -46,11 +46,12 @@ def _stack_of(process: Process) -> str:
         return ""
     if not path.exists() or not _signal(process, REQUEST):
         return ""
-    stack = ""
+    stack, before = "", None
     until = time.monotonic() + DUMP_WITHIN_S
-    while time.monotonic() < until and not stack:
+    # It is written piece by piece: what is still the same a moment later is the whole.
+    while time.monotonic() < until and not (stack and stack == before):
         time.sleep(0.05)
-        stack = path.read_text()
+        before, stack = stack, path.read_text()
     path.unlink(missing_ok=True)
     return stack
 

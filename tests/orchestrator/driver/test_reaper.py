@@ -23,10 +23,10 @@ from orchestrator.worker.run import signals_heard
 from orchestrator.worker.stacks import stack_on_request
 
 def hang_here():
+    print(*astuple(this_process()), sep="|", flush=True)
     sys.stdin.readline()
 
 with signals_heard() as must_leave, stack_on_request():
-    print(*astuple(this_process()), sep="|", flush=True)
     hang_here()
     print(must_leave(), flush=True)
 """
