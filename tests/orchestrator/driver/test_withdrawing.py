@@ -15,7 +15,7 @@ from tests.orchestrator.raylets import TOKEN
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def node() -> Iterator[str]:
     """A Ray of one node with two CPUs; its name."""
     os.environ["RAY_AUTH_MODE"] = "token"
@@ -34,19 +34,20 @@ def node() -> Iterator[str]:
 
 
 def run_job(job: JobConfig) -> JobReport:
-    """One that is to wait for another goes on until that has been at work, too."""
+    """The one that works goes on until the other has been at work, too."""
     folder = Path(job.store)
     (folder / f"{job.job_id} {os.getpid()}").touch()
-    wait_until(lambda: not job.command or list(folder.glob(f"{job.command} *")))
+    wait_until(lambda: list(folder.glob("waits *")))
     return JobReport((job.job_id,))
 
 
 class TwoJobs:
-    """Hands out a job that works and one that no node may take, until that one is withdrawn or given up."""
+    """Hands out a job that works and one that no node may take, until that one is withdrawn."""
 
-    def __init__(self, folder: Path, node: str, *, gives_up: bool) -> None:
+    must_leave = False
+
+    def __init__(self, folder: Path, node: str) -> None:
         self._folder = folder
-        self._gives_up = gives_up
         self._to_hand_out: list[tuple[str, tuple[str, ...]]] = [("works", ()), ("waits", (node,))]
         self._names: dict[str, str] = {}
         self.told: list[str] = []
@@ -69,26 +70,18 @@ class TwoJobs:
             execution="eager",
             checkpoint_every_s=1.0,
             checkpoint_every_epochs=None,
-            command="" if self._gives_up else "waits",
+            command="",
             code="",
             trainer_sha256="",
         ).as_config()
 
     @property
     def is_over(self) -> bool:
-        return not self._names or self.must_leave
-
-    @property
-    def must_leave(self) -> bool:
-        return self._gives_up and "finished works" in self.told
+        return not self._names
 
     @property
     def homeless(self) -> set[str]:
-        if (
-            not self._gives_up
-            and list(self._folder.glob("works *"))
-            and "withdrawn waits" not in self.told
-        ):
+        if list(self._folder.glob("works *")) and "withdrawn waits" not in self.told:
             return {trial_id for trial_id, name in self._names.items() if name == "waits"}
         return set()
 
@@ -115,17 +108,8 @@ def test_what_waits_for_a_lost_place_goes_elsewhere_and_what_works_is_not_distur
     from orchestrator.driver.searcher import tuner_of
 
     (tmp_path / "jobs").mkdir()
-    director = TwoJobs(tmp_path / "jobs", node, gives_up=False)
+    director = TwoJobs(tmp_path / "jobs", node)
     tuner_of(director, run_job, name="run", folder=tmp_path / "tune").fit()
     assert director.told[:3] == ["started works", "withdrawn waits", "started waits"]
     assert sorted(director.told[3:]) == ["finished waits", "finished works"]
     assert len(list((tmp_path / "jobs").glob("works *"))) == 1
-
-
-def test_a_run_that_leaves_while_a_job_waits_ends_in_order(node: str, tmp_path: Path) -> None:
-    from orchestrator.driver.searcher import tuner_of
-
-    (tmp_path / "jobs").mkdir()
-    director = TwoJobs(tmp_path / "jobs", node, gives_up=True)
-    tuner_of(director, run_job, name="leaving", folder=tmp_path / "tune").fit()
-    assert director.told == ["started works", "finished works"]
