@@ -127,14 +127,17 @@ class CheckpointFolder:
         name = name_of(position)
         record = {"epoch": position.epoch, "step": position.step, **checkpoint.record}
         _write(self._folder, name, checkpoint.tensors, record, self._owner)
+        # What cannot be tidied now is outdated the next time as well.
+        with suppress(OSError):
+            self._drop_outdated(name)
+
+    def _drop_outdated(self, last: str) -> None:
         names = list(self._checkpoints())
-        ahead = names[names.index(name) + 1 :] if name in names else []
+        ahead = names[names.index(last) + 1 :] if last in names else []
         damaged = [other for other in ahead if self._is_damaged(other)]
         kept = [other for other in names if other not in damaged]
         for outdated in (*kept[:-NUM_KEPT], *damaged):
-            # What cannot be removed now is outdated the next time as well.
-            with suppress(OSError):
-                self._folder.remove(outdated)
+            self._folder.remove(outdated)
 
     def _is_damaged(self, name: str) -> bool:
         """Whether a file was read and is not what was written; one that cannot be read now may be sound."""

@@ -50,7 +50,7 @@ def run_plan(
 
     Raises:
         UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
-            has, no cluster answers, the store cannot be written, or no worker could see it; nothing was started.
+            has, no cluster answers, the store cannot be used, or no worker could see it; nothing was started.
         StoreUnusableError: the store could not be used for too long.
         KeyboardInterrupt: it was to stop at once, by a second signal.
         RayLostError: the Ray that it uses has died.
@@ -66,14 +66,15 @@ def run_plan(
         with watched(store) as tell_that_it_begins:
             if isinstance(place, ExistingCluster):
                 probe(cluster, plan, resources, store, data_folder, view.note)
-            if afresh or plan.lost:
-                store.signs.until_known(view.note)
-            with _written_to(store):
+            with _used(store):
                 store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
-                make_again(plan, store)
-                num_afresh = start_over(afresh, store)
             tell_that_it_begins()
             store = Store(store.address, is_made=True)
+            with _used(store):
+                if afresh or plan.lost:
+                    store.signs.until_known(view.note)
+                make_again(plan, store)
+                num_afresh = start_over(afresh, store)
             run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
             view.begin(plan, logs=cluster.log_folder)
             if afresh:
@@ -93,14 +94,14 @@ def run_plan(
 
 
 @contextmanager
-def _written_to(store: Store) -> Iterator[None]:
-    """Before anything runs, a store that takes nothing is the user's to mend; later it is waited for."""
+def _used(store: Store) -> Iterator[None]:
+    """Before anything runs, a store that cannot be used is the user's to mend; later it is waited for."""
     try:
         yield
     except OSError as error:
         why = error.strerror or error
         raise UserError(
-            f"{store.address}: the store cannot be written: {why}; --store names another"
+            f"{store.address}: the store cannot be used: {why}; --store names another"
         ) from error
 
 

@@ -34,15 +34,14 @@ class ObjectFolder:
         settings: what a user may have to set for such a store; errors name it.
     """
 
+    path: None = None
+    """In no file system."""
+
     def __init__(self, store: "ObjectStore", path: str, address: str, settings: str) -> None:
         self._store = store
         self._path = path
         self._settings = settings
         self.address = address
-
-    @property
-    def path(self) -> None:
-        return None
 
     def names(self) -> list[str]:
         return self._below(found["path"] for found in self._listed()["objects"])

@@ -170,7 +170,7 @@ def test_a_store_that_takes_nothing_is_told_before_anything_runs(
     border: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Store, "save_sweep", refuse)
-    line = rf"^{tmp_path / 'store'}: the store cannot be written: Read-only file system; --store"
+    line = rf"^{tmp_path / 'store'}: the store cannot be used: Read-only file system; --store"
     with pytest.raises(UserError, match=line):
         run_here(tmp_path, Told())
 

@@ -177,7 +177,7 @@ def test_signs_and_marks_are_not_waited_for_long(clock: Clock, tmp_path: Path) -
     store = in_use(tmp_path / "store")
     comes_back(clock, store.root, after_s=math.inf)
     with pytest.raises(OSError, match="is it mounted"):
-        store.signs.set_run(Run("a", "tiny", "here", 1, "now", clock.now))
+        store.signs.set_run(Run("a", "tiny", "here", "now"))
     with pytest.raises(OSError, match="is it mounted"):
         store.stops.is_set("a")
     assert sum(clock.waits) < 4 * BRIEFLY_S
