@@ -1,6 +1,6 @@
 """Which rows of a table were dropped: remembered for ever, so that none comes back.
 
-    dropped/HEXADECIMAL.0123456789abcdef.json     pairs of a fingerprint and an origin; a digest in the name
+    _dropped/HEXADECIMAL.0123456789abcdef.json     pairs of a fingerprint and an origin; a digest in the name
 
 The problem. A compaction has read a row that is dropped a moment later, and then writes it again: the row is
 back. A lock would need clocks, to tell a dead holder from a slow one.
@@ -25,7 +25,8 @@ from trainer.files import Folder
 from trainer.problems import PlacedError
 
 SUFFIX = ".json"
-FOLDER = "dropped"
+FOLDER = "_dropped"
+"""Readers of Parquet folders skip what begins so."""
 
 Drop = tuple[str, str]
 """Of a row: its fingerprint and its origin."""

@@ -6,7 +6,7 @@
     imported_epochs/*.parquet       their learning curves
     predictors/*.parquet            other quantities that finished trials yield
     failures/*.parquet              one row per failed attempt
-    TABLE/dropped/*.json            which rows of a table were dropped
+    TABLE/_dropped/*.json           which rows of a table were dropped
     running/FINGERPRINT.json        who works on it now; goes stale by itself
     runs/RUN.json                   a driver at work; goes stale by itself
     checkpoints/FINGERPRINT/        last good checkpoints, or final weights

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -133,8 +134,17 @@ def test_what_was_dropped_is_kept_in_few_files(tmp_path: Path) -> None:
         mine.drop([f"{number:064x}"])
     mine.add(AGAIN, [row(AGAIN)])
     mine.compact()
-    assert len(list((tmp_path / "dropped").iterdir())) == 1
+    assert len(list((tmp_path / "_dropped").iterdir())) == 1
     assert sorted(losses(tmp_path)) == [AGAIN, f"{4:064x}"]
+
+
+def test_other_readers_of_a_table_find_its_rows_and_nothing_else(tmp_path: Path) -> None:
+    """As docs/analysis.md shows: pandas takes the whole folder."""
+    mine = table(LocalFolder(tmp_path))
+    for fingerprint in (DROPPED, OTHER):
+        mine.add(fingerprint, [row(fingerprint)])
+    mine.drop([DROPPED])
+    assert list(pandas.read_parquet(tmp_path)["fingerprint"]) == [OTHER]
 
 
 @pytest.mark.parametrize("told", [None, NOON], ids=["no time", "equal times"])

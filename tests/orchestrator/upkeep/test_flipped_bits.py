@@ -70,7 +70,7 @@ def kinds_of_files(root: Path) -> dict[object, list[Path]]:
     for path in (p for p in sorted(root.rglob("*")) if p.is_file()):
         place = path.relative_to(root).parts
         in_table = path.parent.name if len(place) == 3 and path.suffix == ".json" else ""
-        kinds[place[0], path.suffix, in_table == "dropped"].append(path)
+        kinds[place[0], path.suffix, in_table == "_dropped"].append(path)
     return kinds
 
 
@@ -78,7 +78,7 @@ def kept_files(root: Path) -> list[Path]:
     """All but logs and signs of life."""
     patterns = (
         "*/*.parquet",
-        "*/dropped/*",
+        "*/_dropped/*",
         "checkpoints/*/*.safetensors",
         "trials/*/trial.yaml",
         "sweeps/*",
