@@ -149,14 +149,14 @@ def plot(
     picture = output or _usual_picture(shown.store, kind)
     panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
     try:
-        with writing(picture) as told:
+        with writing(picture):
             _draw(kind, shown.store, panels, keys, samples, seed, picture)
     except ValueError as error:
         raise UserError(
             f"{source}: {error} as {kind}: no augmentation has both values yet"
         ) from error
     _tell_of_unfinished_sweeps(shown)
-    stdout().print(told if output else f"{picture}", soft_wrap=True)
+    stdout().print(f"{picture}", soft_wrap=True)
 
 
 def _usual_picture(store: "Store", kind: PlotKind) -> Path:

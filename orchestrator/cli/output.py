@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.console import print_json, stdout
+from orchestrator.cli.console import print_json, stderr, stdout
 
 if TYPE_CHECKING:
     from analysis.grid import Grid
@@ -91,14 +91,15 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(text, nl=not text.endswith("\n"))
         return
-    with writing(output) as told:
+    with writing(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
-    stdout().print(told, soft_wrap=True)
+    stdout().print(f"{output}", soft_wrap=True)
 
 
 @contextmanager
-def writing(path: Path, setting: str = "--output") -> Iterator[str]:
-    """Write a file that `setting` names, in a folder that is made if need be; gives the line that tells of it.
+def writing(path: Path, setting: str = "--output") -> Iterator[None]:
+    """Write a file that `setting` names; a folder that was made for it is told on stderr.
 
     Raises:
         UserError: it cannot be written.
@@ -107,9 +108,10 @@ def writing(path: Path, setting: str = "--output") -> Iterator[str]:
 
     is_new = not path.parent.exists()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield f"{path}, in a new folder {path.parent}" if is_new else str(path)
+        yield
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written: {error.strerror}; {setting} names another place"
         ) from error
+    if is_new:
+        stderr().print(f"a new folder: {path.parent}", soft_wrap=True)

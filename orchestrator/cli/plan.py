@@ -193,4 +193,5 @@ def _write_page(path: Path, planned: "Plan", bill: "Bill", forecasts: "Sequence[
     from trainer.files import write_atomically
 
     with writing(path, "--html"):
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, render_plan(planned, bill, forecasts).encode())

@@ -50,9 +50,9 @@ def export(
     from orchestrator.upkeep import bundle
 
     shown = open_shown(source, store)
-    with writing(output) as told:
+    with writing(output):
         names = bundle.export(shown.store, output, shown.plan.sweep if shown.plan else None)
-    stdout().print(f"{told}: {len(names)} files", soft_wrap=True)
+    stdout().print(f"{output}: {len(names)} files", soft_wrap=True)
 
 
 def compact(store: StoreAddress) -> None:

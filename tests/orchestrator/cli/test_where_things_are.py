@@ -93,10 +93,11 @@ def test_a_file_of_another_format_than_its_ending_is_refused(
 
 
 def test_a_folder_that_was_made_is_told(kd: Command, two: Path) -> None:
-    _, out, _ = kd("table", two, "-o", "a/b/x.csv", *FEW)
-    assert out == "a/b/x.csv, in a new folder a/b\n"
-    _, out, _ = kd("table", two, "-o", "a/b/y.csv", *FEW)
-    assert out == "a/b/y.csv\n"
+    _, out, err = kd("table", two, "-o", "a/b/x.csv", *FEW)
+    assert out == "a/b/x.csv\n"
+    assert "a new folder: a/b\n" in err
+    _, _, err = kd("table", two, "-o", "a/b/y.csv", *FEW)
+    assert "new folder" not in err
 
 
 def test_two_augmentations_are_one_line_and_no_empty_tables(kd: Command, two: Path) -> None:
@@ -132,3 +133,16 @@ def test_a_device_without_a_precision_says_that_it_is_priced_as_fp32(
     assert "WARNING: precision bf16: NVIDIA T4 has none, so it is priced as fp32" in out
     _, out, _ = kd("plan", sweep, "--device", "a100")
     assert "priced as fp32" not in out
+
+
+def test_nothing_is_made_for_a_file_that_is_not_written(kd: Command, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    for arguments in (
+        ("plot", ".", "-o", "new/x.png"),
+        ("export", ".", "-o", "new/x.zip"),
+        ("sweeps", "copy", "quickstrat", "new"),
+    ):
+        code, _, err = kd(*arguments)
+        assert code == 2
+        assert "new folder" not in err
+    assert not (tmp_path / "new").exists()

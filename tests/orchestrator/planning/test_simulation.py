@@ -231,4 +231,4 @@ def test_gpus_alone_simulate_and_a_sweep_without_gpus_can_be_simulated(tmp_path:
     for sweep in (SWEEPS / "smoke.yaml", write_sweep(tmp_path, resources=nothing)):
         code, output = run(tmp_path, "plan", sweep, "--gpus", 2)
         assert code == 0, output
-        assert "lower bound s" in output
+        assert "lower bound ms" in output
