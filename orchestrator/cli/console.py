@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -24,6 +25,18 @@ def stdout(*, wide: bool = False) -> "Console":
     if wide and not console.is_terminal:
         console.width = max(console.width, WIDE)
     return console
+
+
+def lasting_stdout() -> "Console":
+    """For what goes on when nobody reads any more, as a run does: it is silent then."""
+    from rich.console import Console
+
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:
+            with suppress(SystemExit):  # by then rich has led standard output to nowhere
+                super().on_broken_pipe()
+
+    return Lasting(highlight=False, markup=False)
 
 
 def stderr() -> "Console":

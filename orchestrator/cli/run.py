@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from orchestrator.cli.confirmation import confirm
-from orchestrator.cli.console import DONE, SOME_FAILED, STOPPED, as_command, stderr, stdout
+from orchestrator.cli.console import DONE, SOME_FAILED, STOPPED, as_command, lasting_stdout, stderr
 from orchestrator.cli.opening import check_writable, data_folder, open_sweep
 from orchestrator.cli.options import (
     Cpus,
@@ -140,7 +140,7 @@ def _run(
 ) -> NoReturn:
     from orchestrator.cluster.submission import own_job_id
 
-    console = stdout()
+    console = lasting_stdout()
     code = DONE
     here = _here(sweep_file, store, data, place)
     for warning in plan.warnings:

@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,20 @@ def test_brackets_in_a_path_are_shown(kd: Command, tmp_path: Path) -> None:
     code, out, _ = kd("table", ".", "-o", "a [red]/x.csv")
     assert code == 0
     assert out == "a [red]/x.csv\n"
+
+
+def test_a_run_goes_on_when_its_reader_has_left(tmp_path: Path) -> None:
+    """`kdsweep run SWEEP | head -1` is no reason to lose a night's work."""
+    program = (
+        "from orchestrator.cli.console import lasting_stdout\n"
+        "console = lasting_stdout()\n"
+        "for number in range(5000):\n"
+        "    console.print(f'epoch {number}')\n"
+        "open('done', 'w').close()\n"
+    )
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} | head -1"
+    told = subprocess.run(
+        line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert (told.stdout, told.stderr) == ("epoch 0\n", "")
+    assert (tmp_path / "done").exists()
