@@ -37,6 +37,7 @@ OF_STDDEV = ("t_stddev", "t_stddev_stderr", "num_windows")
 
 BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
+        "train_loss": (-sys.float_info.max, sys.float_info.max),
         **dict.fromkeys(("test_accuracy", "best_accuracy"), (0.0, 1.0)),
         **dict.fromkeys(("test_loss", "t_stddev", "t_stddev_stderr"), (0.0, sys.float_info.max)),
         **dict.fromkeys(("wall_seconds", "device_seconds"), (0.0, sys.float_info.max)),
@@ -224,12 +225,14 @@ def _number_problem(row: Row) -> str | None:
     metric = "t_stddev" if is_stddev else "test_loss"
     if row[metric] is None or not math.isfinite(row[metric]):
         return f"{metric} is {row[metric]}"
-    for name in OF_TRAINING if is_stddev else OF_STDDEV:
-        if row[name] is not None:
-            return f"{name} is {row[name]}, but a {row['kind']} trial has none"
-    for name, (least, most) in BOUNDS.items():
-        if row[name] is not None and not least <= row[name] <= most:
-            return f"{name} is {row[name]}, which cannot be"
+    # Older files have NaN for null, and NaN is neither below nor above anything.
+    known = {name: row[name] for name in BOUNDS if row[name] is not None}
+    for name, (least, most) in ((name, BOUNDS[name]) for name in known):
+        if known[name] < least or known[name] > most:
+            return f"{name} is {known[name]}, which cannot be"
+    for name in sorted(known.keys() & (OF_TRAINING if is_stddev else OF_STDDEV)):
+        if not math.isnan(known[name]):
+            return f"{name} is {known[name]}, but a {row['kind']} trial has none"
     return None
 
 
