@@ -6,6 +6,8 @@ file system; the orchestrator brings another for object stores. A name never hol
 """
 
 import errno
+import functools
+import hashlib
 import os
 import re
 import shutil
@@ -121,8 +123,7 @@ class LocalFolder:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file that is either absent, as it was, or complete and flushed; folders are made."""
-    host = socket.gethostname().replace(".", "-")
-    unique = f"{host}.{os.getpid()}.{threading.get_ident()}"
+    unique = f"{_host()}.{os.getpid()}.{threading.get_ident()}"
     temporary = path.with_name(f".{path.name}.{unique}.tmp")
     opened = _opened_in_its_folder(temporary)
     try:
@@ -164,12 +165,28 @@ def _flush_folder(folder: Path) -> None:
 def _is_abandoned(temporary: Path) -> bool:
     """Its writer is dead: surely on this host, or, on another, by its age."""
     match = _TEMPORARY.fullmatch(temporary.name)
-    if match and match["host"] == socket.gethostname().replace(".", "-"):
+    if match and match["host"] == _host():
         return not process_is_alive(int(match["pid"]))
     try:
         return time.time() - temporary.stat().st_mtime > ABANDONED_AFTER_S
     except FileNotFoundError:
         return False
+
+
+def _host() -> str:
+    """Where numbers of processes count, as a part of a file's name: containers may share a host's name."""
+    where = hashlib.sha256(process_space().encode()).hexdigest()[:8]
+    return f"{socket.gethostname().replace('.', '-')}-{where}"
+
+
+@functools.cache
+def process_space() -> str:
+    """Where this process's number counts: one boot of one machine, and of that one namespace of processes."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
 
 
 def process_is_alive(pid: int) -> bool:

@@ -72,7 +72,11 @@ def run_folder() -> Iterator[RunFolder]:
     place = _place()
     _forget_old(place)
     folder = RunFolder(Path(tempfile.mkdtemp(prefix=PREFIX, dir=place)))
-    lock = _locked(folder.path)
+    try:
+        lock = _locked(folder.path)
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
     try:
         _write_token(folder.token)
         yield folder
@@ -91,8 +95,10 @@ def _place() -> Path:
         places.append(tempfile.gettempdir())
     places.append("/tmp")  # noqa: S108 - the folder that is made in it is private
     for place in places:
-        if os.access(place, os.W_OK | os.X_OK) and _is_short(place):
-            return Path(place)
+        # Without links: by its real path the kernel tells who has a file in it open.
+        real = Path(place).resolve()
+        if os.access(real, os.W_OK | os.X_OK) and _is_short(real):
+            return real
     longest = LONGEST_ADDRESS_BYTES - len(LONGEST_SOCKET) - 1
     raise UserError(
         f"no temporary folder can be used ({', '.join(dict.fromkeys(places))}); set TMPDIR to one that "
@@ -100,7 +106,7 @@ def _place() -> Path:
     )
 
 
-def _is_short(place: str) -> bool:
+def _is_short(place: Path) -> bool:
     return len(os.fsencode(f"{place}/{LONGEST_SOCKET}")) <= LONGEST_ADDRESS_BYTES
 
 
@@ -128,7 +134,10 @@ def _forget_old(place: Path) -> None:
 
 
 def _locked_at(folder: Path) -> float:
-    return (folder / LOCK).stat().st_mtime
+    try:
+        return (folder / LOCK).stat().st_mtime
+    except OSError:
+        return 0.0  # another run has removed it meanwhile
 
 
 def _is_own(path: Path) -> bool:

@@ -65,11 +65,11 @@ class Claims:
         return frozenset(sign.fingerprint for sign in signs if sign and sign.owner != self.run_id)
 
     def release(self, job: Job) -> None:
-        """Nobody of this run works on a job's trials any more."""
-        for trial in job.trials:
-            sign = self._store.signs.last(trial.fingerprint)
-            if sign is not None and sign.owner == self.run_id:
-                with suppress(OSError):
+        """Nobody of this run works on a job's trials any more; signs that cannot be removed expire."""
+        with suppress(OSError):
+            for trial in job.trials:
+                sign = self._store.signs.last(trial.fingerprint)
+                if sign is not None and sign.owner == self.run_id:
                     self._store.signs.clear_running(trial.fingerprint)
 
     def own(self, signs: Mapping[str, Running]) -> dict[str, Running]:

@@ -46,10 +46,14 @@ class JsonFiles:
         return self._folder.read(name + ENDING)
 
     def read(self, name: str, kind: type[T]) -> T | None:
-        """A file's content as a `kind`; None where there is no such file, or not a whole one."""
+        """A file's content as a `kind`; None where there is no such file, or not a whole one.
+
+        Raises:
+            OSError: it cannot be read now: nothing is known of it.
+        """
         try:
             return TypeAdapter(kind).validate_json(self.text(name))
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return None
 
     def exists(self, name: str) -> bool:

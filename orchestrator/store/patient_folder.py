@@ -83,24 +83,29 @@ class PatientFolder:
     def _listed(self, entries: Callable[[], list[str]]) -> list[str]:
         listed = entries()
         if not listed:
-            self._check_home()
+            self.check_home()
         return listed
 
     def _found(self, look: Callable[[], T]) -> T:
         try:
             return look()
         except FileNotFoundError:
-            self._check_home()
+            self.check_home()
             raise
 
     def _change(self, act: Callable[[], None]) -> None:
         def at_home() -> None:
-            self._check_home()
+            self.check_home()
             act()
 
         self._waits.change(at_home)
 
-    def _check_home(self) -> None:
+    def patiently(self, act: Callable[[], None]) -> None:
+        """Change something in this folder in another way, tried again as all else is."""
+        self._change(act)
+
+    def check_home(self) -> None:
+        """Raises `OSError` where the store is known to have been made, and is not there now."""
         if self._home is not None and not self._home.is_dir():
             raise OSError(
                 errno.ESTALE, f"{os.strerror(errno.ENOENT)}; is it mounted?", str(self._home)

@@ -4,13 +4,11 @@ process = this_process()     # written down
 process.is_here, process.is_gone   # asked by whoever reads it, on whatever machine
 """
 
-import functools
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.files import process_is_alive
+from trainer.files import process_is_alive, process_space
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Process:
     @property
     def is_here(self) -> bool:
         """Whether its number counts here, so that it can be looked for."""
-        return bool(self.pid) and self.space == _space()
+        return bool(self.pid) and self.space == process_space()
 
     @property
     def is_gone(self) -> bool:
@@ -40,16 +38,7 @@ class Process:
 
 def this_process() -> Process:
     """The one that asks."""
-    return Process(os.getpid(), _started_at(os.getpid()), _space())
-
-
-@functools.cache
-def _space() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return socket.gethostname()
+    return Process(os.getpid(), _started_at(os.getpid()), process_space())
 
 
 def _started_at(pid: int) -> int:

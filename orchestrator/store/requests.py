@@ -1,8 +1,8 @@
 """One request to an object store, tried a few times; what it raises is an `OSError` of one line.
 
 All that a store asks for can be asked twice: a file is put whole, and removed if it is there. So whatever may
-pass (no connection, an answer cut short, a 500) is tried again here, and only here: `RETRIES` is for what the
-library itself knows how to repeat (a part of a large file, a token), `ask` for the whole. It gives up after a minute
+pass (no connection, an answer cut short, a 500) is tried again here: `RETRIES` is for what the library itself
+knows how to repeat (a part of a large file, a token), `ask` for the whole. It gives up after a minute
 and a half at most, unless a large file is on its way, and the errors say which settings to look at. How long a
 run bears that is decided far above.
 """

@@ -211,14 +211,16 @@ class Store:
 
         Raises:
             UserError: it is a link, or on this machine in a folder that is not this user's alone.
+            OSError: the store's mount is gone; what were written there would lie below it.
         """
+        self.folder.check_home()
         path = self.files / "trials" / checked_fingerprint(fingerprint)
         self._waits.read(lambda: refuse_link(path))
         return path
 
-    def patiently(self, act: Callable[[], T]) -> T:
+    def patiently(self, act: Callable[[], None]) -> None:
         """Change something under `trial_folder`, tried again as all else is."""
-        return self._waits.change(act)
+        self.folder.patiently(act)
 
     def save_sweep(self, name: str, sweep: Mapping[str, Any]) -> None:
         """Keep a sweep as it was resolved, beside its earlier versions."""

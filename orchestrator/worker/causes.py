@@ -59,7 +59,9 @@ def _cause_of_io(error: OSError) -> Cause:
         return Cause.NO_SPACE
     if error.errno == errno.ENOMEM:
         return Cause.OUT_OF_MEMORY
-    return Cause.PROGRAM if is_certain(error) else Cause.IO
+    # A missing right is the machine's: a token has expired, an export maps its users otherwise.
+    is_programs = is_certain(error) and not isinstance(error, PermissionError)
+    return Cause.PROGRAM if is_programs else Cause.IO
 
 
 def _place(error: BaseException) -> str:

@@ -138,13 +138,13 @@ class StoreKeeper:
             self._written[trial.fingerprint] = written
             threads = columns["num_threads"]
             device = "cpu" if self._place.device == "cpu" else "cuda"
+            folder = self._store.checkpoint_folder(trial.fingerprint)
+            folder.tidy()
+            self._attempts[trial.fingerprint] = begin_attempt(folder)
             with suppress(OSError, NotOursError):
                 log, weights = self._log(trial), self._store.checkpoints
                 command = repeat_command(log.trial_file, weights, data_folder, threads, device)
                 self._store.patiently(functools.partial(log.begin, trial, command, circumstances))
-            folder = self._store.checkpoint_folder(trial.fingerprint)
-            folder.tidy()
-            self._attempts[trial.fingerprint] = begin_attempt(folder)
 
     def _folder(self, fingerprint: str) -> CheckpointFolder:
         return CheckpointFolder(self._store.checkpoint_folder(fingerprint), fingerprint)

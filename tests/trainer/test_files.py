@@ -82,3 +82,17 @@ def test_writers_that_tidy_the_same_folder_lose_no_file(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         asked = [(str(tmp_path / "signs"), name) for name in "abcd"]
         assert pool.starmap(write_and_remove, asked) == [0] * 4
+
+
+def test_what_a_container_of_the_same_host_name_writes_is_not_tidied_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts its processes for itself: here, nobody may have its writer's number."""
+    with monkeypatch.context() as container:
+        container.setattr("trainer.files.process_space", lambda: "another container")
+        container.setattr("os.getpid", lambda: 2**30)
+        container.setattr(Path, "replace", lambda *_: None)
+        write_atomically(tmp_path / "a.json", b"{}")
+    assert list(tmp_path.glob(".*.tmp"))
+    LocalFolder(tmp_path).tidy()
+    assert list(tmp_path.glob(".*.tmp"))

@@ -141,7 +141,12 @@ def _write(entry: Path, arrays: Arrays) -> None:
             for path in folder.iterdir():
                 path.chmod(_for_the_same(entry.parent))
             folder.chmod(_mode(entry.parent))
-            folder.rename(entry)
+            try:
+                folder.rename(entry)
+            except OSError:
+                # Somebody without our lock, on another machine perhaps, was first.
+                if _open(entry) is None:
+                    raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cluster import run_folder as run_folder_module
 from orchestrator.cluster.run_folder import KEPT, PREFIX, run_folder
 from trainer.problems import UserError
 
@@ -74,4 +75,32 @@ def test_a_long_path_is_no_place_for_sockets(
 def test_where_nothing_can_be_written_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(UserError, match="set TMPDIR to one that can be written"), run_folder():
+        pass
+
+
+def test_its_path_is_the_one_that_the_kernel_tells(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its open files a process is known as one of Ray's, and those have no links in their names."""
+    (temporary / "link").symlink_to(temporary)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / "link"))
+    with run_folder() as folder, folder.messages.open("w") as file:
+        assert Path(f"/proc/self/fd/{file.fileno()}").readlink() == folder.messages
+
+
+def test_many_runs_may_begin_at_once_and_forget_the_same_old_ones(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2 * KEPT):
+        with run_folder() as folder:
+            folder.is_wanted = True
+    is_over = run_folder_module._is_over
+
+    def over_and_removed(path: Path) -> bool:
+        over = is_over(path)
+        (path / "lock").unlink(missing_ok=True)
+        return over
+
+    monkeypatch.setattr(run_folder_module, "_is_over", over_and_removed)
+    with run_folder():
         pass

@@ -2,6 +2,7 @@
 
 import errno
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,3 +190,13 @@ def test_a_store_that_has_still_to_be_made_is_made(tmp_path: Path) -> None:
     assert store.finished() == frozenset()
     store.add_result(ROW, [])
     assert store.finished() == {ROW["fingerprint"]}
+
+
+def test_no_log_is_written_below_a_mount_that_is_gone(clock: Clock, tmp_path: Path) -> None:
+    store = in_use(tmp_path / "store")
+    shutil.rmtree(store.root)
+    with pytest.raises(OSError, match="is it mounted"):
+        store.trial_folder("0" * 64)
+    with pytest.raises(OSError, match="is it mounted"):
+        store.patiently(lambda: store.root.mkdir(parents=True))
+    assert not store.root.exists()

@@ -1,5 +1,6 @@
 """Life is judged by change, seen on one's own clock: what clocks of other machines say changes nothing."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -167,3 +168,20 @@ def test_time_in_which_nobody_looked_does_not_count(writer: Signs, tmp_path: Pat
         source.now += LONGEST_STEP_S
         last_seen = set(reader.running())
     assert last_seen == set()
+
+
+def test_a_sign_that_cannot_be_read_now_is_nobody_s_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs = Signs(LocalFolder(tmp_path))
+    signs.set_running(running(ONE, ELSEWHERE))
+
+    def stale(_: LocalFolder, name: str) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle", name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFolder, "read", stale)
+        for look in (signs.running, signs.tidy):
+            with pytest.raises(OSError, match="Stale"):
+                look()
+    assert set(signs.running()) == {ONE}

@@ -32,6 +32,7 @@ from trainer.problems import UserError
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), Cause.DEVICE),
         (RuntimeError("shapes differ"), Cause.PROGRAM),
         (FileNotFoundError("data"), Cause.PROGRAM),
+        (PermissionError(errno.EACCES, "Permission denied"), Cause.IO),
         (DataError("images: gone"), Cause.NO_DATA),
         (OSError(errno.ESTALE, "Stale file handle"), Cause.IO),
         (OSError("When putting an object: connection reset"), Cause.IO),
