@@ -147,9 +147,11 @@ def _opened_in_its_folder(path: Path) -> BinaryIO:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("wb")
-        except (FileNotFoundError, FileExistsError) as error:
-            # `mkdir` says that it exists where it has vanished since, or where a file is in its place.
-            if isinstance(error, FileExistsError) and path.parent.exists():
+        except FileNotFoundError:
+            continue
+        except FileExistsError:
+            # So says `mkdir` also of a folder that has vanished since, and may be there again by now.
+            if path.parent.is_file():
                 raise
     raise OSError(errno.ESTALE, "its folder vanishes again and again", str(path))
 

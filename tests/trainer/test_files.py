@@ -34,6 +34,22 @@ def test_a_folder_that_vanishes_before_its_first_file_is_made_again(
     assert (tmp_path / "signs" / "a.json").read_bytes() == b"{}"
 
 
+def test_a_folder_that_vanishes_while_it_is_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when `mkdir` tried, gone when it looked, and by now another process has made it."""
+    make, folder = Path.mkdir, tmp_path / "signs"
+
+    def made_by_another(path: Path, *arguments: object, **named: object) -> None:
+        monkeypatch.setattr(Path, "mkdir", make)
+        folder.mkdir()
+        raise FileExistsError(errno.EEXIST, "File exists", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", made_by_another)
+    write_atomically(folder / "a.json", b"{}")
+    assert (folder / "a.json").read_bytes() == b"{}"
+
+
 def test_a_folder_that_never_stays_is_the_machine_s_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
