@@ -23,6 +23,8 @@ MAX_VALUES = 100_000
 MAX_DEPTH = 50
 MAX_DIGITS = 400
 """No number of anybody's is longer; the largest float has 309 digits before its point."""
+MAX_LETTERS = 4096
+"""No text of a sweep is longer than the longest path of a file system."""
 TOO_MUCH = f"at most {MAX_VALUES} values, nested at most {MAX_DEPTH} deep, are read"
 
 _TAG = "tag:yaml.org,2002:"
@@ -136,6 +138,9 @@ class _Reader:
 
     def _text(self, text: str, place: Mark) -> str:
         """Halves of characters beyond the basic plane, as JSON escapes them, are put together."""
+        if len(text) > MAX_LETTERS:
+            self._refuse(place, f"a text of {len(text):,} letters; {MAX_LETTERS:,} are the most")
+            return ""
         try:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:

@@ -7,7 +7,7 @@ key, everything else is replaced as a whole; null takes a key of the other file 
 from pathlib import Path
 from typing import Any
 
-from trainer.problems import FileError, Problem
+from trainer.problems import FileError, Problem, shortened
 from trainer.yaml_source import KeyPath, Mark, YamlSource, read_yaml
 
 MERGED = ("teachers", "student", "stddev", "resources", "grid")
@@ -33,9 +33,15 @@ def _read(path: Path, readers: tuple[Path, ...]) -> YamlSource:
         raise FileError([source.problem(("extends",), "expected the path of one sweep file")])
     base_path = path.parent / wanted
     chain = (*readers, path.resolve())
-    if base_path.resolve() in chain or len(chain) > MAX_DEPTH:
+    try:
+        is_in_chain, is_file = base_path.resolve() in chain, base_path.is_file()
+    except (OSError, ValueError) as error:
+        # Too long for a path, or with a NUL in it.
+        message = f"{shortened(repr(wanted))}: {getattr(error, 'strerror', None) or error}"
+        raise FileError([source.problem(("extends",), message)]) from error
+    if is_in_chain or len(chain) > MAX_DEPTH:
         raise FileError([source.problem(("extends",), f"{base_path} extends this file")])
-    if not base_path.is_file():
+    if not is_file:
         raise FileError([source.problem(("extends",), f"{base_path}: no such file")])
     base = _read(base_path, chain)
     if not isinstance(base.data, dict):

@@ -20,6 +20,9 @@ MOST_VALIDATED = 300_000
 RULES = frozenset({"overrides", "include", "exclude"})
 """The keys whose values say which points are meant."""
 
+MOST_NAMED = 2_000
+"""So many names a list has at most: for each unknown one the nearest known is looked for."""
+
 EVERY = "*"
 """Stands for every data set, where a file may name one value for all."""
 
@@ -60,6 +63,13 @@ def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
             raise mistake_at(str(index), f"{value} stands here twice")
         seen.add(value)
     return values
+
+
+def few(value: object) -> object:
+    """A list of names, none of which is looked up where there are more than anybody means."""
+    if isinstance(value, list | tuple) and len(value) > MOST_NAMED:
+        raise mistake(f"{len(value):,} names; {MOST_NAMED:,} are the most")
+    return value
 
 
 def as_list(value: object) -> object:

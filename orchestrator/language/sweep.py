@@ -27,6 +27,7 @@ from orchestrator.language.mistakes import (
     EVERY,
     as_list,
     distinct,
+    few,
     file_error,
     known,
     mistake,
@@ -98,15 +99,22 @@ class Sweep(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     dataset: Annotated[
-        tuple[DatasetChoice, ...], BeforeValidator(as_list), AfterValidator(distinct)
+        tuple[DatasetChoice, ...],
+        BeforeValidator(as_list),
+        BeforeValidator(few),
+        AfterValidator(distinct),
     ]
-    pairs: Annotated[tuple[Pair, ...], AfterValidator(distinct)]
+    pairs: Annotated[tuple[Pair, ...], BeforeValidator(few), AfterValidator(distinct)]
     schemes: Annotated[
-        tuple[SchemeFile, ...], BeforeValidator(as_list), AfterValidator(_registered_once)
+        tuple[SchemeFile, ...],
+        BeforeValidator(as_list),
+        BeforeValidator(few),
+        AfterValidator(_registered_once),
     ] = ()
     augmentations: Annotated[
         tuple[Annotated[str, AfterValidator(_augmentation)], ...],
         BeforeValidator(_all_augmentations),
+        BeforeValidator(few),
         AfterValidator(distinct),
     ] = AUGMENTATIONS
     families: Families = Field(default_factory=dict)
