@@ -47,7 +47,7 @@ def copy(
     """Copy a sweep, with what it extends, into a folder of your own."""
     from orchestrator.language import shipped
 
-    with writing(folder / f"{name}{shipped.ENDING}", "DIR"):
+    with writing(folder, "DIR"):
         copied = shipped.copy(name, folder)
     for path in copied:
         stdout().print(f"{path}", soft_wrap=True)
