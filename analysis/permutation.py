@@ -62,7 +62,7 @@ def permutation_test(
     (n,) = lengths
     shares = weights or [1 / len(samples)] * len(samples)
     is_exact = n <= EXHAUSTIVE_UP_TO
-    orders = all_orders(n) if is_exact else _random_orders(n, seed, num_samples)
+    orders = all_orders(n) if is_exact else random_orders(n, seed, num_samples)
     if n < 2:
         return PermutationTest(np.full(len(NAMES), np.nan), is_exact)
     scored = [(scores(x), scores(y), w) for x, y, w in zip(*_columns(samples), shares, strict=True)]
@@ -123,9 +123,25 @@ def all_orders(n: int) -> Orders:
 
 
 @functools.lru_cache(maxsize=4)
-def _random_orders(n: int, seed: int, num: int) -> Orders:
+def random_orders(n: int, seed: int, num: int) -> Orders:
+    """Some orders of 0..n-1, each as likely: [num, n]."""
     generator = np.random.default_rng([seed, n])
     orders = np.tile(np.arange(n, dtype=np.int16), (num, 1))
     generator.permuted(orders, axis=1, out=orders)
     orders.setflags(write=False)
     return orders
+
+
+@functools.lru_cache(maxsize=16)
+def null_of_ranks(n: int) -> tuple[dict[str, Array], bool]:
+    """What tests of ranks without ties compare with: sizes of Spearman's and Kendall's coefficient, sorted, [m] each.
+
+    Of all orders, or of the random ones that `permutation_test` draws; and whether they are all.
+    """
+    is_exact = n <= EXHAUSTIVE_UP_TO
+    orders = all_orders(n) if is_exact else random_orders(n, 0, SAMPLES)
+    own = scores(np.arange(n))
+    upper = np.triu_indices(n, k=1)
+    by_rank = _linear(np.outer(own.ranks, own.ranks), orders)
+    by_sign = _quadratic(2 * np.outer(own.signs[upper], own.signs.ravel()), orders)
+    return {"spearman": np.sort(np.abs(by_rank)), "kendall": np.sort(np.abs(by_sign))}, is_exact

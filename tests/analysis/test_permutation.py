@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.coefficients import coefficients
-from analysis.permutation import _random_orders, all_orders, permutation_test
+from analysis.permutation import all_orders, permutation_test, random_orders
 
 Floats = NDArray[np.float64]
 
@@ -138,7 +138,7 @@ def test_kendall_holds_where_pairs_are_more_than_sixteen_bits_count() -> None:
     n, samples = 250, 200
     x = generator.standard_normal(n)
     y = 0.06 * x + generator.standard_normal(n)
-    orders = _random_orders(n, 0, samples)
+    orders = random_orders(n, 0, samples)
     drawn = np.abs([coefficients(x, y[order])[2] for order in orders])
     extreme = int((drawn >= abs(coefficients(x, y)[2]) - 1e-9).sum())
     assert 0 < extreme < samples
