@@ -138,7 +138,7 @@ def holds_a_store(folder: Path) -> bool:
 
 
 STORE_FOLDERS = frozenset(
-    {"results", "imported", "sweeps", "trials", "failures", "running", "runs"}
+    {"results", "imported", "sweeps", "power", "trials", "failures", "running", "runs"}
 )
 """What a store has one of as soon as anything was kept in it."""
 

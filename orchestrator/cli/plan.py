@@ -9,10 +9,13 @@ from orchestrator.cli.console import print_json, stderr, stdout
 from orchestrator.cli.opening import open_sweep
 from orchestrator.cli.options import Json, StoreOption, SweepFile
 from orchestrator.cli.output import writing
+from orchestrator.cli.power import Asked, power_of
+from orchestrator.cli.power import keep as keep_power
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from analysis.planned_power import PlannedPower
     from orchestrator.planning.bill import Bill, Forecast
     from orchestrator.planning.devices import Device
     from orchestrator.planning.plan import Plan
@@ -55,6 +58,30 @@ def plan(
     html: Annotated[
         Path | None, typer.Option(help="Draw dependencies and simulated runs on a page of HTML.")
     ] = None,
+    power: Annotated[
+        bool,
+        typer.Option(
+            "--power",
+            help="Tell how likely the sweep's tests find the relation, by the noise and correlation of the "
+            "store's results, or as --rho and --noise say.",
+        ),
+    ] = False,
+    rho: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="With --power: Pearson's true correlation, without seed noise."
+        ),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="With --power: of one seed, in standard deviations over augmentations."
+        ),
+    ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="With --power: keep it in the store, with sweep and time."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what would run and in which order, what the store already has, and the bill."""
@@ -67,6 +94,8 @@ def plan(
     from orchestrator.planning.prices import Throughput
     from orchestrator.reports.plan import plan_as_dot
 
+    asked = Asked(power, rho, noise, keep)
+    asked.check()
     _check_output(html, dot=dot, as_json=as_json)
     _check_price(device, tflops)
     named = None if device is None else device_named(device)
@@ -75,6 +104,8 @@ def plan(
     if dot:
         typer.echo(plan_as_dot(planned))
         return
+    found = power_of(asked, planned, opened) if power else None
+    kept = keep_power(found, planned, opened) if found and keep else None
     gpus_there, unmet = _seen_on(address, planned)
     jobs = measured_jobs(opened)
     price: Pricing = Throughput(tflops, "as given") if tflops else pricing(jobs, device=named)
@@ -87,12 +118,18 @@ def plan(
     if html:
         _write_page(html, planned, bill, forecasts)
     if as_json:
-        _print_json(planned, bill, forecasts if is_asked else [], unmet)
+        _print_json(planned, bill, forecasts if is_asked else [], unmet, found)
     else:
         told = unmet + (_priced_as_fp32(planned, named) if named else [])
         _print(planned, bill, forecasts, told, is_asked=is_asked, is_by_device=named is not None)
         if html:
             stdout().print(f"page: {html}", soft_wrap=True)
+        if found:
+            from orchestrator.reports.power import power_table
+
+            stdout().print(power_table(found))
+        if kept:
+            stdout().print(f"kept: {kept}", soft_wrap=True)
 
 
 def _check_output(html: Path | None, *, dot: bool, as_json: bool) -> None:
@@ -156,12 +193,19 @@ def _forecasts(
 
 
 def _print_json(
-    planned: "Plan", bill: "Bill", forecasts: "Sequence[Forecast]", unmet: "Sequence[str]"
+    planned: "Plan",
+    bill: "Bill",
+    forecasts: "Sequence[Forecast]",
+    unmet: "Sequence[str]",
+    power: "PlannedPower | None",
 ) -> None:
     from orchestrator.planning.bill import bill_as_json
     from orchestrator.reports.plan import plan_as_json
+    from orchestrator.reports.power import power_as_json
 
     figures = {"bill": bill_as_json(bill, forecasts), "requests_no_node_meets": unmet}
+    if power:
+        figures["power"] = power_as_json(power)
     print_json(plan_as_json(planned) | figures)
 
 

@@ -12,10 +12,11 @@
     checkpoints/FINGERPRINT/        last good checkpoints, or final weights
     trials/FINGERPRINT/             the trial as YAML, and its log
     sweeps/NAME.DIGEST.json         a sweep as it was resolved; each version that was ever run
+    power/NAME.DIGEST.json          what a sweep was said to show, and when, with the sweep as it was then
     stops/ begun/ marks/            marks for another process (`orchestrator.store.marks`)
 
 A `Store` is composed of parts, each of which knows its own files: `Rows` (six tables), `Signs` (of life),
-`Marks` (flags), `JsonFiles` (resolved sweeps), and folders of checkpoints. Every file appears under its name
+`Marks` (flags), `JsonFiles` (resolved sweeps, stated power), and folders of checkpoints. Every file appears under its name
 only when it is complete and flushed. Rows are written to a file each and merged by `compact`;
 `orchestrator.store.table` tells why readers see the same rows meanwhile. What fails for a moment is tried again
 (`orchestrator.store.patient_folder`). The store imports neither Ray nor torch, so a reader is quick.
@@ -51,6 +52,7 @@ from trainer.problems import UserError
 from trainer.trial import TRIAL, Trial, digest
 
 SWEEPS = "sweeps"
+POWER = "power"
 _VERSIONED = re.compile(rf".+\.(?P<digest>[0-9a-f]{{{DIGITS}}})")
 
 T = TypeVar("T")
@@ -85,6 +87,7 @@ class Store:
         self.probes = Marks(brief.folder("marks"))
         """What machines leave for each other to see."""
         self._sweeps = JsonFiles(self.folder.folder(SWEEPS))
+        self._power = JsonFiles(self.folder.folder(POWER))
 
     # Where it is
 
@@ -230,6 +233,16 @@ class Store:
         """Every version of every resolved sweep, as JSON, by its name in the folder."""
         return {name: self._sweeps.text(name) for name in self._sweeps.names()}
 
+    def save_power(self, name: str, stated: Mapping[str, Any]) -> str:
+        """Keep what a sweep was said to show, beside what was said before; where it is."""
+        file = f"{name}.{short_digest(to_json(stated))}"
+        self._power.write(file, stated)
+        return f"{self.address}/{POWER}/{file}.json"
+
+    def stated_power(self) -> dict[str, bytes]:
+        """All that sweeps were said to show, as JSON, by its name in the folder."""
+        return {name: self._power.text(name) for name in self._power.names()}
+
     # The whole
 
     def in_use(self) -> frozenset[str]:
@@ -269,8 +282,8 @@ def sweep_name(name: str) -> str:
     return name.rpartition(".")[0] if _VERSIONED.fullmatch(name) else name
 
 
-def is_whole_sweep(name: str, content: bytes) -> bool:
-    """Whether a resolved sweep is what was written; those of older versions have no digest in their name."""
+def is_named_rightly(name: str, content: bytes) -> bool:
+    """Whether a file is what its name says; resolved sweeps of older versions have no digest in theirs."""
     match = _VERSIONED.fullmatch(name)
     return match is None or match["digest"] == short_digest(content)
 

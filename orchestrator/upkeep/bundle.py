@@ -2,6 +2,7 @@
 
 results.parquet epochs.parquet failures.parquet    the tables, each in one file
 sweeps/NAME.json                                   every sweep as it was resolved
+power/NAME.json                                    what sweeps were said to show, and when
 tables.txt tables.json plots/scatter.png .svg      what the results say
 environment.json                                   versions, commits, devices and commands of all rows
 MANIFEST.json                                      SHA-256 of every file above
@@ -26,7 +27,7 @@ from orchestrator.language.sweep import Sweep
 from orchestrator.planning.kept_sweeps import of_sweeps, planned_together
 from orchestrator.planning.plan import expand
 from orchestrator.store.provenance import provenance
-from orchestrator.store.store import Store
+from orchestrator.store.store import Store, sweep_name
 from trainer.files import write_atomically
 from trainer.problems import UserError
 from trainer.trial import Trial
@@ -80,6 +81,9 @@ def _files(
                 yield f"sweeps/{name}.json", content
     else:
         yield f"sweeps/{sweep.name}.json", _json(sweep.model_dump(mode="json"))
+    for name, content in store.stated_power().items():
+        if _NAME.fullmatch(name) and (sweep is None or sweep_name(name) == sweep.name):
+            yield f"power/{name}.json", content
     yield "environment.json", _json(_environment(results))
     yield from _reports(store, sweep, trials)
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from orchestrator.store.columns import NewerSchemaError
 from orchestrator.store.drops import FOLDER, Drop
-from orchestrator.store.store import Store, is_whole_sweep
+from orchestrator.store.store import POWER, SWEEPS, Store, is_named_rightly
 from orchestrator.store.table import Listing, ParquetTable, fingerprint_in
 from trainer.files import LocalFolder
 from trainer.positions import FINAL
@@ -145,10 +145,11 @@ def _file_findings(store: Store) -> Iterator[Finding]:
             where = f"{folder.address}/{TRIAL_FILE}"
             file = (f"trials/{fingerprint}", TRIAL_FILE)
             yield Finding(where, "damaged: not what its checksum says", REMOVE, file=file)
-    for name, content in store.sweeps().items():
-        if not is_whole_sweep(name, content):
-            where, file = f"{store.address}/sweeps/{name}.json", ("sweeps", f"{name}.json")
-            yield Finding(where, "damaged: not what its name says", REMOVE, file=file)
+    for folder, files in ((SWEEPS, store.sweeps()), (POWER, store.stated_power())):
+        for name, content in files.items():
+            if not is_named_rightly(name, content):
+                where, file = f"{store.address}/{folder}/{name}.json", (folder, f"{name}.json")
+                yield Finding(where, "damaged: not what its name says", REMOVE, file=file)
 
 
 def _mixtures(rows: Iterable[Row]) -> Iterator[Finding]:

@@ -88,8 +88,8 @@ def test_p_values_are_those_of_the_permutation_test(n: int) -> None:
         tests = [permutation_test([(a, b)]).p for a, b in zip(x, y, strict=True)]
         exact = np.array(tests)
         assert p[i, :, 1:] == pytest.approx(exact[:, 1:])
-        # Of six all orders are tried, of eight some.
-        assert p[i, :, 0] == pytest.approx(exact[:, 0], abs=1e-12 if n == 6 else 0.04)
+        # Of six all orders are tried, where two may tie in single precision; of eight some.
+        assert p[i, :, 0] == pytest.approx(exact[:, 0], abs=2 / 720 if n == 6 else 0.04)
 
 
 @pytest.mark.parametrize("n", [4, 5, 9, 20])
