@@ -7,13 +7,13 @@ noise s of a panel is estimated from the store alone, pooled over its augmentati
 
 and the difference d of a cell has the standard error s * sqrt(1 / n_a + 1 / 3) (Student, Biometrika 6, 1908).
 That no difference is seen shows nothing where noise is large. So a cell is *the same* only where two one-sided
-tests at 5% (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987, p. 657) show that d lies within a margin, half of
-the standard deviation of the published values over augmentations; *different* where it is not the same and d
+tests at 5% (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987, p. 657) show that d lies within a margin, which is
+stated (`Margins`; by default half of the standard deviation of the published values over augmentations); *different* where it is not the same and d
 exceeds the 95% reach of noise; *undecided* otherwise. Half of the last printed digit counts as noise.
 
 For a coefficient d is simulated: store and paper are drawn anew around their points with the noise of the
 residuals of augmentation + seed (`analysis.blocks`), and the verdicts are those of the intervals of 90% and 95% (hulls, as in
-`analysis.bootstrap`) and of a margin of `COEFFICIENT_MARGIN`.
+`analysis.bootstrap`) and of a margin of its own.
 
 Where settings differ from the paper's (`analysis.paper_settings`) there is no verdict: it would be about those.
 """
@@ -41,10 +41,6 @@ from trainer.problems import UserError
 
 PUBLISHED_SEEDS = 3
 SIMULATIONS = 10_000
-CELL_MARGIN = 0.5
-"""In standard deviations of the published values over augmentations."""
-
-COEFFICIENT_MARGIN = 0.1
 Verdict = Literal["same", "different", "undecided", "unknown", "other settings"]
 """`unknown`: a value is missing, or no cell has two seeds."""
 
@@ -52,6 +48,15 @@ COMPARED = (T_STDDEV, S_TEST_LOSS)
 """What was published point by point: no accuracy was."""
 
 COMPARED_NAMES = (*(metric.name for metric in COMPARED), CORRELATION)
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Within which a difference is none that matters; a reader who would allow less states less."""
+
+    cells: float = 0.5
+    """In standard deviations of the published values over augmentations."""
+    coefficients: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ class Comparison:
     cells: dict[str, dict[str, Difference]]
     coefficients: dict[str, Difference]
     n: int
+    margins: Margins
 
     def verdict(self, difference: Difference) -> Verdict:
         """On one of its differences; none where settings differ."""
@@ -120,7 +126,10 @@ class Comparison:
 
 
 def compare(
-    panels: Sequence[Panel], seed: int = 0, num_samples: int = SIMULATIONS
+    panels: Sequence[Panel],
+    seed: int = 0,
+    num_samples: int = SIMULATIONS,
+    margins: Margins = Margins(),
 ) -> list[Comparison]:
     """Every panel that has a published counterpart, beside it; `num_samples` simulations of each.
 
@@ -129,7 +138,7 @@ def compare(
     """
     published = {(p.dataset, p.pair): p for p in published_panels()}
     comparisons = [
-        _compare(panel, published[panel.dataset, panel.pair], seed, num_samples)
+        _compare(panel, published[panel.dataset, panel.pair], seed, num_samples, margins)
         for panel in panels
         if (panel.dataset, panel.pair) in published
     ]
@@ -150,12 +159,16 @@ def seed_noise(cells: Sequence[Mean]) -> tuple[float, int]:
     return math.sqrt(squares / freedom), freedom
 
 
-def _compare(panel: Panel, published: PublishedPanel, seed: int, num_samples: int) -> Comparison:
+def _compare(
+    panel: Panel, published: PublishedPanel, seed: int, num_samples: int, margins: Margins
+) -> Comparison:
     ours = {
         metric.name: {p.augmentation: metric.of(p) for p in panel.points} for metric in COMPARED
     }
     cells = {
-        metric.name: _cell_differences(metric, ours[metric.name], getattr(published, metric.name))
+        metric.name: _cell_differences(
+            metric, ours[metric.name], getattr(published, metric.name), margins.cells
+        )
         for metric in COMPARED
     }
     shared = [a for a, _, _ in panel.cells() if a in published.t_stddev]
@@ -164,18 +177,24 @@ def _compare(panel: Panel, published: PublishedPanel, seed: int, num_samples: in
         differing=tuple(differing_settings(panel)),
         ours=ours,
         cells=cells,
-        coefficients=_coefficient_differences(panel, published, shared, seed, num_samples),
+        coefficients=_coefficient_differences(
+            panel, published, shared, seed, num_samples, margins.coefficients
+        ),
         n=len(shared),
+        margins=margins,
     )
 
 
 def _cell_differences(
-    metric: Metric, ours: Mapping[str, Mean | None], published: Mapping[str, float]
+    metric: Metric,
+    ours: Mapping[str, Mean | None],
+    published: Mapping[str, float],
+    deviations: float,
 ) -> dict[str, Difference]:
     from scipy.special import stdtrit
 
     noise, freedom = seed_noise([cell for cell in ours.values() if cell])
-    margin = CELL_MARGIN * float(np.std(list(published.values()), ddof=1))
+    margin = deviations * float(np.std(list(published.values()), ddof=1))
     rounding = 0.5 * 10.0**-metric.digits
     differences = {}
     for augmentation, value in published.items():
@@ -201,8 +220,9 @@ def _coefficient_differences(
     shared: Sequence[str],
     seed: int,
     num_samples: int,
+    margin: float,
 ) -> dict[str, Difference]:
-    unknown = Difference(math.nan, math.nan, UNDEFINED, UNDEFINED, COEFFICIENT_MARGIN)
+    unknown = Difference(math.nan, math.nan, UNDEFINED, UNDEFINED, margin)
     if len(shared) < 3:
         return dict.fromkeys(NAMES, unknown)
     by_name = {a: (x, y) for a, x, y in panel.cells()}
@@ -229,7 +249,7 @@ def _coefficient_differences(
             float(value[k]),
             _hull(draws[:, k], float(value[k] - printed[k]), 0.90),
             _hull(draws[:, k], float(value[k] - printed[k]), 0.95),
-            COEFFICIENT_MARGIN,
+            margin,
         )
         for k, name in enumerate(NAMES)
     }
@@ -295,7 +315,8 @@ def _notes(comparison: Comparison, of_cells: Sequence[Difference]) -> Iterator[s
         )
     yield (
         f"same: shown to lie within the margin in brackets (two one-sided tests at 5%), which for cells is "
-        f"{CELL_MARGIN:g} standard deviations of the published values, for coefficients {COEFFICIENT_MARGIN:g}; "
+        f"{comparison.margins.cells:g} standard deviations of the published values over augmentations, for "
+        f"coefficients {comparison.margins.coefficients:g} (--margin, --coefficient-margin); "
         "different: further off than noise explains (95%)"
     )
     yield (
@@ -331,7 +352,7 @@ def _coefficient_entries(comparison: Comparison, difference: Difference) -> tupl
         Entry(f"{difference.published:z.4f}"),
         Entry(f"{difference.ours:z.4f}"),
         Entry(f"{difference.value:+z.4f}"),
-        _verdict(comparison, difference, 2),
+        _verdict(comparison, difference, 4),
     )
 
 

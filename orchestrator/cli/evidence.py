@@ -76,6 +76,18 @@ def table(
     compare_paper: Annotated[
         bool, typer.Option("--compare-paper", help="Beside the paper's published points.")
     ] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="With --compare-paper: what differs by less than so many standard deviations of the published "
+            "values over augmentations is the same. [default: 0.5]",
+        ),
+    ] = None,
+    coefficient_margin: Annotated[
+        float | None,
+        typer.Option(min=0, help="With --compare-paper: the same of coefficients. [default: 0.1]"),
+    ] = None,
     samples: Samples = 10_000,
     seed: StatisticsSeed = 0,
 ) -> None:
@@ -87,16 +99,28 @@ def table(
     from analysis.teachers import teachers_alone
 
     check_metrics(metric or ())
+    _check_margins(margin, coefficient_margin, compare_paper=compare_paper)
     chosen = chosen_format(format_, output, as_json)
     parsed, keys = _parsed(filters), _keys(group_by)
     shown = open_shown(source, store)
     if compare_paper:
-        from analysis.published import COMPARED_NAMES, check_comparable, compare, comparison_grids
+        from analysis.published import (
+            COMPARED_NAMES,
+            Margins,
+            check_comparable,
+            compare,
+            comparison_grids,
+        )
 
+        usual = Margins()
+        margins = Margins(
+            usual.cells if margin is None else margin,
+            usual.coefficients if coefficient_margin is None else coefficient_margin,
+        )
         check_comparable(metric or ())
         panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
         _tell_of_unfinished_sweeps(shown)
-        grids = comparison_grids(compare(panels, seed, samples), metric or COMPARED_NAMES)
+        grids = comparison_grids(compare(panels, seed, samples, margins), metric or COMPARED_NAMES)
         write_records(grids, chosen, output)
         return
     metrics = metric or METRIC_NAMES
@@ -111,6 +135,17 @@ def table(
         write_json(tables_as_json(panels, findings, metrics, teachers), output)
     else:
         write_grids(table_grids(panels, findings, metrics, keys, teachers), chosen, output)
+
+
+def _check_margins(
+    margin: float | None, coefficient_margin: float | None, *, compare_paper: bool
+) -> None:
+    """Raises UserError of a margin where nothing is compared."""
+    from trainer.problems import UserError
+
+    for name, value in (("--margin", margin), ("--coefficient-margin", coefficient_margin)):
+        if value is not None and not compare_paper:
+            raise UserError(f"{name} is of --compare-paper: add that, or leave it out")
 
 
 def _no_student(source: str, store: str | None, has_t_stddev: bool) -> str:

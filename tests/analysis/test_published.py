@@ -4,6 +4,7 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from scipy import stats
 
 from analysis.coefficients import Array, coefficients
-from analysis.points import Mean, Panel, panels
+from analysis.points import Mean, Panel, Point, panels
 from analysis.published import (
     Comparison,
+    Margins,
     PublishedPanel,
     compare,
     comparison_grids,
@@ -21,6 +23,7 @@ from analysis.published import (
     seed_noise,
 )
 from analysis.rows import read_rows
+from analysis.settings import OWN
 from orchestrator.language.shipped import find
 from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand
@@ -118,6 +121,84 @@ def test_noise_does_not_win(tmp_path: Path) -> None:
     assert verdicts(comparison)["same"] == 0
     assert verdicts(comparison)["undecided"] >= 15
     assert {d.verdict for d in comparison.coefficients.values()} == {"undecided"}
+
+
+def shifted_panel(generator: np.random.Generator, shift: float, noise: float) -> Panel:
+    """The published points as another lab's mean of three would be, `shift` off; in standard deviations."""
+    (published,) = [p for p in published_panels() if p.pair == PAIR]
+
+    def cells(values: dict[str, float]) -> dict[str, Mean]:
+        spread = np.std(list(values.values()), ddof=1)
+        found = {}
+        for name, value in values.items():
+            theirs = noise * generator.standard_normal() / math.sqrt(3)
+            drawn = value + spread * (shift - theirs + noise * generator.standard_normal(3))
+            found[name] = Mean(
+                float(drawn.mean()),
+                float(drawn.std(ddof=1)),
+                (0, 1, 2),
+                tuple(map(float, drawn)),
+                (name,) * 3,
+            )
+        return found
+
+    x, y = cells(published.t_stddev), cells(published.s_test_loss)
+    points = tuple(Point(name, y[name], None, x[name]) for name in x)
+    teacher, student = PAIR.split("/")
+    return Panel("cifar100", teacher, student, "", OWN, "f", points)
+
+
+@pytest.mark.parametrize("margin", [0.2, 0.5])
+def test_what_differs_by_a_margin_is_hardly_ever_the_same_at_any_noise(margin: float) -> None:
+    """Two one-sided tests at 5%: what lies on the margin is called the same in 5% at most."""
+    generator = np.random.default_rng(0)
+    shares = []
+    for noise in (0.05, 0.3, 1.0):
+        found = [
+            difference.verdict
+            for _ in range(60)
+            for comparison in compare(
+                [shifted_panel(generator, margin, noise)], num_samples=100, margins=Margins(margin)
+            )
+            for cells in comparison.cells.values()
+            for difference in cells.values()
+        ]
+        shares.append(found.count("same") / len(found))
+    # Cells of a panel share the estimate of noise, so that they err together.
+    assert max(shares) < 0.08
+    assert shares[-1] < 0.01
+
+
+def test_more_noise_or_a_smaller_margin_never_makes_more_cells_the_same() -> None:
+    def num_same(noise: float, margins: Margins) -> int:
+        panel = shifted_panel(np.random.default_rng(1), 0.0, noise)
+        (comparison,) = compare([panel], num_samples=500, margins=margins)
+        differences = [d for cells in comparison.cells.values() for d in cells.values()]
+        found = [*differences, *comparison.coefficients.values()]
+        return sum(difference.verdict == "same" for difference in found)
+
+    by_noise = [num_same(noise, Margins()) for noise in (0.01, 0.1, 0.3, 1.0, 3.0)]
+    assert by_noise == sorted(by_noise, reverse=True)
+    assert (by_noise[0], by_noise[-1]) == (21, 0)
+    by_margin = [num_same(0.1, Margins(m, m / 5)) for m in (0, 0.1, 0.3, 1.0)]
+    assert by_margin == sorted(by_margin)
+    assert by_margin[0] == 0
+
+
+def test_margins_are_told_wherever_a_verdict_stands() -> None:
+    panel = shifted_panel(np.random.default_rng(1), 0.0, 0.05)
+    panel = replace(panel, hyperparameters={})
+    (comparison,) = compare([panel], num_samples=100, margins=Margins(0.25, 0.05))
+    (grid,) = comparison_grids([replace(comparison, differing=())])
+    by_name = {row.heading: row.entries[3].text for row in grid.rows}
+    (published,) = [p for p in published_panels() if p.pair == PAIR]
+    quarter = 0.25 * np.std(list(published.s_test_loss.values()), ddof=1)
+    assert by_name["S. test loss: mixup"] == f"same (±{quarter:.4f})"
+    assert by_name["Pearson, n = 9"] == "same (±0.0500)"
+    (told,) = [note for note in grid.notes if note.startswith("same: ")]
+    assert "for cells is 0.25 standard deviations" in told
+    assert "for coefficients 0.05" in told
+    assert {record["margin"] for record in grid.records if record["what"] == "kendall"} == {0.05}
 
 
 def turned(folder: Path, augmentations: Sequence[str] = AUGMENTATIONS) -> Comparison:

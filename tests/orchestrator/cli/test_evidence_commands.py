@@ -251,6 +251,18 @@ def test_metric_and_group_by_act_beside_the_paper_too(kd: Command, paper: Path) 
     assert "cells inside" not in out
 
 
+def test_a_margin_is_the_users_to_state(kd: Command, paper: Path) -> None:
+    stated = ("--margin", "0.2", "--coefficient-margin", "0.02")
+    _, out, _ = kd("table", paper, "--compare-paper", "--json", *stated, *FEW)
+    own = {row["what"]: row["margin"] for row in json.loads(out)}
+    _, out, _ = kd("table", paper, "--compare-paper", "--json", *FEW)
+    usual = {row["what"]: row["margin"] for row in json.loads(out)}
+    assert own["t_stddev:flip"] == pytest.approx(0.4 * usual["t_stddev:flip"])
+    assert (own["kendall"], usual["kendall"]) == (0.02, 0.1)
+    code, _, err = kd("table", paper, "--margin", "0.2")
+    assert (code, "--margin is of --compare-paper" in err) == (2, True)
+
+
 def test_metric_acts_in_json_too(kd: Command, paper: Path) -> None:
     _, out, _ = kd("table", paper, "--json", "--metric", "s_accuracy", *FEW)
     data = json.loads(out)
