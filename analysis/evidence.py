@@ -4,7 +4,8 @@
     findings.evidence[0].estimates["spearman"].holm
 
 Formulas and sources are in the modules that compute them: `analysis.permutation` (p-values),
-`analysis.multiplicity` (Holm, Benjamini-Hochberg), `analysis.bootstrap` (intervals), `analysis.pooling`.
+`analysis.multiplicity` (Holm, Benjamini-Hochberg), `analysis.bootstrap` (intervals), `analysis.pooling`,
+`analysis.power` (what the tests could have found).
 Influence is how far a coefficient moves when one augmentation, or one family (`analysis.families`), is left out: r
 without it, minus r. What choosing by T. stddev loses is in `regret` (`analysis.regret`).
 """
@@ -29,6 +30,7 @@ from analysis.naming import can_be_pooled
 from analysis.permutation import permutation_test
 from analysis.points import Panel
 from analysis.pooling import Pooled, furthest, num_without_noise, panel_draws, pool
+from analysis.power import smallest_found
 from analysis.regret import PanelRegret, panel_regret
 from trainer.problems import UserError, did_you_mean
 
@@ -47,6 +49,9 @@ class Estimate:
     """As scipy computes it and the paper prints it (`analysis.correlations`)."""
     over_seeds: Interval
     over_augmentations: Interval
+    smallest_found: float
+    """The smallest true coefficient that a test of this n and noise finds in 80% of studies (`analysis.power`); nan where
+    that is not known, or there is none."""
     influence: tuple[float, ...]
     """By augmentation: the coefficient without it, minus the coefficient."""
     influence_of_families: tuple[float, ...]
@@ -72,6 +77,11 @@ class Evidence:
     @property
     def n(self) -> int:
         return len(self.augmentations)
+
+    @property
+    def most_seeds(self) -> int:
+        """Of any cell."""
+        return max((c.n for _, x, y in self.panel.cells() for c in (x, y)), default=0)
 
     def most_influential(self, name: str) -> tuple[str, float] | None:
         """The augmentation without which a coefficient moves most, and by how much; None if by nothing."""
@@ -210,6 +220,7 @@ def _evidence(
             bca_interval(of_points[:, k], float(value[k]), left_out[:, k])
             for k in range(len(NAMES))
         ]
+    found = smallest_found(*columns)
     estimates = {
         name: Estimate(
             value=float(value[k]),
@@ -219,6 +230,7 @@ def _evidence(
             p_printed=float(getattr(printed, f"{name}_p")),
             over_seeds=seeds[k],
             over_augmentations=augmentations[k],
+            smallest_found=float(found[k]),
             influence=tuple(map(float, moves[:, k])),
             influence_of_families=tuple(map(float, family_moves[:, k])),
         )

@@ -1,26 +1,31 @@
 """The methods paragraph: what was measured, how it was weighed, with which versions and n."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from analysis.correlation_tables import cells_of, permutation_words
+from analysis.correlation_tables import cells_of, found_notes, permutation_words
 from analysis.evidence import Findings
 from analysis.markup import tag, text
 from analysis.result_tables import undefined_notes
 from analysis.settings import OWN
 
 
-def methods(rows: pd.DataFrame, findings: Findings, commit: str | None) -> str:
-    """Ready to be copied into a paper."""
-    return "".join(tag("p", text(" ".join(part))) for part in _paragraphs(rows, findings, commit))
+def methods(
+    rows: pd.DataFrame, findings: Findings, commit: str | None, stated: Sequence[str] = ()
+) -> str:
+    """Ready to be copied into a paper; with what was stated of power before."""
+    parts = _paragraphs(rows, findings, commit, stated)
+    return "".join(tag("p", text(" ".join(part))) for part in parts)
 
 
 def _paragraphs(
-    rows: pd.DataFrame, findings: Findings, commit: str | None
+    rows: pd.DataFrame, findings: Findings, commit: str | None, stated: Sequence[str]
 ) -> Iterator[Iterable[str]]:
     yield _measured(rows, findings)
     yield _weighed(findings)
+    if power := [*stated, *(f"{n[0].upper()}{n[1:]}." for n in found_notes(findings))]:
+        yield power
     yield _software(rows, commit)
 
 

@@ -23,6 +23,7 @@ from analysis.plots.forest import forest_lines
 from analysis.points import Mean, Panel, in_order
 from analysis.report.charts import SHAPES, clip_definition, curve_card, forest_rows, scatter_card
 from analysis.report.methods import methods
+from analysis.report.stated import stated_power
 from analysis.settings import OWN
 from analysis.tables import table_grids
 from analysis.teachers import Measured, teachers_alone
@@ -83,12 +84,13 @@ def render_report(
     classes = {name: f"m{i}" for i, name in enumerate(names)}
     teachers = teachers_alone(rows, panels, filters)
     unfinished = _unfinished(store, fingerprints)
+    stated = stated_power(store, None if fingerprints is None else {s.name for s in progress})
     sections = [
         Section("points", "T. stddev against S. test loss", _points(findings, looks, classes)),
         Section("coefficients", "How sure is that", _forest(findings)),
         Section("tables", "Tables", _tables(panels, findings, group_by, teachers)),
         Section("curves", "Learning curves", _curves(store, panels, looks, classes)),
-        Section("methods", "Methods", methods(rows, findings, commit)),
+        Section("methods", "Methods", methods(rows, findings, commit, stated)),
         Section("failures", "Failures", _failures(unfinished)),
         Section("trials", "Every trial", _trials(rows)),
     ]

@@ -145,10 +145,10 @@ def _file_findings(store: Store) -> Iterator[Finding]:
             where = f"{folder.address}/{TRIAL_FILE}"
             file = (f"trials/{fingerprint}", TRIAL_FILE)
             yield Finding(where, "damaged: not what its checksum says", REMOVE, file=file)
-    for folder, files in ((SWEEPS, store.sweeps()), (POWER, store.stated_power())):
+    for place, files in ((SWEEPS, store.sweeps()), (POWER, store.stated_power())):
         for name, content in files.items():
             if not is_named_rightly(name, content):
-                where, file = f"{store.address}/{folder}/{name}.json", (folder, f"{name}.json")
+                where, file = f"{store.address}/{place}/{name}.json", (place, f"{name}.json")
                 yield Finding(where, "damaged: not what its name says", REMOVE, file=file)
 
 

@@ -17,6 +17,7 @@ from analysis.evidence import weigh
 from analysis.filters import parse_filters
 from analysis.points import Panel, panels
 from analysis.report import render_report
+from analysis.report.stated import stated_power
 from analysis.rows import read_rows
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.kept_sweeps import kept_plans
@@ -26,6 +27,25 @@ from orchestrator.store.records import failure_row
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
 
+STATED = {
+    "stated_at": "2026-03-01T09:30:00+00:00",
+    "num_students": 27,
+    "num_students_finished": 0,
+    "power": {
+        "assumptions": {
+            "rho": 0.8,
+            "noise": {"t_stddev": 0.3, "s_test_loss": 0.2},
+            "source": "as stated",
+        },
+        "level": 0.05,
+        "own": {
+            "n": 9,
+            "num_seeds": 3,
+            "alone": {"pearson": 0.781, "spearman": 0.62, "kendall": 0.64},
+        },
+    },
+    "sweep": {"name": "mine"},
+}
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -306,3 +326,27 @@ def test_values_that_are_not_finite_are_told_of(tmp_path: Path) -> None:
     told = json.loads(re.findall(r'id="point-data">(.*?)</script>', page)[0])
     (flip,) = [point for point in told.values() if point["name"] == "flip"]
     assert flip["rows"][1][1].endswith("(1 not finite)")
+
+
+def test_power_that_was_stated_is_told_with_what_had_finished_then(tmp_path: Path) -> None:
+    store = fill(Store(tmp_path), paper_trials(["vgg13/vgg8"], ["cifar100"]))
+    store.save_power("mine", STATED)
+    store.save_power("other", STATED | {"sweep": {"name": "other"}})
+    told = stated_power(store, None)
+    assert len(told) == 2
+    (mine,) = stated_power(store, {"mine"})
+    assert mine.startswith(
+        "Power of mine was stated on 2026-03-01 09:30 UTC, when 0 of its 27 students had finished: "
+    )
+    assert "Pearson 78%, Spearman 62%, Kendall 64%" in mine
+    rows = read_rows(store)
+    findings = weigh(panels(rows), bootstrap=Bootstrap(100))
+    page = render_report(
+        store, rows, findings, group_by=("dataset",), filters=(), progress=(), commit=None
+    )
+    assert "when 0 of its 27 students had finished" in page
+    assert "a true coefficient of at least: Kendall" in page
+    # What was changed afterwards was not stated.
+    (path,) = (tmp_path / "power").glob("mine.*.json")
+    path.write_text(path.read_text().replace("0.8", "0.7"))
+    assert stated_power(store, {"mine"}) == []

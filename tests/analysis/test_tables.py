@@ -447,3 +447,31 @@ def test_no_name_of_a_stranger_s_steers_a_terminal_or_breaks_a_table(
     for text in texts:
         assert {c for c in text if not c.isprintable()} <= {"\n"}
     assert name.partition("\n")[0][-1] in texts[0]
+
+
+def test_what_a_study_could_have_found_stands_in_notes_records_and_json(store: Store) -> None:
+    shown = panels(read_rows(store, parse_filters(["dataset=cifar100"])))
+    findings = weigh(shown, bootstrap=FEW)
+    smallest = [e.estimates["kendall"].smallest_found for e in findings.evidence]
+    # With no noise it would be 0.65 for nine points.
+    assert all(0.64 < value < 0.75 for value in smallest)
+    (grid,) = [g for g in table_grids(shown, findings) if g.title.startswith("Correlation")]
+    (note,) = [note for note in grid.notes if note.startswith("with 9 augmentations, 3 seeds")]
+    low, high = (f"{value:.2f}" for value in (min(smallest), max(smallest)))
+    told = low if low == high else f"{low} to {high}"
+    assert f"in 80% of studies a true coefficient of at least: Kendall {told}, Spearman" in note
+    records = [r for r in grid.records if r["coefficient"] == "kendall"]
+    assert [r["smallest_found"] for r in records] == smallest
+    written = as_json(shown, findings)["panels"][0]["evidence"]["kendall"]
+    assert written["smallest_found"] == smallest[0]
+
+
+def test_a_study_of_one_seed_does_not_say_what_it_could_have_found(tmp_path: Path) -> None:
+    store = fill(Store(tmp_path), paper_trials(PAIRS[:1], ["cifar100"], seeds=[0]))
+    shown = panels(read_rows(store))
+    findings = weigh(shown, bootstrap=FEW)
+    assert math.isnan(findings.evidence[0].estimates["pearson"].smallest_found)
+    notes = [note for grid in table_grids(shown, findings) for note in grid.notes]
+    assert not any("of studies a true coefficient" in note for note in notes)
+    written = as_json(shown, findings)["panels"][0]["evidence"]["pearson"]
+    assert written["smallest_found"] is None
