@@ -1,7 +1,7 @@
 """Learning curves: the test loss of students by epoch, a mean over seeds per augmentation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -52,3 +52,24 @@ def curves(panel: Panel, epochs: pd.DataFrame) -> Sequence[Curve]:
                 )
             )
     return drawn
+
+
+def in_windows(curve: Curve, most: int) -> Curve:
+    """The curve in at most so many points: each the mean of equally many epochs in a row, at their middle.
+
+    The last window may be shorter. A curve of few epochs stays as it is.
+    """
+    size = -(-len(curve.epochs) // most)
+    starts = np.arange(0, len(curve.epochs), max(size, 1))
+    counts = np.diff([*starts, len(curve.epochs)])
+
+    def averaged(values: Array) -> Array:
+        return np.asarray(np.add.reduceat(values, starts) / counts)
+
+    return replace(
+        curve,
+        epochs=averaged(curve.epochs),
+        mean=averaged(curve.mean),
+        low=averaged(curve.low),
+        high=averaged(curve.high),
+    )

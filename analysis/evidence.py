@@ -118,10 +118,10 @@ def weigh(
         _evidence(panel, exact, own_p, by_holm[i], by_bh[i], bootstrap)
         for i, (panel, (own_p, exact)) in enumerate(tested)
     )
-    pools = [pool(title, group, bootstrap) for title, group in _pools(panels, group_by)]
+    pooled = [pool(title, group, bootstrap) for title, group in pools(panels, group_by)]
     return Findings(
         evidence=evidence,
-        pooled=tuple(pooled for pooled in pools if pooled is not None),
+        pooled=tuple(one for one in pooled if one is not None),
         num_tests=int(np.isfinite(p).sum()),
         bootstrap=bootstrap,
     )
@@ -157,7 +157,7 @@ def grouped(panels: Sequence[Panel], keys: Sequence[str]) -> dict[str, list[Pane
     return groups
 
 
-def _pools(panels: Sequence[Panel], keys: Sequence[str]) -> list[tuple[str, list[Panel]]]:
+def pools(panels: Sequence[Panel], keys: Sequence[str]) -> list[tuple[str, list[Panel]]]:
     """The groups, then everything; own and imported panels apart, and each setting for itself.
 
     They may be of one and the same teacher: two settings of a pair are no two pairs. Groups of one panel say

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.grid import DASH, Entry, Grid, Row
+from analysis.grid import DASH, Entry, Grid, Record, Row
 from analysis.markup import page
 from trainer.problems import printable
 
@@ -310,11 +310,15 @@ def html_page(grids: Sequence[Grid]) -> str:
 
 
 def csv_lines(grids: Sequence[Grid]) -> str:
-    """The unrounded numbers, one per line; the column `table` tells results from correlations.
+    """The unrounded numbers, one per line; the column `table` tells results from correlations."""
+    return csv_of([record for grid in grids for record in grid.records])
+
+
+def csv_of(records: Sequence[Record]) -> str:
+    """A line per record, a column for every key that any of them has.
 
     A text that a spreadsheet would take for a formula has an apostrophe before it.
     """
-    records = [record for grid in grids for record in grid.records]
     columns = list(dict.fromkeys(key for record in records for key in record))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Emphasis = Literal["best", "second"]
+Record = Mapping[str, str | float | int | None]
+"""A line of a CSV file, or an object of JSON: unrounded numbers and whose they are."""
+
 MISSING = "missing"
 DASH = "\N{EN DASH}"
 """Stands for a number that is undefined."""
@@ -42,8 +45,13 @@ class Grid:
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    records: tuple[Mapping[str, str | float | int | None], ...] = ()
+    records: tuple[Record, ...] = ()
     stub: int = 0
+
+
+def finite(value: float) -> float | None:
+    """A number as records have it: None where it is undefined."""
+    return value if math.isfinite(value) else None
 
 
 def emphasised(

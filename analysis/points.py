@@ -116,6 +116,16 @@ class Panel:
         return f"{self.dataset} {self.column}"
 
     @property
+    def names(self) -> dict[str, str]:
+        """What tells it apart, in records."""
+        return {
+            "dataset": self.dataset,
+            "pair": self.pair,
+            "variant": self.variant,
+            "source": self.source,
+        }
+
+    @property
     def complete(self) -> tuple[Point, ...]:
         return tuple(point for point in self.points if point.is_complete)
 

@@ -102,7 +102,7 @@ class Pooled:
         return furthest(names, self.estimates[name].influence_of_families)
 
 
-def _largest_common_part(panels: Sequence[Panel]) -> tuple[list[Panel], list[str]]:
+def largest_common_part(panels: Sequence[Panel]) -> tuple[list[Panel], list[str]]:
     """Panels and the augmentations that all of them have: of the sets of furthest panels, the one with most
     points in all. Both empty where no two panels share three augmentations.
     """
@@ -120,13 +120,13 @@ def _largest_common_part(panels: Sequence[Panel]) -> tuple[list[Panel], list[str
 
 def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | None:
     """Pool the panels of a group; None where fewer than two share three augmentations."""
-    kept, shared = _largest_common_part(panels)
+    kept, shared = largest_common_part(panels)
     if len(kept) < 2 or len(shared) < 3:
         return None
     cells = [_cells(panel, shared) for panel in kept]
     samples = [(means_of(x), means_of(y)) for x, y in cells]
     families = _families(kept, shared)
-    teachers = [(panel.dataset, panel.teacher, panel.teacher_fingerprint) for panel in kept]
+    teachers = teachers_of(kept)
     weights = teacher_weights(teachers)
     test = permutation_test(samples, weights, seed=bootstrap.seed)
     by_panel = np.stack([coefficients(x, y) for x, y in samples])
@@ -180,6 +180,11 @@ def _families(panels: Sequence[Panel], shared: Sequence[str]) -> tuple[Family, .
     """Of the augmentations that panels share, by what any of them calls families."""
     found = [family for panel in panels for family in families_of(shared, panel.namings)]
     return tuple({family.members: family for family in reversed(found)}.values())[::-1]
+
+
+def teachers_of(panels: Sequence[Panel]) -> list[tuple[str, str, str]]:
+    """Whose each panel is: data set, teacher and its fingerprint."""
+    return [(panel.dataset, panel.teacher, panel.teacher_fingerprint) for panel in panels]
 
 
 def teacher_weights(teachers: Sequence[object]) -> list[float]:

@@ -6,18 +6,16 @@ teachers without a student have tables of T. stddev alone.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from analysis.evidence import grouped
-from analysis.grid import MISSING, Entry, Grid, Row, emphasised
+from analysis.grid import MISSING, Entry, Grid, Record, Row, emphasised
 from analysis.metrics import METRICS, T_STDDEV, Metric
 from analysis.points import Mean, Panel, Point, in_order
 from analysis.teachers import Measured
 
 TEACHER_KEYS = ("dataset", "teacher", "source")
 """By which tables of teachers alone are grouped: they have no student."""
-
-Record = Mapping[str, str | float | int | None]
 
 
 def result_grids(
@@ -149,10 +147,7 @@ def undefined_notes(cells: Iterable[Mean]) -> Iterator[str]:
 def _record(panel: Panel, metric: Metric, augmentation: str, mean: Mean | None) -> Record:
     return {
         "table": "results",
-        "dataset": panel.dataset,
-        "pair": panel.pair,
-        "variant": panel.variant,
-        "source": panel.source,
+        **panel.names,
         **_numbers(augmentation, metric, mean),
     }
 

@@ -1,7 +1,6 @@
 """Rank by T. stddev against rank by S. test loss: on the diagonal where the two agree."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,16 +8,10 @@ import numpy as np
 
 from analysis.coefficients import Array
 from analysis.evidence import Findings
+from analysis.grid import Record
 from analysis.marks import Mark, marks
-from analysis.plots.canvas import (
-    LEGEND_WIDTH,
-    entitle,
-    hide_rest,
-    legend_of,
-    new_figure,
-    save,
-    style_of,
-)
+from analysis.plots.canvas import entitle, hide_rest, label, legend_of, new_figure, save, style_of
+from analysis.plots.sheet import Sheet
 from analysis.points import Panel
 
 if TYPE_CHECKING:
@@ -28,6 +21,8 @@ COLUMNS = 4
 SIZE = (3.4, 3.4)
 """Of one panel, in inches."""
 
+NOTE = "rank 1 = lowest"
+
 
 def midranks(values: Array) -> Array:
     """1 for the smallest of values [n]; equal values share the mean of their ranks."""
@@ -36,36 +31,61 @@ def midranks(values: Array) -> Array:
     return np.asarray(below + (equal + 1) / 2)
 
 
-def draw_ranks(findings: Findings, path: Path) -> None:
+def rank_numbers(findings: Findings) -> Iterator[Record]:
+    """A record per point."""
+    for panel in _drawable(findings):
+        for name, x, y in _points(panel):
+            yield {
+                "table": "ranks",
+                **panel.names,
+                "augmentation": name,
+                "t_stddev_rank": x,
+                "s_test_loss_rank": y,
+            }
+
+
+def draw_ranks(findings: Findings, path: Path, sheet: Sheet) -> None:
     """One panel per pair; raises ValueError if there is nothing to draw."""
+    shown = _drawable(findings)
+    looks = marks(a for panel in shown for a, _, _ in panel.cells())
+    layout = sheet.layout(len(shown), COLUMNS, SIZE)
+    figure, axes = new_figure(layout, sheet, list(looks), NOTE)
+    flat = [ax for row in axes for ax in row]
+    for panel, ax in zip(shown, flat, strict=False):
+        _draw(panel, ax, looks, sheet)
+        entitle(ax, panel.title, layout.size[0], sheet)
+    label(flat[: len(shown)], figure, "rank by T. stddev", "rank by S. test loss", sheet)
+    hide_rest(flat, len(shown))
+    legend_of(figure, list(looks), sheet, NOTE)
+    save(figure, path, sheet)
+
+
+def _drawable(findings: Findings) -> list[Panel]:
     shown = [e.panel for e in findings.evidence if e.panel.complete]
     if not shown:
         raise ValueError("nothing to draw")
-    columns = min(COLUMNS, len(shown))
-    figure, axes = new_figure(math.ceil(len(shown) / columns), columns, SIZE, LEGEND_WIDTH)
-    flat = [ax for row in axes for ax in row]
-    looks = marks(a for panel in shown for a, _, _ in panel.cells())
-    for panel, ax in zip(shown, flat, strict=False):
-        _draw(panel, ax, looks)
-    hide_rest(flat, len(shown))
-    legend_of(figure, list(looks))
-    save(figure, path)
+    return shown
 
 
-def _draw(panel: Panel, ax: "Axes", looks: Mapping[str, Mark]) -> None:
+def _points(panel: Panel) -> list[tuple[str, float, float]]:
+    """Augmentation, rank by T. stddev, rank by S. test loss."""
     x, y = map(midranks, panel.coordinates())
     names = [name for name, _, _ in panel.cells()]
-    ends = [0.5, len(names) + 0.5]
+    return list(zip(names, map(float, x), map(float, y), strict=True))
+
+
+def _draw(panel: Panel, ax: "Axes", looks: Mapping[str, Mark], sheet: Sheet) -> None:
+    points = _points(panel)
+    ends = [0.5, len(points) + 0.5]
     ax.plot(ends, ends, color="#999999", linewidth=1, linestyle="--", zorder=1)
-    for i, name in enumerate(names):
-        mark = looks[name]
-        ax.plot(x[i], y[i], linestyle="", markeredgecolor="white", **style_of(mark, 9))
-    entitle(ax, panel.title, SIZE[0], fontsize="small")
-    ax.set_xlabel("rank by T. stddev (1 = lowest)")
-    ax.set_ylabel("rank by S. test loss (1 = lowest)")
+    size, edge = (4.5, 0.3) if sheet.is_print else (9, 1.0)
+    for name, x, y in points:
+        look = style_of(looks[name], size)
+        ax.plot(x, y, linestyle="", markeredgecolor="white", markeredgewidth=edge, **look)
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
     ax.set_aspect("equal")
-    ticks = range(1, len(names) + 1, max(1, len(names) // 9))
+    most = 5 if sheet.is_print else 9
+    ticks = range(1, len(points) + 1, max(1, -(-len(points) // most)))
     ax.set_xticks(list(ticks))
     ax.set_yticks(list(ticks))

@@ -7,32 +7,33 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
+from analysis.plots.sheet import SCREEN, Sheet
 from trainer.private_folder import private_folder
 
-P = ParamSpec("P")
-R = TypeVar("R")
+T = TypeVar("T")
 
 
-def in_our_style(draw: Callable[P, R]) -> Callable[P, R]:
-    """The same function, under matplotlib's own defaults."""
+def in_our_style(draw: Callable[[T, Path, Sheet], None]) -> Callable[..., None]:
+    """The same function, under matplotlib's own defaults and what a sheet sets of them; by default for a screen."""
 
     @functools.wraps(draw)
-    def drawn(*arguments: P.args, **options: P.kwargs) -> R:
-        with _defaults():
-            return draw(*arguments, **options)
+    def drawn(shown: T, path: Path, sheet: Sheet = SCREEN) -> None:
+        with _settings(sheet):
+            draw(shown, path, sheet)
 
     return drawn
 
 
 @contextmanager
-def _defaults() -> Iterator[None]:
+def _settings(sheet: Sheet) -> Iterator[None]:
     with _unseen_settings():
         import matplotlib as mpl
 
     with mpl.rc_context():
         mpl.rcdefaults()
+        mpl.rcParams.update(sheet.settings)
         yield
 
 

@@ -5,7 +5,9 @@ command runs.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
     from analysis.evidence import Findings
     from analysis.filters import Filter
+    from analysis.grid import Record
+    from analysis.plots import Sheet
     from analysis.points import Panel
     from orchestrator.store.store import Store
 
@@ -52,6 +56,14 @@ class PlotKind(enum.StrEnum):
     CURVES = "curves"
     RANK = "rank"
     FOREST = "forest"
+    POOLED = "pooled"
+
+
+class NumbersFormat(enum.StrEnum):
+    """How the numbers of a picture are written."""
+
+    CSV = "csv"
+    JSON = "json"
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -167,13 +179,33 @@ def plot(
         ),
     ] = None,
     kind: Annotated[PlotKind, typer.Option("--kind", help="What to draw.")] = PlotKind.SCATTER,
+    width: Annotated[
+        float | None,
+        typer.Option(
+            min=2.5,
+            max=40.0,
+            help="For print: exactly so many inches wide, its text readable at that width. "
+            "A column of two takes 3.25, a page 6.75.",
+        ),
+    ] = None,
+    dpi: Annotated[
+        int | None,
+        typer.Option(
+            min=50, max=1200, help="Dots per inch of a PNG: 150 by default, 300 with --width."
+        ),
+    ] = None,
+    data: Annotated[
+        NumbersFormat | None,
+        typer.Option("--data", help="Beside the picture, a file of the numbers in it."),
+    ] = None,
     filters: Filters = None,
     group_by: GroupBy = "dataset",
     samples: Samples = 10_000,
     seed: StatisticsSeed = 0,
 ) -> None:
     """Draw T. stddev against S. test loss, or curves, ranks, coefficients (png, svg, pdf)."""
-    from analysis.plots import FORMATS
+    from analysis.formats import csv_of
+    from analysis.plots import FORMATS, Sheet
     from analysis.rows import read_rows
     from trainer.problems import UserError, did_you_mean
 
@@ -185,13 +217,25 @@ def plot(
     panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
     try:
         with writing(picture):
-            _draw(kind, shown.store, panels, keys, samples, seed, picture)
+            drawing = _drawing(kind, shown.store, panels, keys, samples, seed)
+            drawing.draw(picture, Sheet(width, dpi))
     except ValueError as error:
-        raise UserError(
-            f"{source}: {error} as {kind}: no augmentation has both values yet"
-        ) from error
+        raise UserError(f"{source}: {error} as {kind}: {_too_little(kind)}") from error
     _tell_of_unfinished_sweeps(shown)
     stdout().print(f"{picture}", soft_wrap=True)
+    if data is not None:
+        beside = picture.with_suffix(f".{data}")
+        records = list(drawing.numbers())
+        if data is NumbersFormat.JSON:
+            write_json(records, beside)
+        else:
+            write_text(csv_of(records), beside)
+
+
+def _too_little(kind: PlotKind) -> str:
+    if kind is PlotKind.POOLED:
+        return "no two panels of a group share three augmentations that have both values"
+    return "no augmentation has both values yet"
 
 
 def _usual_picture(store: "Store", kind: PlotKind) -> Path:
@@ -200,32 +244,42 @@ def _usual_picture(store: "Store", kind: PlotKind) -> Path:
     return Path(name) if store.is_remote else store.root / "plots" / name
 
 
-def _draw(
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that can be drawn, and the records of the numbers in it."""
+
+    draw: "Callable[[Path, Sheet], None]"
+    numbers: "Callable[[], Iterator[Record]]"
+
+
+def _drawing(
     kind: PlotKind,
     store: "Store",
     panels: "list[Panel]",
     group_by: Sequence[str],
     samples: int,
     seed: int,
-    output: Path,
-) -> None:
+) -> Drawing:
     from analysis import plots
 
     if kind is PlotKind.CURVES:
         from analysis.curves import curves, read_epochs
 
         epochs = read_epochs(store)
-        plots.draw_curves([(panel, curves(panel, epochs)) for panel in panels], output)
-        return
+        shown = [(panel, curves(panel, epochs)) for panel in panels]
+        return Drawing(partial(plots.draw_curves, shown), partial(plots.curve_numbers, shown))
     # Only the forest shows intervals: the others need no more samples than the least.
     findings = _weigh(panels, group_by, samples if kind is PlotKind.FOREST else 100, seed)
-    draw = {
-        PlotKind.SCATTER: plots.draw_scatter,
-        PlotKind.GRID: plots.draw_grid,
-        PlotKind.RANK: plots.draw_ranks,
-        PlotKind.FOREST: plots.draw_forest,
+    if kind is PlotKind.POOLED:
+        clouds = plots.clouds(findings, group_by)
+        return Drawing(partial(plots.draw_pooled, clouds), partial(plots.pooled_numbers, clouds))
+    draw, numbers = {
+        PlotKind.SCATTER: (plots.draw_scatter, plots.scatter_numbers),
+        PlotKind.GRID: (plots.draw_grid, plots.scatter_numbers),
+        PlotKind.RANK: (plots.draw_ranks, plots.rank_numbers),
+        PlotKind.FOREST: (plots.draw_forest, plots.forest_numbers),
     }[kind]
-    draw(findings, output)
+    return Drawing(partial(draw, findings), partial(numbers, findings))
 
 
 def report(

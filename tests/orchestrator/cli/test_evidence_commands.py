@@ -128,7 +128,7 @@ def test_beside_the_paper(kd: Command, paper: Path) -> None:
     assert (code, "nothing to compare" in err) == (2, True)
 
 
-@pytest.mark.parametrize("kind", ["scatter", "grid", "curves", "rank", "forest"])
+@pytest.mark.parametrize("kind", ["scatter", "grid", "curves", "rank", "forest", "pooled"])
 def test_plots(kind: str, kd: Command, paper: Path, tmp_path: Path) -> None:
     code, out, _ = kd("plot", paper, "--kind", kind, "-o", tmp_path / "p.svg", *FEW)
     assert (code, out.strip()) == (0, str(tmp_path / "p.svg"))
@@ -284,11 +284,11 @@ def test_a_groups_panels_stand_together(kd: Command, tmp_path: Path) -> None:
         code, _, _ = kd("plot", store.root, "--kind", kind, "-o", picture, "--group-by", "student")
         assert code == 0
         drawn = picture.read_text()
-        places = [drawn.index(f"<!-- cifar100 {pair} -->") for pair in pairs]
+        places = [drawn.index(f">cifar100 {pair}<") for pair in pairs]
         assert sorted(range(3), key=places.__getitem__) == [1, 2, 0]
 
 
-@pytest.mark.parametrize("kind", ["scatter", "grid", "curves", "rank", "forest"])
+@pytest.mark.parametrize("kind", ["scatter", "grid", "curves", "rank", "forest", "pooled"])
 def test_a_plot_is_called_by_its_kind_and_lies_beside_the_results(
     kind: str, kd: Command, paper: Path, tmp_path: Path
 ) -> None:
