@@ -166,7 +166,11 @@ _LATEX = MappingProxyType(
 LATEX_COLUMNS, LATEX_LINES = 116, 44
 """What a table of the smallest font that is still read in print holds, in letters and lines."""
 
+LATEX_COLUMN_OF_TWO = 52
+"""Letters that a column of a two-column page holds, in the font of such a table."""
+
 _FONTS = (
+    (LATEX_COLUMN_OF_TWO, r"\footnotesize\setlength{\tabcolsep}{3pt}"),
     (62, ""),
     (90, r"\footnotesize\setlength{\tabcolsep}{3pt}"),
     (LATEX_COLUMNS, r"\scriptsize\setlength{\tabcolsep}{3pt}"),
@@ -175,7 +179,7 @@ _FONTS = (
 
 
 def latex(grids: Sequence[Grid]) -> str:
-    """One `table` per grid; the document loads booktabs and graphicx.
+    """One `table` per grid, `table*` where a column of two cannot hold it; the document loads booktabs and graphicx.
 
     A grid that is too wide goes on below, in tabulars with the same rows; one that is too long for a page in
     another `table`.
@@ -211,12 +215,12 @@ def _latex(grid: Grid, rows: Sequence[Row], number: int) -> str:
     blocks = _even_blocks(grid, LATEX_COLUMNS)
     width = min(LATEX_COLUMNS, max(_width(grid, block) for block in blocks))
     font = next(font for most, font in _FONTS if width <= most)
-    caption = " ".join(f"{text}." for text in (grid.title, *grid.notes))
-    if number:
-        caption = f"{grid.title}, continued."
+    kind = "table" if width <= LATEX_COLUMN_OF_TWO else "table*"
+    caption = f"{grid.title}, continued." if number else f"{grid.title}."
+    notes = "" if number else " ".join(f"{note}." for note in grid.notes)
     return "\n".join(
         [
-            r"\begin{table}",
+            rf"\begin{{{kind}}}",
             r"\centering",
             rf"\caption{{{escaped_latex(caption)}}}",
             r"\medskip",
@@ -226,7 +230,13 @@ def _latex(grid: Grid, rows: Sequence[Row], number: int) -> str:
             r"\begin{tabular}{@{}l@{}}",
             "\\\\[2ex]\n".join(_tabular(grid, rows, block) for block in blocks),
             r"\end{tabular}}",
-            r"\end{table}",
+            # Below the table, so that the caption is what a list of tables can show.
+            *(
+                [rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {escaped_latex(notes)}}}"]
+                if notes
+                else []
+            ),
+            rf"\end{{{kind}}}",
             "",
         ]
     )

@@ -6,12 +6,13 @@ teachers without a student have tables of T. stddev alone.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from analysis.evidence import grouped
 from analysis.grid import MISSING, Entry, Grid, Record, Row, emphasised
 from analysis.metrics import METRICS, T_STDDEV, Metric
 from analysis.points import Mean, Panel, Point, in_order
+from analysis.teacher_columns import by_teacher, is_absent, t_stddev_of, teacher_rows
 from analysis.teachers import Measured
 
 TEACHER_KEYS = ("dataset", "teacher", "source")
@@ -30,7 +31,11 @@ def result_grids(
             (panel,) = group
             yield _grid(panel.title, [(m.title, panel, m) for m in chosen])
             continue
+        columns_of_teachers = by_teacher(group)
         for metric in chosen:
+            if metric is T_STDDEV and len(columns_of_teachers) < len(group):
+                yield _grid_by_teacher(f"{metric.title}, {title}", columns_of_teachers, group_by)
+                continue
             columns = [(_column(panel, group_by), panel, metric) for panel in group]
             yield _grid(f"{metric.title}, {title}", columns)
 
@@ -76,6 +81,38 @@ def _grid(title: str, columns: Sequence[tuple[str, Panel, Metric]]) -> Grid:
     return _grid_of(title, headings, names, of_metrics, records)
 
 
+def _grid_by_teacher(
+    title: str, columns: Sequence[Sequence[Panel]], group_by: Sequence[str]
+) -> Grid:
+    """T. stddev with a column per teacher; its records are those of every pair."""
+    panels = [panel for column in columns for panel in column]
+    rows = teacher_rows(panels)
+    names = in_order(point.augmentation for panel in panels for point in panel.points)
+    return _grid_of(
+        title,
+        [_teacher(column[0], group_by) for column in columns],
+        [row.heading for row in rows],
+        [(T_STDDEV, [t_stddev_of(row, column) for row in rows]) for column in columns],
+        [
+            _record(panel, T_STDDEV, name, T_STDDEV.of(_point(panel, name)))
+            for panel in panels
+            for name in names
+        ],
+        extra_note="pairs of a teacher share its T. stddev, but for what a student picks",
+        absent={
+            (i, j)
+            for i, column in enumerate(columns)
+            for j, row in enumerate(rows)
+            if is_absent(row, column)
+        },
+    )
+
+
+def _teacher(panel: Panel, group_by: Sequence[str]) -> str:
+    name = panel.teacher + (f" ({panel.variant})" if panel.variant else "")
+    return name if "dataset" in group_by else f"{panel.dataset} {name}"
+
+
 def _grid_of(
     title: str,
     headings: Sequence[str],
@@ -83,17 +120,25 @@ def _grid_of(
     columns: Sequence[tuple[Metric, Sequence[Mean | None]]],
     records: Sequence[Record],
     extra_note: str = "",
+    absent: Collection[tuple[int, int]] = (),
 ) -> Grid:
-    cells = [column for _, column in columns]
+    """`absent` are the (column, row) that stay empty: there is no such cell, so it is not missing."""
+    cells = [
+        [mean for j, mean in enumerate(column) if (i, j) not in absent]
+        for i, (_, column) in enumerate(columns)
+    ]
     counts = Counter(mean.n for column in cells for mean in column if mean)
     most = max(counts, default=0)
     written = [
         emphasised(
-            [entry(mean, metric, most) for mean in column],
+            [
+                Entry("") if (i, j) in absent else entry(mean, metric, most)
+                for j, mean in enumerate(column)
+            ],
             [mean.mean if mean else None for mean in column],
             lower_is_better=metric.lower_is_better,
         )
-        for metric, column in columns
+        for i, (metric, column) in enumerate(columns)
     ]
     rows = tuple(Row(name, tuple(column[i] for column in written)) for i, name in enumerate(names))
     notes = (*_notes(cells, most), *([extra_note] if extra_note else []))

@@ -31,13 +31,14 @@ from analysis.formats import (
     terminal,
 )
 from analysis.grid import DASH, Entry, Grid, Row, emphasised
-from analysis.metrics import METRIC_NAMES, check_metrics
+from analysis.metrics import METRIC_NAMES, T_STDDEV, check_metrics
 from analysis.points import Panel, panels
 from analysis.result_tables import result_grids
 from analysis.rows import read_rows
 from analysis.tables import as_json, coefficient_lines, table_grids
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, made_up_metrics, paper_trials
+from trainer.catalog import AUGMENTATIONS
 from trainer.problems import UserError
 
 FEW = Bootstrap(200)
@@ -239,11 +240,15 @@ def test_latex_has_booktabs_and_escapes(nasty: Grid) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex is installed")
-def test_latex_compiles(nasty: Grid, store: Store, partial: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
+def test_latex_compiles(
+    columns: str, nasty: Grid, store: Store, partial: Store, tmp_path: Path
+) -> None:
     tables = latex([nasty, *grids_of(store), *grids_of(partial)])
     document = "\n".join(
         (
-            r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}",
+            rf"\documentclass[{columns}]{{article}}",
+            r"\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}",
             r"\begin{document}",
             tables,
             r"\end{document}",
@@ -379,7 +384,7 @@ def test_latex_tables_are_cut_to_what_can_be_read_in_print(
     wide = [replace(panel, student=f"student_{i}") for i in range(18)]
     grids = table_grids(wide, weigh(wide, bootstrap=FEW))
     text = latex(grids)
-    for table in text.split(r"\begin{table}")[1:]:
+    for table in re.split(r"\\begin{table\*?}", text)[1:]:
         assert table.count(" \\\\\n") <= LATEX_LINES + 8
         for line in table.splitlines():
             if line.endswith(r" \\"):
@@ -390,6 +395,64 @@ def test_latex_tables_are_cut_to_what_can_be_read_in_print(
             assert all(escaped_latex(entry.text) in text for entry in row.entries)
     assert text.count("Pooled over pairs, each teacher counted once") == 1
     assert text.count("Correlation of T. stddev and S. test loss, continued.") >= 1
+
+
+def test_latex_captions_are_short_and_wide_tables_take_both_columns(store: Store) -> None:
+    (narrow,) = result_grids(panels(read_rows(store))[:1], ["s_test_loss"], ["dataset"])
+    (_, *wide) = grids_of(store, metrics=["s_test_loss", "correlation"])
+    text = latex([narrow])
+    assert r"\begin{table}" in text
+    assert rf"\caption{{{escaped_latex(narrow.title)}.}}" in text
+    assert (
+        text.index(r"\end{tabular}}") < text.index("over n = 3 seeds") < text.index(r"\end{table}")
+    )
+    for grid in wide[1:]:
+        assert r"\begin{table*}" in latex([grid])
+        assert rf"\caption{{{escaped_latex(grid.title)}.}}" in latex([grid])
+
+
+def test_t_stddev_stands_once_per_teacher(tmp_path: Path) -> None:
+    """Eight of nine cells of a teacher's two pairs are the same trials; what students pick has a row each."""
+    pairs = ("vgg13/vgg8", "vgg13/MobileNetV2", "wrn_40_2/vgg8")
+    found = panels(read_rows(fill(Store(tmp_path), paper_trials(pairs, ["cifar100"]))))
+    (grid,) = result_grids(found, ["t_stddev"], ["dataset"])
+    assert grid.headings == ("vgg13", "wrn_40_2")
+    rows = {row.heading: row.entries for row in grid.rows}
+    assert list(rows) == [
+        *AUGMENTATIONS[:7],
+        *("cutmixpick_s of MobileNetV2", "cutmixpick_s of vgg8", "cutmixpick_t"),
+    ]
+    cells = {(p.pair, q.augmentation): q.t_stddev for p in found for q in p.points}
+    for heading, column, pair in (
+        ("cutmix", 0, "vgg13/vgg8"),
+        ("cutmixpick_s of MobileNetV2", 0, "vgg13/MobileNetV2"),
+        ("cutmixpick_s of vgg8", 0, "vgg13/vgg8"),
+        ("cutmixpick_s of vgg8", 1, "wrn_40_2/vgg8"),
+    ):
+        cell = cells[pair, heading.split()[0]]
+        assert cell is not None
+        assert rows[heading][column].text == T_STDDEV.cell(cell)
+    assert rows["cutmixpick_s of MobileNetV2"][1] == Entry("")
+    assert not any("missing" in note for note in grid.notes)
+    assert len(grid.records) == len(pairs) * len(AUGMENTATIONS)
+
+
+def test_pairs_that_measured_each_for_themselves_stay_apart(store: Store) -> None:
+    """Another value of the same teacher, or another setting, is another column."""
+    (panel, *_) = panels(read_rows(store))
+    (first, *rest) = panel.points
+    assert first.t_stddev is not None
+    moved = replace(first, t_stddev=replace(first.t_stddev, mean=2 * first.t_stddev.mean))
+    others = [
+        replace(panel, student="other", points=(moved, *rest)),
+        replace(panel, student="other", variant="stddev.pick_size=32"),
+        replace(panel, student="other", teacher_fingerprint="another"),
+    ]
+    for other in others:
+        (grid,) = result_grids([panel, other], ["t_stddev"], ["dataset"])
+        assert grid.headings == (panel.column, other.column)
+    (grid,) = result_grids([panel, replace(panel, student="other")], ["t_stddev"], ["dataset"])
+    assert grid.headings == (panel.teacher,)
 
 
 def test_latex_has_minus_signs() -> None:
