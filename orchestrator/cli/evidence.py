@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.console import as_command, stderr, stdout
-from orchestrator.cli.opening import Shown, open_shown
+from orchestrator.cli.opening import Shown, open_shown, order_of
 from orchestrator.cli.options import (
     Filters,
     GroupBy,
@@ -332,14 +332,16 @@ def _keys(group_by: str) -> tuple[str, ...]:
 
 
 def _panels(shown: Shown, rows: "pd.DataFrame", group_by: Sequence[str]) -> "list[Panel]":
-    """The panels of a group side by side, wherever they are shown."""
+    """The panels of a group side by side, wherever they are shown, in the order of the sweep or the paper."""
     from analysis.combinations import Planned
     from analysis.evidence import grouped
+    from analysis.order import arranged
     from analysis.points import panels
     from orchestrator.planning.kept_sweeps import together
 
     planned = Planned(*together(plan for _, plan in shown.kept))
-    return [p for group in grouped(panels(rows, planned), group_by).values() for p in group]
+    found = arranged(panels(rows, planned), order_of(shown.kept))
+    return [panel for group in grouped(found, group_by).values() for panel in group]
 
 
 def _tell_of_unfinished_sweeps(shown: Shown) -> None:

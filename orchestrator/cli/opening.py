@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from analysis.order import Order
     from orchestrator.language.sweep import Sweep
     from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
@@ -111,6 +112,19 @@ def open_shown(source: str, store: str | None) -> Shown:
     if store is not None:
         raise UserError(f"{source} is no sweep file: --store {store} goes with one")
     return Shown(existing_store(source), None)
+
+
+def order_of(kept: "Sequence[tuple[str, Plan | None]]") -> "Order":
+    """In which order results are shown: as the sweep lists them where there is one, else as the paper does."""
+    from analysis.order import PAPER, Order
+
+    plans = [plan for _, plan in kept]
+    if len(plans) != 1 or plans[0] is None:
+        return PAPER
+    sweep = plans[0].sweep
+    return Order(
+        tuple(choice.name for choice in sweep.dataset), tuple(str(pair) for pair in sweep.pairs)
+    )
 
 
 def names_a_sweep(source: str) -> bool:

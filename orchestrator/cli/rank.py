@@ -12,6 +12,7 @@ from orchestrator.cli.opening import (
     names_a_sweep,
     open_shown,
     open_sweep,
+    order_of,
 )
 from orchestrator.cli.options import DataOption, Filters, Json, Source, StoreOfSweep
 from orchestrator.cli.output import FormatOption, Output, chosen_format, write_records
@@ -53,10 +54,12 @@ def rank(
     chosen = chosen_format(format_, output, as_json)
     wanted: Sequence[Trial] | None = None
     planned: list[str] = []
+    kept: Sequence[tuple[str, Plan | None]]
     if not names_a_sweep(source):
         if measure:
             raise UserError(f"{source}: a store cannot be measured; --measure takes a sweep file")
-        opened = open_shown(source, store).store
+        shown = open_shown(source, store)
+        opened, kept = shown.store, shown.kept
     else:
         sweep, opened = open_sweep(Path(source), store or os.environ.get("KDSWEEP_STORE"))
         planned = list(sweep.augmentations)
@@ -64,7 +67,7 @@ def rank(
         if measure and plan.missing:
             _run_here(plan, opened, data)
             plan = _plan_without_students(sweep, opened)
-        wanted = plan.trials
+        wanted, kept = plan.trials, [(sweep.name, plan)]
         left = [trial for trial in plan.trials if trial.fingerprint not in plan.done]
         if left:
             at = ("--store", store) if store else ()
@@ -74,7 +77,11 @@ def rank(
                 soft_wrap=True,
             )
     rows = read_rows(opened, parse_filters(filters or ()), wanted)
-    grids = ranking_grids(rank_rows(rows, planned))
+    order = order_of(kept)
+    rankings = sorted(
+        rank_rows(rows, planned), key=lambda r: order.of_teacher(r.dataset, r.teacher)
+    )
+    grids = ranking_grids(rankings)
     if not grids:
         stderr().print("no T. stddev is measured yet")
     write_records(grids, chosen, output)

@@ -277,7 +277,7 @@ def test_metric_acts_in_json_too(kd: Command, paper: Path) -> None:
 
 
 def test_a_groups_panels_stand_together(kd: Command, tmp_path: Path) -> None:
-    pairs = ["vgg13/vgg8", "vgg13/MobileNetV2", "wrn_40_2/MobileNetV2"]
+    pairs = ["vgg13/vgg8", "wrn_40_2/vgg8", "vgg13/MobileNetV2"]
     store = fill(Store(tmp_path / "s"), paper_trials(pairs, ["cifar100"], seeds=[0]))
     for kind in ("scatter", "grid", "curves", "rank", "forest"):
         picture = tmp_path / f"{kind}.svg"
@@ -285,7 +285,7 @@ def test_a_groups_panels_stand_together(kd: Command, tmp_path: Path) -> None:
         assert code == 0
         drawn = picture.read_text()
         places = [drawn.index(f">cifar100 {pair}<") for pair in pairs]
-        assert sorted(range(3), key=places.__getitem__) == [1, 2, 0]
+        assert sorted(range(3), key=places.__getitem__) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("kind", ["scatter", "grid", "curves", "rank", "forest", "pooled"])
