@@ -10,8 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.order import PAPER
+from orchestrator.cli.opening import order_of
 from orchestrator.language.sweep import load_sweep
-from orchestrator.planning.plan import expand
+from orchestrator.planning.plan import expand, make_plan
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, fill, paper_trials
 from tests.conftest import GOLDEN
@@ -133,6 +135,29 @@ def test_plots(kind: str, kd: Command, paper: Path, tmp_path: Path) -> None:
     code, out, _ = kd("plot", paper, "--kind", kind, "-o", tmp_path / "p.svg", *FEW)
     assert (code, out.strip()) == (0, str(tmp_path / "p.svg"))
     assert (tmp_path / "p.svg").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+def test_the_plotted_numbers_lie_beside_the_picture(
+    ending: str, kd: Command, paper: Path, tmp_path: Path
+) -> None:
+    options = ("--width", "3.25", "--dpi", "100", "--data", ending)
+    code, out, _ = kd("plot", paper, "-o", tmp_path / "p.png", *options, *FEW)
+    assert (code, out.split()) == (0, [str(tmp_path / "p.png"), str(tmp_path / f"p.{ending}")])
+    assert int.from_bytes((tmp_path / "p.png").read_bytes()[16:20], "big") == 325
+    written = (tmp_path / f"p.{ending}").read_text()
+    if ending == "json":
+        tables = [record["table"] for record in json.loads(written)]
+    else:
+        tables = [line.partition(",")[0] for line in written.splitlines()[1:]]
+    assert set(tables) == {"points", "coefficients"}
+
+
+def test_one_sweep_is_shown_in_its_own_order(tmp_path: Path) -> None:
+    sweep = load_sweep(write_sweep(tmp_path, pairs=["wrn_40_2/vgg8", "vgg13/vgg8"]))
+    plan = make_plan(sweep, Store(tmp_path / "store"), retry_failed=False)
+    assert order_of([("one", plan)]).pairs == ("wrn_40_2/vgg8", "vgg13/vgg8")
+    assert order_of([("one", plan), ("other", plan)]) == order_of([]) == PAPER
 
 
 def test_an_empty_store_is_told_of_and_never_a_traceback(kd: Command, tmp_path: Path) -> None:
