@@ -279,12 +279,14 @@ def escaped_latex(text: str) -> str:
 _MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 
 
-def html_tables(grids: Sequence[Grid]) -> str:
-    """The tables alone, for a page that has its own style."""
-    return "\n".join(_html(grid) for grid in grids)
-
-
 def _html(grid: Grid) -> str:
+    caption = f"<figcaption>{html.escape(grid.title)}</figcaption>"
+    return f'<figure class="grid">{caption}{html_table(grid)}</figure>'
+
+
+def html_table(grid: Grid) -> str:
+    """A table and its notes; what is wider than the window scrolls in itself, also by keys."""
+
     def cell(entry: Entry) -> str:
         text = html.escape(entry.text)
         tags = {"best": f"<strong>{text}</strong>", "second": f"<u>{text}</u>", None: text}
@@ -298,10 +300,10 @@ def _html(grid: Grid) -> str:
         heading = f'<th scope="row">{html.escape(row.heading)}</th>'
         rows.append(f"<tr{kind}>{heading}{''.join(map(cell, row.entries))}</tr>")
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in grid.notes)
+    label = html.escape(grid.title)
     return (
-        f'<figure class="grid"><figcaption>{html.escape(grid.title)}</figcaption>'
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{notes}</figure>"
+        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{notes}"
     )
 
 
@@ -316,7 +318,7 @@ figcaption { font-weight: 600 } .scroll { overflow-x: auto } .missing { font-sty
 
 def html_page(grids: Sequence[Grid]) -> str:
     """A page of its own."""
-    return page("kdsweep tables", _STYLE, html_tables(grids))
+    return page("kdsweep tables", _STYLE, *map(_html, grids))
 
 
 def csv_lines(grids: Sequence[Grid]) -> str:

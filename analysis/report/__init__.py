@@ -1,5 +1,5 @@
 """One self-contained HTML page about a store: no remote assets, a little JavaScript of its own."""
 
-from analysis.report.page import render_report
+from analysis.report.page import Report, render_report
 
-__all__ = ["render_report"]
+__all__ = ["Report", "render_report"]

@@ -15,12 +15,11 @@ from analysis.curves import Curve
 from analysis.evidence import Evidence
 from analysis.marks import Mark
 from analysis.markup import tag, text
-from analysis.plots.forest import Line
 from analysis.plots.ranks import midranks
 from analysis.points import Mean
 
 WIDTH, HEIGHT = 360, 270
-LEFT, RIGHT, TOP, BOTTOM = 50, 12, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 34
 MAX_POINTS = 80
 """Of a learning curve: what a card of this size can show."""
 
@@ -69,8 +68,24 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
     return [f"{tick:.{decimals}f}" for tick in ticks]
 
 
-def scatter_card(evidence: Evidence, marks: Mapping[str, Mark], classes: Mapping[str, str]) -> str:
-    """One panel: its points by value and by rank, and its coefficients below."""
+def mark_icon(mark: Mark) -> str:
+    """A mark by itself, for legends; whoever shows it gives its class, which has its colour."""
+    shape = tag("path", class_="mark", d=SHAPES[mark.shape])
+    return tag("svg", shape, viewBox="-8 -8 16 16", class_="icon", aria_hidden="true")
+
+
+def _legend(names: Sequence[str], marks: Mapping[str, Mark], classes: Mapping[str, str]) -> str:
+    """A figure's own, so that it can be read alone and in print."""
+    entries = [
+        tag("li", mark_icon(marks[name]), text(name), class_=classes[name]) for name in names
+    ]
+    return tag("ul", *entries, class_="legend")
+
+
+def scatter_card(
+    identifier: str, evidence: Evidence, marks: Mapping[str, Mark], classes: Mapping[str, str]
+) -> str:
+    """One panel: its points by value and by rank, its legend, and its coefficients below."""
     panel = evidence.panel
     cells = panel.cells()
     x_ranks, y_ranks = map(midranks, panel.coordinates())
@@ -119,9 +134,33 @@ def scatter_card(evidence: Evidence, marks: Mapping[str, Mark], classes: Mapping
         *points,
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="group",
-        aria_label=f"scatter plot, {panel.title}",
+        aria_label=_scatter_gist(evidence),
     )
-    return _card(panel.title, drawing, _coefficients(evidence), aside=f"n = {evidence.n}")
+    return _card(
+        panel.title,
+        drawing,
+        _legend(evidence.augmentations, marks, classes),
+        _coefficients(evidence),
+        aside=f"n = {evidence.n}",
+        identifier=identifier,
+    )
+
+
+def _scatter_gist(evidence: Evidence) -> str:
+    """What is seen, in words: the picture is a group of buttons, which this is said of first."""
+    cells = evidence.panel.cells()
+    least_stddev = min(cells, key=lambda cell: cell[1].mean)
+    least_loss = min(cells, key=lambda cell: cell[2].mean)
+    told = [
+        f"Scatter plot of {evidence.panel.title}, {evidence.n} augmentations",
+        f"lowest T. stddev: {least_stddev[0]} ({least_stddev[1].mean:.6f})",
+        f"lowest S. test loss: {least_loss[0]} ({least_loss[2].mean:.4f})",
+    ]
+    if evidence.n >= 3:
+        told += [
+            f"{name.capitalize()} {number(evidence.estimates[name].value, 3)}" for name in NAMES
+        ]
+    return "; ".join(told)
 
 
 def _coefficients(evidence: Evidence) -> str:
@@ -143,7 +182,7 @@ def _coefficients(evidence: Evidence) -> str:
 def curve_card(
     title: str, curves: Sequence[Curve], marks: Mapping[str, Mark], classes: Mapping[str, str]
 ) -> str:
-    """Test loss by epoch, a line per augmentation, its seeds between lowest and highest."""
+    """Test loss by epoch, a line per augmentation: the mean over its seeds."""
     epochs = [float(e) for curve in curves for e in curve.epochs]
     # The first epochs, far above the rest, would flatten everything else.
     losses = [float(v) for curve in curves for v in curve.mean[len(curve.mean) // 8 :]]
@@ -166,9 +205,14 @@ def curve_card(
         _axis_titles("epoch", "test loss"),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
-        aria_label=f"learning curves, {title}",
+        aria_label=_curve_gist(title, curves),
     )
-    return _card(title, drawing)
+    return _card(title, drawing, _legend([c.augmentation for c in curves], marks, classes))
+
+
+def _curve_gist(title: str, curves: Sequence[Curve]) -> str:
+    ends = ", ".join(f"{curve.augmentation} {curve.mean[-1]:.4f}" for curve in curves)
+    return f"Learning curves of {title}: S. test loss after the last epoch: {ends}"
 
 
 def clip_definition() -> str:
@@ -178,64 +222,11 @@ def clip_definition() -> str:
     return tag("svg", tag("defs", clip), class_="definitions", aria_hidden="true")
 
 
-def forest_rows(by_name: Mapping[str, Sequence[Line]]) -> str:
-    """A row per panel and pool, a track per coefficient; places are shares of the track's width."""
-    lows = [
-        value
-        for lines in by_name.values()
-        for line in lines
-        for value in (line.value, line.wide.low, line.narrow.low)
-        if math.isfinite(value)
-    ]
-    low = next(end for end in (0.0, -0.25, -0.5, -1.0) if end <= min(lows, default=0.0))
-    names = [tag("div", text(name.capitalize())) for name in by_name]
-    head = tag("div", tag("div"), *names, class_="forest head")
-    rows = []
-    for lines in zip(*by_name.values(), strict=True):
-        first = lines[0]
-        label = tag("div", text(first.label), class_="label")
-        kind = "forest pooled" if first.is_pooled else "forest"
-        rows.append(tag("div", label, *(_track(line, low) for line in lines), class_=kind))
-    scale = tag("div", tag("span", f"{low:g}"), tag("span", "1"), class_="scale")
-    foot = tag("div", tag("div"), *([scale] * len(by_name)), class_="forest foot")
-    return tag("div", head, *rows, foot, class_="forest-plot")
-
-
-def _track(line: Line, low: float) -> str:
-    def place(value: float) -> float:
-        return round(100 * (value - low) / (1 - low), 2)
-
-    def span(kind: str, start: float, end: float) -> str:
-        if math.isnan(start):
-            return ""
-        width = place(end) - place(start)
-        return tag("i", class_=kind, style=f"left:{place(start)}%;width:{width:.2f}%")
-
-    def words(kind: str, start: float, end: float) -> str:
-        return f"{kind} " + ("undefined" if math.isnan(start) else f"{start:.3f} to {end:.3f}")
-
-    title = "; ".join(
-        (
-            f"{line.label}: {line.value:.4f}",
-            words("95% over seeds", line.narrow.low, line.narrow.high),
-            words("over augmentations", line.wide.low, line.wide.high),
-        )
-    )
-    return tag(
-        "div",
-        tag("i", class_="zero", style=f"left:{place(0.0)}%"),
-        span("wide", line.wide.low, line.wide.high),
-        span("narrow", line.narrow.low, line.narrow.high),
-        tag("i", class_="dot", style=f"left:{place(line.value)}%"),
-        tag("b", text(number(line.value, 2))),
-        class_="track",
-        title=title,
-    )
-
-
-def _card(title: str, drawing: str, *below: str, aside: str = "") -> str:
+def _card(
+    title: str, drawing: str, *below: str, aside: str = "", identifier: str | None = None
+) -> str:
     caption = tag("figcaption", text(title), tag("span", text(aside)) if aside else "")
-    return tag("figure", caption, drawing, *below, class_="card")
+    return tag("figure", caption, drawing, *below, class_="card", id=identifier)
 
 
 def _reach(cells: Sequence[Mean]) -> list[float]:
@@ -276,7 +267,7 @@ def _axis_titles(x_title: str, y_title: str) -> str:
     ) + tag(
         "text",
         text(y_title),
-        transform=f"translate(11 {middle}) rotate(-90)",
+        transform=f"translate(9 {middle}) rotate(-90)",
         class_="axis-title middle",
     )
 

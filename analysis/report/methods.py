@@ -15,8 +15,8 @@ def methods(
     rows: pd.DataFrame, findings: Findings, commit: str | None, stated: Sequence[str] = ()
 ) -> str:
     """Ready to be copied into a paper; with what was stated of power before."""
-    parts = _paragraphs(rows, findings, commit, stated)
-    return "".join(tag("p", text(" ".join(part))) for part in parts)
+    told = (" ".join(part) for part in _paragraphs(rows, findings, commit, stated))
+    return "".join(tag("p", text(words)) for words in told if words)
 
 
 def _paragraphs(
@@ -24,6 +24,7 @@ def _paragraphs(
 ) -> Iterator[Iterable[str]]:
     yield _measured(rows, findings)
     yield _weighed(findings)
+    yield _chosen(findings)
     if power := [*stated, *(f"{n[0].upper()}{n[1:]}." for n in found_notes(findings))]:
         yield power
     yield _software(rows, commit)
@@ -80,6 +81,16 @@ def _weighed(findings: Findings) -> Iterator[str]:
         "then over teachers; its p-value permutes the augmentations of all panels at once, and its interval over "
         "teachers is Student's t on the teachers' means (Ibragimov and Müller 2010)."
     )
+
+
+def _chosen(findings: Findings) -> Iterator[str]:
+    if any(evidence.regret for evidence in findings.evidence):
+        yield (
+            "Regret is the S. test loss of the augmentation of lowest T. stddev, minus the lowest of all (simple "
+            "regret: Bubeck, Munos and Stoltz 2009), beside the mean over augmentations; its interval is over "
+            "seeds, of loss and T. stddev jointly (Edwards and Hsu 1983). The lowest of noisy means looks too "
+            "good, so losses are estimated rather too high, of all ways to choose by as much."
+        )
 
 
 def _software(rows: pd.DataFrame, commit: str | None) -> Iterator[str]:

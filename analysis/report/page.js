@@ -102,14 +102,26 @@
     });
   }
 
+  const view = (wanted) => {
+    release();
+    for (const button of document.querySelectorAll("[data-view]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.view === wanted));
+      document.body.classList.toggle(button.dataset.view, button.dataset.view === wanted);
+    }
+  };
   for (const button of document.querySelectorAll("[data-view]")) {
-    button.addEventListener("click", () => {
-      release();
-      for (const other of document.querySelectorAll("[data-view]")) {
-        other.setAttribute("aria-pressed", String(other === button));
-        document.body.classList.toggle(other.dataset.view, other === button);
-      }
-    });
+    button.addEventListener("click", () => view(button.dataset.view));
+  }
+
+  const forest = document.querySelector(".forest-plot");
+  const coefficient = (wanted) => {
+    forest.dataset.coefficient = wanted;
+    for (const button of forest.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.coefficient === wanted));
+    }
+  };
+  for (const button of forest ? forest.querySelectorAll("button") : []) {
+    button.addEventListener("click", () => coefficient(button.dataset.coefficient));
   }
 
   const theme = document.getElementById("theme");
@@ -117,10 +129,12 @@
   const isDark = () =>
     root.style.colorScheme ? root.style.colorScheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   const name = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
-  theme.addEventListener("click", () => {
-    root.style.colorScheme = isDark() ? "light" : "dark";
+  const scheme = (wanted) => {
+    root.style.colorScheme = wanted;
     name();
-  });
+  };
+  theme.addEventListener("click", () => scheme(isDark() ? "light" : "dark"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", name);
   name();
 
   const open = () => {
@@ -132,5 +146,57 @@
     }
   };
   addEventListener("hashchange", open);
-  open();
+
+  // Paper cannot unfold: all is open there but the trials, which are thousands.
+  const folds = [...document.querySelectorAll("details")];
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = folds.filter((fold) => !fold.open && !fold.closest("#trials"));
+    for (const fold of unfolded) fold.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of unfolded) fold.open = false;
+    unfolded = [];
+  });
+
+  // While a sweep is watched the page loads itself anew, and stands as it stood. Folds are known by their titles:
+  // new ones come between them.
+  const watched = document.getElementById("watched");
+  const title = (fold) => `${fold.closest("section").id} ${fold.classList.contains("grid") ? fold.firstChild.textContent : ""}`;
+  const standing = () => ({
+    scroll: scrollY,
+    open: folds.filter((fold) => fold.open).map(title),
+    view: document.body.classList.contains("ranks") ? "ranks" : "values",
+    coefficient: forest && forest.dataset.coefficient,
+    scheme: root.style.colorScheme,
+    single: (document.querySelector('.chip[aria-pressed="true"]') || { dataset: {} }).dataset.name,
+  });
+  const stand = (as) => {
+    for (const fold of folds) fold.open = as.open.includes(title(fold));
+    view(as.view);
+    if (forest && as.coefficient) coefficient(as.coefficient);
+    if (as.scheme) scheme(as.scheme);
+    if (as.single !== undefined) single(as.single);
+    history.scrollRestoration = "manual";
+    scrollTo({ top: as.scroll, behavior: "instant" });
+  };
+  // Nobody is disturbed who reads a point's numbers or marks a text.
+  const isBusy = () => document.hidden || held || !getSelection().isCollapsed;
+  if (history.state) {
+    stand(history.state);
+    history.replaceState(null, "");
+  } else {
+    open();
+  }
+  if (watched) {
+    const again = () => {
+      if (isBusy()) {
+        setTimeout(again, 1000);
+      } else {
+        history.replaceState(standing(), "");
+        location.reload();
+      }
+    };
+    setTimeout(again, 1000 * Number(watched.dataset.every));
+  }
 })();

@@ -33,7 +33,6 @@ from orchestrator.cli.output import (
     write_grids,
     write_json,
     write_records,
-    write_text,
     writing,
 )
 
@@ -45,7 +44,11 @@ if TYPE_CHECKING:
     from analysis.grid import Record
     from analysis.plots import Sheet
     from analysis.points import Panel
+    from analysis.report import Report
     from orchestrator.store.store import Store
+
+WATCH_EVERY_S = 10
+"""A page takes seconds to make, and a trial minutes."""
 
 
 class PlotKind(enum.StrEnum):
@@ -290,27 +293,86 @@ def report(
     group_by: GroupBy = "dataset",
     samples: Samples = 10_000,
     seed: StatisticsSeed = 0,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Write it anew until all is done or Ctrl-C; meanwhile the page reloads itself.",
+        ),
+    ] = False,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            "--every", min=1, max=86_400, help="With --watch: seconds between. [default: 10]"
+        ),
+    ] = None,
 ) -> None:
-    """Write one self-contained HTML page: plots, tables, methods, failures, every trial."""
+    """Write one self-contained HTML page: the answer, its evidence and doubts, tables, every trial."""
+    from orchestrator.cli.watching import keep_writing
+    from trainer.problems import UserError
+
+    if every is not None and not watch:
+        raise UserError(f"--every {every}: goes with --watch")
+    make = partial(_report, source, store, _parsed(filters), _keys(group_by), samples, seed)
+    if not watch:
+        made, _ = make()
+        _write_page(made.html(), output, is_told=True)
+        return
+    every_s = every or WATCH_EVERY_S
+    written: list[Report] = []
+
+    def write(is_last: bool) -> bool:
+        if is_last:
+            _write_page(written[-1].html(), output, is_told=False)
+            return False
+        made, is_going_on = make()
+        _write_page(made.html(every_s), output, is_told=not written)
+        written[:] = [made]
+        return is_going_on
+
+    keep_writing(write, every_s)
+
+
+def _report(
+    source: str,
+    store: str | None,
+    filters: "Sequence[Filter]",
+    keys: Sequence[str],
+    samples: int,
+    seed: int,
+) -> "tuple[Report, bool]":
+    """The page as the store is now, and whether a sweep of it has trials left to run."""
+    from datetime import UTC, datetime
+
     from analysis.report import render_report
     from analysis.rows import read_rows
     from orchestrator.reports.progress import progress_of
     from orchestrator.store.provenance import git_state
 
-    parsed, keys = _parsed(filters), _keys(group_by)
+    at = datetime.now(UTC)
     shown = open_shown(source, store)
-    rows = read_rows(shown.store, parsed, shown.trials)
-    page = render_report(
+    rows = read_rows(shown.store, filters, shown.trials)
+    made = render_report(
         shown.store,
         rows,
         _weigh(_panels(shown, rows, keys), keys, samples, seed),
         group_by=keys,
-        filters=parsed,
+        filters=filters,
         progress=progress_of(shown.kept),
         commit=git_state()[0],
+        at=at,
         fingerprints=shown.fingerprints,
     )
-    write_text(page, output)
+    return made, any(plan.missing for _, plan in shown.kept if plan)
+
+
+def _write_page(page: str, output: Path, *, is_told: bool) -> None:
+    from orchestrator.cli.watching import replace_file
+
+    with writing(output) as told:
+        replace_file(output, page.encode())
+    if is_told:
+        stdout().print(told, soft_wrap=True)
 
 
 # What the commands share

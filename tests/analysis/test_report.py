@@ -7,16 +7,19 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from analysis.bootstrap import Bootstrap
+from analysis.correlation_tables import interval
 from analysis.evidence import weigh
 from analysis.filters import parse_filters
 from analysis.points import Panel, panels
 from analysis.report import render_report
+from analysis.report.doubts import doubts
 from analysis.report.stated import stated_power
 from analysis.rows import read_rows
 from orchestrator.language.sweep import Sweep
@@ -50,6 +53,7 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 PAIRS = ("vgg13/vgg8", "wrn_40_2/wrn_16_2")
+NOW = datetime(2026, 7, 1, 9, 30, tzinfo=UTC)
 EVIL = "<script>alert(1)</script></script><img src=x onerror=alert(2)>"
 
 PROBE = """<script>
@@ -77,7 +81,7 @@ addEventListener("load", () => {
   told.push(`inside:${box.left >= 0 && box.right <= innerWidth}`);
   told.push(`loaded:${performance.getEntriesByType("resource").length}`);
   setTimeout(() => {
-    told.push(`opened:${document.querySelector("details").open}`);
+    told.push(`opened:${document.querySelector("#trials details").open}`);
     document.body.dataset.told = told.join(" ");
   }, 200);
 });
@@ -121,11 +125,12 @@ def render(store: Store, *filters: str) -> str:
         filters=parsed,
         progress=progress,
         commit="c" * 40,
-    )
+        at=NOW,
+    ).html()
 
 
 class Outline(HTMLParser):
-    """What a page refers to, its identifiers, and whether its elements close."""
+    """What a page refers to, its identifiers, its figures, and whether its elements close."""
 
     VOID = frozenset({"meta", "link"})
 
@@ -134,11 +139,17 @@ class Outline(HTMLParser):
         self.open: list[str] = []
         self.references: list[str] = []
         self.identifiers: list[str] = []
+        self.figures: list[list[tuple[str, dict[str, str | None]]]] = []
+        """Of each figure what is in it: elements with their attributes, itself first."""
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
+        if tag == "figure":
+            self.figures.append([])
+        if tag == "figure" or "figure" in self.open:
+            self.figures[-1].append((tag, found))
         self.references += [v for k in ("src", "href", "srcset") if (v := found.get(k))]
         self.identifiers += [v] if (v := found.get("id")) else []
         if tag not in self.VOID:
@@ -167,8 +178,16 @@ def test_what_the_store_says_is_never_markup(page: str) -> None:
 
 
 def test_it_holds_everything(page: str) -> None:
-    for title in ("T. stddev against S. test loss", "Tables", "Learning curves", "Methods"):
-        assert f"<h2>{title}</h2>" in page
+    titles = [
+        "Evidence",
+        "Doubts",
+        "Tables",
+        "Learning curves",
+        "Methods",
+        "Failures",
+        "Every trial",
+    ]
+    assert re.findall("<h2>(.*?)</h2>", page) == titles
     assert page.count('class="point ') == 9 + 9 + 9 + 5
     assert "mine: 40 of 100 trials finished, 1 failed: everything below is partial" in page
     assert "old: this kdsweep cannot read the sweep as it was saved" in page
@@ -177,6 +196,119 @@ def test_it_holds_everything(page: str) -> None:
     assert "<td>cpu, fp32</td>" in page
     assert "Here n = 1 to 3 seeds per cell." in page
     assert "partial: " in page
+
+
+def test_every_figure_has_a_legend_and_is_told_in_words(page: str) -> None:
+    figures = Outline(page).figures
+    assert len(figures) == 4 + 4 + 1
+    for figure in figures:
+        assert [d.get("class") for tag, d in figure if tag == "ul"] == ["legend"]
+        told = [d for tag, d in figure if tag == "svg" and d.get("aria-hidden") != "true"]
+        told += [d for _, d in figure if (d.get("class") or "").startswith("track ")]
+        assert told
+        for described in told:
+            assert described["role"] in ("img", "group")
+            assert re.search(r"\d\.\d", described["aria-label"] or ""), described
+
+
+def test_a_figure_s_legend_has_its_augmentations_and_no_other(page: str) -> None:
+    cards = re.findall(r'<figure class="card" id="panel-\d+">.*?</figure>', page, re.DOTALL)
+    for card, n in zip(cards, (9, 9, 9, 5), strict=True):
+        (legend,) = re.findall(r'<ul class="legend">(.*?)</ul>', card)
+        names = re.findall(r"</svg>(.*?)</li>", legend)
+        assert names == re.findall(r'data-name="(.*?)"', card)
+        assert len(names) == n
+
+
+def test_every_panel_is_reached_from_the_forest(page: str) -> None:
+    (forest,) = re.findall(r'<figure class="forest-plot".*?</figure>', page, re.DOTALL)
+    links = re.findall(r'<a href="#(panel-\d+)">(.*?)</a>', forest)
+    cards = re.findall(r'<figure class="card" id="(panel-\d+)"><figcaption>(.*?)<span>', page)
+    assert len(links) == 4
+    assert links == cards
+
+
+def test_the_header_names_the_store_its_filters_and_the_time(store: Store) -> None:
+    page = render(store, "dataset=cifar100", "pair=vgg13/vgg8")
+    (header,) = re.findall("<header>.*?</header>", page)
+    assert '<span class="store">store0</span>' in header.replace(store.name, "store0")
+    assert "<code>--filter dataset=cifar100</code><code>--filter pair=vgg13/vgg8</code>" in header
+    assert '<time datetime="2026-07-01T09:30:00+00:00">2026-07-01 09:30 UTC</time>' in header
+
+
+def test_tiles_count_data_sets_pairs_and_panels(page: str) -> None:
+    tiles = re.findall(r'<div class="tile[a-z ]*"><b>(\d+)</b> <span>(.*?)</span>', page)
+    assert tiles[:5] == [
+        ("2", "data sets"),
+        ("2", "pairs"),
+        ("4", "panels"),
+        ("9", "augmentations"),
+        ("3", "seeds"),
+    ]
+    assert tiles[-1] == ("1", "failed")
+
+
+def test_the_answer_is_the_regret_beside_chance_and_the_coefficient(store: Store) -> None:
+    rows = read_rows(store, parse_filters(["dataset=cifar100"]))
+    found = panels(rows)
+    (pooled,) = weigh(found, bootstrap=Bootstrap(200)).pooled
+    assert pooled.regret is not None
+    choice, random = pooled.regret.choice, pooled.regret.random
+    told = claim(page_of(found, store))
+    ends = f"{choice.over_seeds.low:.3f} to {choice.over_seeds.high:.3f}"
+    assert f"loses <b>{choice.value:.3f}</b> (95% over seeds: {ends}) of S. test loss" in told
+    assert f"a random choice loses {random.value:.3f}." in told
+    assert f"Kendall's τ is <b>{pooled.estimates['kendall'].value:.2f}</b>" in told
+
+
+def test_doubts_are_those_of_the_findings(store: Store) -> None:
+    found = panels(read_rows(store, parse_filters(["dataset=cifar100"])))
+    findings = weigh(found, bootstrap=Bootstrap(200))
+    (pooled,) = findings.pooled
+    told = dict(re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", doubts(findings)))
+    estimate = pooled.estimates["kendall"]
+    family = pooled.most_influential_family("kendall")
+    assert family is not None
+    assert told["One family"] == (
+        f"without all of {family[0]}, τ is {estimate.value + family[1]:.2f}."
+    )
+    assert interval(estimate.over_teachers) in told["Other teachers"]
+    assert interval(estimate.over_augmentations) in told["Other augmentations"]
+    assert "cutmixpick_s" in told["Not a free choice"]
+    assert "Partial" not in told
+    short = replace(found[0], points=found[0].points[:5])
+    assert ": 1 of 3 panels have fewer augmentations than others.</li>" in doubts(
+        weigh([*found, replace(short, student="MobileNetV2")], bootstrap=Bootstrap(200))
+    )
+    lonely = [replace(found[0], points=found[0].points[:2])]
+    assert doubts(weigh(lonely, bootstrap=Bootstrap(200))) == ""
+
+
+def test_a_hostile_name_is_text_everywhere(store: Store) -> None:
+    (panel, *_) = panels(read_rows(store, parse_filters(["dataset=cifar100"])))
+    name = f"\"'{EVIL}"
+    hostile = replace(panel.points[0], augmentation=name)
+    evil = replace(panel, student=name, points=(hostile, *panel.points[1:]))
+    page = page_of([evil, replace(evil, teacher="resnet56")], store)
+    assert "<img" not in page
+    assert page.count("<script") == 2
+    assert Outline(page).open == []
+
+
+def test_only_a_page_that_is_watched_reloads_itself(store: Store) -> None:
+    rows = read_rows(store, parse_filters(["dataset=cifar100"]))
+    made = render_report(
+        store,
+        rows,
+        weigh(panels(rows), bootstrap=Bootstrap(200)),
+        group_by=["dataset"],
+        filters=(),
+        progress=[],
+        commit=None,
+        at=NOW,
+    )
+    assert 'id="watched"' not in made.html()
+    assert '<div id="watched" data-every="7" hidden=""></div>' in made.html(reload_s=7)
 
 
 def test_filters_narrow_the_whole_page(store: Store) -> None:
@@ -265,23 +397,24 @@ def page_of(found: list[Panel], store: Store) -> str:
         filters=(),
         progress=[],
         commit=None,
-    )
+        at=NOW,
+    ).html()
 
 
 def claim(page: str) -> str:
-    return re.findall(r'<p class="claim">(.*?)</p>', page)[0]
+    return " ".join(re.findall(r'<p class="claim">(.*?)</p>', page))
 
 
 def test_the_headline_is_of_the_stores_own_results(store: Store) -> None:
     own = panels(read_rows(store, parse_filters(["dataset=cifar100"])))
     foreign = [replace(panel, source="imported") for panel in own]
     alone = page_of(own, store)
-    assert claim(alone).startswith("Over 2 pairs of 2 teachers, Kendall")
+    assert claim(alone).startswith("Over 2 pairs of 2 teachers, choosing an augmentation by")
     both = page_of([*own, *foreign], store)
-    assert claim(both).startswith("Over 2 pairs of 2 teachers (own results), Kendall")
+    assert claim(both).startswith("Over 2 pairs of 2 teachers (own results), choosing an")
     # One own panel is no pool, and still goes before a pool of imported ones.
     mixed = page_of([own[0], *foreign], store)
-    assert claim(mixed).startswith(f"For {own[0].title} (own results), Kendall")
+    assert claim(mixed).startswith(f"For {own[0].title} (own results), choosing an")
     assert claim(page_of(foreign, store)).startswith(
         "Over 2 pairs of 2 teachers (imported results)"
     )

@@ -1,0 +1,111 @@
+"""What speaks against the answer, a sentence each, from the findings alone; what does not apply is not said."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from analysis.bootstrap import LEVEL
+from analysis.correlation_tables import cells_of, interval, number
+from analysis.evidence import Evidence, Findings
+from analysis.grid import DASH
+from analysis.markup import tag, text
+from analysis.pooling import Pooled
+from analysis.report.answer import CLAIM, headline
+from analysis.result_tables import undefined_notes
+from analysis.settings import OWN
+
+SIGNIFICANT = 0.05
+
+Doubt = tuple[str, str]
+"""Whence it comes, and what it comes to."""
+
+
+def doubts(findings: Findings) -> str:
+    """A list; empty where nothing has a coefficient yet."""
+    defined = [e for e in findings.evidence if math.isfinite(e.estimates[CLAIM].value)]
+    if not defined:
+        return ""
+    sources = sorted({e.panel.source for e in defined}, key=lambda source: source != OWN)
+    pooled = headline(findings, sources[0])
+    sentences: list[Doubt] = [*_of_headline(pooled or defined[0]), *_of_panels(defined, findings)]
+    items = (tag("li", tag("b", text(head)), text(f": {said}")) for head, said in sentences)
+    return tag("ul", *items, class_="doubts")
+
+
+def _of_headline(shown: Pooled | Evidence) -> Iterator[Doubt]:
+    estimate = shown.estimates[CLAIM]
+    if (ends := interval(estimate.over_augmentations)) != DASH:
+        yield "Other augmentations", f"with n = {shown.n}, τ is anywhere from {ends} ({LEVEL:.0%})."
+    if isinstance(shown, Pooled):
+        yield from _of_teachers(shown)
+    if (ends := interval(estimate.over_seeds)) != DASH:
+        yield "Other seeds", f"on average as many others give {ends} ({LEVEL:.0%})."
+    elif math.isnan(estimate.over_seeds.low):
+        yield "Other seeds", "cells of one seed tell nothing of their noise."
+    if found := shown.most_influential(CLAIM):
+        yield (
+            "One augmentation",
+            f"without {found[0]}, τ is {number(estimate.value + found[1], 2)}.",
+        )
+    if found := shown.most_influential_family(CLAIM):
+        yield (
+            "One family",
+            f"without all of {found[0]}, τ is {number(estimate.value + found[1], 2)}.",
+        )
+    if shown.regret and math.isfinite(shown.regret.top_1):
+        yield (
+            "The choice",
+            f"in redraws of the seeds, that of lowest T. stddev has the lowest S. test loss in "
+            f"{shown.regret.top_1:.0%}.",
+        )
+
+
+def _of_teachers(pooled: Pooled) -> Iterator[Doubt]:
+    if (ends := interval(pooled.estimates[CLAIM].over_teachers)) != DASH:
+        num = len(pooled.teachers)
+        yield (
+            "Other teachers",
+            f"the mean over teachers is within {ends} ({LEVEL:.0%}, {num} teachers).",
+        )
+    if pooled.num_left_out:
+        yield (
+            "Left out of the pool",
+            f"panels that lack augmentations of the others ({pooled.num_left_out}).",
+        )
+
+
+def _of_panels(defined: Sequence[Evidence], findings: Findings) -> Iterator[Doubt]:
+    if len(defined) > 1:
+        weakest = min(defined, key=lambda e: e.estimates[CLAIM].value)
+        yield (
+            "Single panels",
+            f"the weakest of {len(defined)} is {weakest.panel.title}, "
+            f"τ = {number(weakest.estimates[CLAIM].value, 2)}.",
+        )
+    if findings.num_tests > 1:
+        adjusted = [e.holm for panel in defined for e in panel.estimates.values()]
+        num_left = sum(p < SIGNIFICANT for p in adjusted)
+        yield (
+            "Many tests",
+            f"of {findings.num_tests} coefficients {num_left} have p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{SIGNIFICANT:.0%} after Holm's "
+            "correction.",
+        )
+    aside = dict.fromkeys(name for e in defined if e.regret for name in e.regret.aside)
+    if aside:
+        yield (
+            "Not a free choice",
+            f"T. stddev of {', '.join(aside)} needs a trained student, so nobody can choose it "
+            "by T. stddev; it counts among the best.",
+        )
+    if num_split := sum(e.num_parts > 1 for e in defined):
+        yield (
+            "Unequal seeds",
+            f"in {num_split} of {len(defined)} panels augmentations share no seed, so that their "
+            "differences hold what seeds shift.",
+        )
+    most = max(e.n for e in findings.evidence)
+    if num_short := sum(e.n < most for e in findings.evidence):
+        yield (
+            "Partial",
+            f"{num_short} of {len(findings.evidence)} panels have fewer augmentations than others.",
+        )
+    yield from (("Undefined", f"{note}.") for note in undefined_notes(cells_of(findings)))
