@@ -369,10 +369,10 @@ def _report(
 def _write_page(page: str, output: Path, *, is_told: bool) -> None:
     from orchestrator.cli.watching import replace_file
 
-    with writing(output) as told:
+    with writing(output):
         replace_file(output, page.encode())
     if is_told:
-        stdout().print(told, soft_wrap=True)
+        stdout().print(f"{output}", soft_wrap=True)
 
 
 # What the commands share
