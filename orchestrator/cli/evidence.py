@@ -33,6 +33,7 @@ from orchestrator.cli.output import (
     write_grids,
     write_json,
     write_records,
+    write_text,
     writing,
 )
 
