@@ -52,6 +52,8 @@ Row = Mapping[str, Any]
 
 RUN_AGAIN = "kdsweep prune STORE damaged, then run the sweep again"
 
+LEFTOVER = "kdsweep prune STORE damaged; its trial is finished and does not need it"
+
 DROP_AGAIN = (
     "kdsweep prune STORE damaged; what is there then was not dropped, or may be dropped again"
 )
@@ -257,8 +259,12 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
     for fingerprint in folders.folders():
         folder = folders.folder(fingerprint)
         for error in CheckpointFolder(folder, fingerprint).damaged():
-            if fingerprint in rows:
+            name = error.where.rpartition("/")[2]
+            if fingerprint in rows and name == FINAL:
                 yield Finding(error.where, error.problem, RUN_AGAIN, fingerprint)
+            elif fingerprint in rows:
+                file = (f"checkpoints/{fingerprint}", name)
+                yield Finding(error.where, error.problem, LEFTOVER, file=file)
             else:
                 mend = (
                     "nothing to do: the run goes on from the checkpoint before, or from the start"

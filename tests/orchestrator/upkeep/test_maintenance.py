@@ -245,6 +245,22 @@ def test_a_damaged_trial_file_and_resolved_sweep_are_found_and_removed(store: St
     assert store.finished() == had
 
 
+def test_a_damaged_checkpoint_beside_final_weights_goes_alone(store: Store) -> None:
+    """What could not be tidied when the trial ended: row, curve and weights are sound."""
+    had, rows = store.finished(), store.epochs()
+    leftovers = []
+    for kind in ("teacher", "student", "stddev"):
+        folder = store.checkpoint_folder(of_kind(store, kind)["fingerprint"])
+        folder.write("step-000001-00000001.safetensors", b"x")
+        leftovers.append(f"{folder.address}/step-000001-00000001.safetensors")
+    weights = sorted(store.root.glob("checkpoints/*/final.safetensors"))
+    assert {(f.where, f.fingerprint) for f in verify(store)} == {(name, None) for name in leftovers}
+    assert len(prune(store, "damaged")) == 3
+    assert verify(store) == []
+    assert (store.finished(), store.epochs()) == (had, rows)
+    assert sorted(store.root.glob("checkpoints/*/final.safetensors")) == weights
+
+
 def test_each_version_of_a_sweep_is_kept_and_what_none_names_can_go(
     store: Store, sweep: Sweep
 ) -> None:
