@@ -106,9 +106,12 @@ def _used(store: Store) -> Iterator[None]:
 
 
 def make_again(plan: Plan, store: Store) -> None:
-    """Forget what is finished without the weights that others need, unless another run is at it already."""
+    """Forget what is finished without the weights that others need, unless another run is at it already.
+
+    Where another run has forgotten the row since it was planned, its checkpoints and failures are that run's.
+    """
     wanted = {trial.fingerprint for trial in plan.trials}
-    left = (wanted & plan.lost).difference(store.signs.running())
+    left = (wanted & plan.lost).difference(store.signs.running()) & store.finished()
     store.forget(
         [fingerprint for fingerprint in sorted(left) if not store.has_weights(fingerprint)]
     )

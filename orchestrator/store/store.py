@@ -58,6 +58,16 @@ _VERSIONED = re.compile(rf".+\.(?P<digest>[0-9a-f]{{{DIGITS}}})")
 T = TypeVar("T")
 
 
+class WeightsUnknownError(UserError):
+    """Nothing is known of any weights: their disk seems not to be there."""
+
+    def __init__(self, root: Path, problem: str, mend: str) -> None:
+        super().__init__(f"{root}: {problem} ({mend})")
+        self.where = str(root)
+        self.problem = problem
+        self.mend = mend
+
+
 class Store:
     """The results under one root; nothing is written before something is to be kept.
 
@@ -197,17 +207,36 @@ class Store:
         return folder
 
     def has_weights(self, fingerprint: str) -> bool:
-        """Whether a trial's final weights are there; whole or not.
+        """Whether a finished trial's final weights are there; whole or not.
 
         Raises:
-            UserError: the folder of all weights is a link that leads nowhere now, so that nothing is known.
+            WeightsUnknownError: no trial's are there.
         """
-        root = self.folder.folder("checkpoints").path
-        if root is not None and root.is_symlink() and not root.is_dir():
-            raise UserError(
-                f"{root}: a link to {root.readlink()}, which is not there; is that disk mounted?"
+        if FINAL in self.checkpoint_folder(fingerprint).names():
+            return True
+        self.check_weights_disk()
+        return False
+
+    def check_weights_disk(self) -> None:
+        """To be asked where finished trials must have left something in the folder of all weights.
+
+        Raises:
+            WeightsUnknownError: it is a link that leads nowhere, or there is nothing in it, as where a disk is
+                not mounted.
+        """
+        folder = self.folder.folder("checkpoints")
+        root = folder.path
+        if root is None:
+            return
+        if root.is_symlink() and not root.is_dir():
+            found = f"a link to {root.readlink()}, which is not there"
+            raise WeightsUnknownError(root, f"{found}; is that disk mounted?", "mount it")
+        if not (folder.names() or folder.folders()):
+            found = "no weights at all are in it, though finished trials have left some"
+            certain = f"if they are gone for good, say so: mkdir -p {root}; touch {root}/gone"
+            raise WeightsUnknownError(
+                root, f"{found}; is that disk mounted?", f"mount it, or, {certain}"
             )
-        return FINAL in self.checkpoint_folder(fingerprint).names()
 
     def trial_folder(self, fingerprint: str) -> Path:
         """Where a trial's log is: in the store or, where no log can grow there, on this machine.
@@ -269,7 +298,9 @@ class Store:
         """Remove what died in the middle of writing, and signs of life that went out."""
         self.signs.tidy()
         for name in self.folder.folders():
-            self.folder.folder(name).tidy()
+            # By this one living runs know that the store is there.
+            if name != SWEEPS:
+                self.folder.folder(name).tidy()
         for table in self.tables.values():
             table.drops.folder.tidy()
         checkpoints = self.folder.folder("checkpoints")

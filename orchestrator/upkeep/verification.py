@@ -18,7 +18,13 @@ from pydantic import ValidationError
 
 from orchestrator.store.columns import NewerSchemaError
 from orchestrator.store.drops import FOLDER, Drop
-from orchestrator.store.store import POWER, SWEEPS, Store, is_named_rightly
+from orchestrator.store.store import (
+    POWER,
+    SWEEPS,
+    Store,
+    WeightsUnknownError,
+    is_named_rightly,
+)
 from orchestrator.store.table import Listing, ParquetTable, fingerprint_in
 from trainer.files import LocalFolder
 from trainer.positions import FINAL
@@ -270,13 +276,20 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
                     "nothing to do: the run goes on from the checkpoint before, or from the start"
                 )
                 yield Finding(error.where, error.problem, mend)
-    for fingerprint, row in rows.items():
+    leaving = {fp: row for fp, row in rows.items() if row["kind"] != "stddev"}
+    try:
+        if leaving:
+            store.check_weights_disk()
+    except WeightsUnknownError as error:
+        yield Finding(error.where, error.problem, error.mend)
+        return
+    for fingerprint in rows:
         try:
             names = store.checkpoint_folder(fingerprint).names()
         except PlacedError as error:
             yield Finding(error.where, error.problem, "remove it, then run the sweep again")
             continue
-        if row["kind"] != "stddev" and FINAL not in names and PRUNED not in names:
+        if fingerprint in leaving and FINAL not in names and PRUNED not in names:
             where = f"{folders.address}/{fingerprint}"
             yield Finding(where, "its final weights are missing", RUN_AGAIN, fingerprint)
 

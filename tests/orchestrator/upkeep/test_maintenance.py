@@ -6,8 +6,10 @@ import json
 import pickle
 import re
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -463,6 +465,44 @@ def test_weights_on_a_disk_that_is_not_mounted_are_not_taken_for_gone(
     (tmp_path / "disk").rename(tmp_path / "elsewhere")
     assert not with_lost_weights(plan, store).lost
     assert store.finished() == had
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "absent"])
+def test_a_mount_point_without_its_disk_is_not_taken_for_lost_weights(
+    is_there: bool, store: Store, sweep: Sweep, tmp_path: Path
+) -> None:
+    had, plan = store.finished(), make_plan(sweep, store, retry_failed=False)
+    store.checkpoints.rename(tmp_path / "disk")
+    if is_there:
+        store.checkpoints.mkdir()
+    for act in (
+        lambda: with_lost_weights(plan, store),
+        lambda: make_again(replace(plan, lost=plan.done), store),
+        lambda: removals(store, ["student-weights"]),
+    ):
+        with pytest.raises(UserError, match=r"is that disk mounted\?.*mkdir -p .*; touch"):
+            act()
+    (finding,) = verify(store)
+    assert finding.where == str(store.checkpoints)
+    assert prune(store, "damaged") == []
+    assert store.finished() == had
+    said = finding.mend.partition("say so: ")[2]
+    subprocess.run(said, shell=True, check=True)
+    assert with_lost_weights(plan, store).lost == set(plan.missing[-1].depends_on)
+
+
+def test_what_another_run_has_begun_to_make_again_is_left_to_it(store: Store, sweep: Sweep) -> None:
+    """It gives no sign while it waits for its next attempt; its checkpoints, log and failures are its own."""
+    *_, last = expand(sweep)
+    fingerprint = last.depends_on[0]
+    weights_file(store, {"fingerprint": fingerprint}).unlink()
+    plan = with_lost_weights(make_plan(sweep, store, retry_failed=False), store)
+    assert plan.lost == {fingerprint}
+    make_again(plan, store)
+    folder = store.checkpoint_folder(fingerprint)
+    folder.write("step-000001-00000001.safetensors", b"x")
+    make_again(plan, store)
+    assert folder.names() == ["step-000001-00000001.safetensors"]
 
 
 def test_what_nothing_missing_needs_stays_without_its_weights(
