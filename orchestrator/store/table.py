@@ -19,7 +19,8 @@ twice, never none. Two compactions at once do no harm either: each removes only 
 is dropped meanwhile stays dropped (`orchestrator.store.drops`): for that, each row has an origin, in a column
 that only these files have. Of files that are older than that, it is what their name tells them apart by.
 
-Of rows with one key the newest counts. Which is newest is the word of the writers' clocks, but nothing true
+Of rows with one key the newest counts, for readers: a compaction keeps those of all origins, as a drop that has
+seen one of them may not know of the other. Which is newest is the word of the writers' clocks, but nothing true
 hangs on it: a trial that was computed twice has equal bits, and what was dropped is no row. Where clocks say
 the same, the origin decides, so that a curve is always of one run.
 
@@ -35,6 +36,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -161,6 +163,10 @@ class ParquetTable:
         self.drops.add(set(zip(*columns, strict=True)))
         return self._rewrite(at_least=1)
 
+    def origins(self) -> frozenset[Drop]:
+        """The rows that are there now, by fingerprint and origin, as far as their files can be read."""
+        return self._steady(self._readable_origins)
+
     def check(self, name: str, columns: Collection[str] | None = None) -> pa.Table:
         """The rows of one file and their origin, with all columns or some; also those that were dropped.
 
@@ -208,7 +214,8 @@ class ParquetTable:
                 return rewriting
 
     def _everything(self, listing: Listing) -> tuple[Listing, pa.Table, frozenset[Drop]]:
-        rows = self._each_key_once(self._rows(listing, None, None))
+        # Of one key the rows of all origins: which counts is for readers to choose. A drop may just have seen only one.
+        rows = self._each_once(self._rows(listing, None, None), (*self._key, ORIGIN))
         return listing, rows, self.drops.read(listing.drops)
 
     def _merge(
@@ -285,13 +292,17 @@ class ParquetTable:
 
     def _each_key_once(self, table: pa.Table) -> pa.Table:
         """Sorted by key; of equal keys the newest, else the one of the last origin. The order of files does not matter."""
+        return self._each_once(table, self._key)
+
+    def _each_once(self, table: pa.Table, by: Sequence[str]) -> pa.Table:
+        """The same of what is equal in some columns, the table's key first."""
         is_known = pc.is_valid(table[self._newest_by])
         # Nulls sort last, where the newest would be: so whether it is known comes before what it is.
         columns = {**{name: table[name] for name in self._key}, "is_known": is_known}
         columns |= {name: table[name] for name in (self._newest_by, ORIGIN)}
         order = [(name, "ascending") for name in columns]
         table = table.take(pc.sort_indices(pa.table(columns), sort_keys=order))
-        keys = zip(*(table[name].to_pylist() for name in self._key), strict=True)
+        keys = zip(*(table[name].to_pylist() for name in by), strict=True)
         last = {key: index for index, key in enumerate(keys)}
         if len(last) == table.num_rows:
             return table.combine_chunks()
@@ -305,6 +316,18 @@ class ParquetTable:
         opened = [self.check(name, ("fingerprint",)) for name, fp in told.items() if fp in in_doubt]
         living = (_without(table, dropped)["fingerprint"].to_pylist() for table in opened)
         return frozenset(alone.union(*living))
+
+    def _readable_origins(self, listing: Listing) -> frozenset[Drop]:
+        found, dropped = set[Drop](), set[Drop]()
+        for name in listing.names:
+            with suppress(PlacedError):
+                rows = self.check(name, ("fingerprint",))
+                columns = (rows["fingerprint"].to_pylist(), rows[ORIGIN].to_pylist())
+                found.update(zip(*columns, strict=True))
+        for name in listing.drops:
+            with suppress(PlacedError):
+                dropped |= self.drops.check(name)
+        return frozenset(found - dropped)
 
     def _write(self, stem: str, table: pa.Table) -> str:
         """Write a file; returns its name."""

@@ -1,6 +1,6 @@
 """What is dropped stays dropped, whatever a compaction is doing at that moment and whatever clocks say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.store.columns import EPOCHS, RESULTS
+from orchestrator.store.drops import Drop
 from orchestrator.store.store import Store
 from orchestrator.store.table import ParquetTable
 from trainer.files import LocalFolder
@@ -114,6 +115,27 @@ def test_rows_are_dropped_while_another_rewrites(other: str, moment: int, tmp_pa
     assert losses(tmp_path) == left
     mine.compact()
     assert losses(tmp_path) == left
+
+
+def test_what_is_written_again_and_compacted_before_the_drop_is_taken_down_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of the first writer is ahead, so of both rows the one that is dropped counts for readers."""
+    mine, other = table(LocalFolder(tmp_path)), table(LocalFolder(tmp_path))
+    other.add(AGAIN, [row(AGAIN, at=NOON + timedelta(days=1))])
+    take_down = mine.drops.add
+
+    def late(drops: Iterable[Drop]) -> None:
+        other.add(AGAIN, [row(AGAIN, loss=2.0)])
+        other.compact()
+        assert losses(tmp_path) == {AGAIN: 1.0}
+        take_down(drops)
+
+    monkeypatch.setattr(mine.drops, "add", late)
+    mine.drop([AGAIN])
+    assert losses(tmp_path) == {AGAIN: 2.0}
+    other.compact()
+    assert losses(tmp_path) == {AGAIN: 2.0}
 
 
 def test_a_row_that_was_dropped_can_be_written_again_to_the_last_bit(tmp_path: Path) -> None:
