@@ -7,23 +7,43 @@ has removed such weights (`kdsweep prune STORE student-weights`, another disk) h
 without this a dependent would fail in every run.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from orchestrator.planning.plan import Plan
 from orchestrator.store.store import Store
 from trainer.problems import PlacedError
+from trainer.trial import Trial
 
 
 def with_lost_weights(plan: Plan, store: Store) -> Plan:
     """The same plan, in which what lost its weights is missing, as far as what is missing needs it."""
     missing = {trial.fingerprint for trial in plan.missing}
+    lost = needed_weights(plan.trials, missing, plan.done, store).lost
+    return replace(plan, done=plan.done - lost, lost=lost)
+
+
+class Needed(NamedTuple):
+    """Whose weights are needed, by fingerprint."""
+
+    all: frozenset[str]
+    lost: frozenset[str]
+    """Those of them that are finished and have none: they run again, and need in their turn."""
+
+
+def needed_weights(
+    trials: Sequence[Trial], missing: Collection[str], done: Collection[str], store: Store
+) -> Needed:
+    """Whose weights are needed that `missing` may run. Of `trials`, each stands behind what it depends on."""
+    needed: set[str] = set()
     lost: set[str] = set()
-    # Dependents stand behind what they depend on, which may have lost its weights as well.
-    for trial in reversed(plan.trials):
-        if trial.fingerprint in missing | lost:
-            needed = plan.done.intersection(trial.depends_on) - lost
-            lost.update(fp for fp in needed if not _has_weights(store, fp))
-    return replace(plan, done=plan.done - lost, lost=frozenset(lost))
+    for trial in reversed(trials):
+        if trial.fingerprint in lost or trial.fingerprint in missing:
+            added = set(trial.depends_on) - needed
+            needed |= added
+            lost.update(fp for fp in added if fp in done and not _has_weights(store, fp))
+    return Needed(frozenset(needed), frozenset(lost))
 
 
 def _has_weights(store: Store, fingerprint: str) -> bool:

@@ -8,7 +8,7 @@ teacher share its T. stddev, and only cutmixpick_s, which needs a student's entr
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,19 @@ def expand(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial]:
         UserError: images of one's own are missing or wrong, or too few for what is asked; or nothing is
             left to run.
     """
+    trials = trials_of(sweep, note)
+    for trial in trials:
+        if problem := batch_of_one(trial):
+            raise PlacedError(f"{sweep.name}: {SECTIONS[trial.kind]}", problem)
+    return trials
+
+
+def trials_of(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial]:
+    """The same of a sweep that need not run any more: also trials that can only fail.
+
+    Raises:
+        UserError: as `expand` does.
+    """
     trials: dict[str, Trial] = {}
     for choice in sweep.dataset:
         data = identified(choice, note)
@@ -86,13 +99,7 @@ class _Expansion:
         self._teachers: dict[str, TeacherTrial] = {}
 
     def trials(self) -> Iterator[Trial]:
-        """Each after what it depends on. Raises UserError where one can only fail."""
-        for trial in self._wanted():
-            if problem := batch_of_one(trial):
-                raise PlacedError(f"{self._sweep.name}: {SECTIONS[trial.kind]}", problem)
-            yield trial
-
-    def _wanted(self) -> Iterator[Trial]:
+        """Each after what it depends on."""
         sweep = self._sweep
         for seed, pair in itertools.product(sweep.seeds, sweep.pairs):
             for augmentation in sweep.augmentations:
@@ -207,6 +214,12 @@ def _published(path: Path) -> PublishedCheckpoint:
         ) from error
 
 
+def absent_checkpoints(trials: Iterable[Trial]) -> tuple[str, ...]:
+    """Paths of published checkpoints that are not there."""
+    given = (trial.checkpoint for trial in trials if isinstance(trial, TeacherTrial))
+    return tuple(c.path for c in given if c is not None and c.sha256 is None)
+
+
 @dataclass(frozen=True)
 class Plan:
     """A sweep's trials and which of them need not run.
@@ -237,9 +250,7 @@ class Plan:
     @property
     def absent_checkpoints(self) -> tuple[str, ...]:
         """Paths of published checkpoints that are not there."""
-        teachers = (trial for trial in self.trials if isinstance(trial, TeacherTrial))
-        given = (teacher.checkpoint for teacher in teachers)
-        return tuple(c.path for c in given if c is not None and c.sha256 is None)
+        return absent_checkpoints(self.trials)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -12,15 +12,20 @@ Weights that an unfinished trial of a kept sweep depends on stay, whatever is na
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
+from orchestrator.language.settings import DatasetChoice
 from orchestrator.language.sweep import Sweep
-from orchestrator.planning.plan import expand, unheard
+from orchestrator.planning.lost_weights import needed_weights
+from orchestrator.planning.plan import absent_checkpoints, trials_of, unheard
+from orchestrator.store.drops import Drop
 from orchestrator.store.names import is_fingerprint
-from orchestrator.store.store import Store
+from orchestrator.store.store import SWEEPS, Store
 from orchestrator.upkeep.verification import PRUNED, Finding, verify
+from trainer.catalog import DATASETS
 from trainer.files import Folder, LocalFolder
 from trainer.positions import FINAL
 from trainer.problems import UserError, did_you_mean
@@ -72,7 +77,7 @@ def removals(
             case "damaged":
                 to_remove += _damaged(store)
             case "unnamed":
-                to_remove += _unnamed(store)
+                to_remove += _unnamed(store, note)
             case _ if _FINGERPRINT.fullmatch(word):
                 to_remove += _trial(store, word)
             case _:
@@ -88,17 +93,19 @@ class _Idle:
         self._store = store
         self.working = frozenset(store.signs.running())
 
-    def _left(self, fingerprints: Sequence[str]) -> list[str]:
+    def left(self, fingerprints: Sequence[str]) -> list[str]:
         working = self._store.signs.running()
         return [fingerprint for fingerprint in fingerprints if fingerprint not in working]
 
     def forget(self, fingerprints: Sequence[str]) -> None:
-        self._store.forget(self._left(fingerprints))
+        self._store.forget(self.left(fingerprints))
 
     def drop_checkpoints(self, fingerprints: Sequence[str]) -> None:
-        for fingerprint in self._left(fingerprints):
-            folder = self._store.checkpoint_folder(fingerprint)
-            _remove(folder, _unfinished(folder))
+        for fingerprint in fingerprints:
+            # Of each anew: large files of many trials take their time.
+            if self._store.signs.at_work(fingerprint) is None:
+                folder = self._store.checkpoint_folder(fingerprint)
+                _remove(folder, _unfinished(folder))
 
 
 def _unfinished(folder: Folder) -> list[str]:
@@ -140,20 +147,25 @@ def _checkpoints(store: Store) -> Iterator[Removal]:
 
 
 def _weights(store: Store, kind: str, note: Callable[[str], None]) -> Iterator[Removal]:
-    rows = store.results(columns=("fingerprint", "kind")).to_pylist()
-    needed = _needed_weights(store)
+    rows = store.results(columns=("fingerprint", "kind", "dataset")).to_pylist()
+    datasets = {row["fingerprint"]: row["dataset"] for row in rows if row["kind"] == kind}
+    is_needed = _needing(store, note)
     num_kept = 0
 
     def drop(fingerprints: Sequence[str]) -> None:
+        # Asked again: a run of another sweep may have begun.
+        is_needed = _needing(store, unheard)
         for fingerprint in fingerprints:
+            if is_needed(fingerprint, datasets[fingerprint]):
+                continue
             folder = store.checkpoint_folder(fingerprint)
             folder.write(PRUNED, b"by kdsweep prune")
             folder.remove(FINAL)
 
-    for fingerprint in (row["fingerprint"] for row in rows if row["kind"] == kind):
+    for fingerprint, dataset in datasets.items():
         if not store.has_weights(fingerprint):
             continue
-        if fingerprint in needed:
+        if is_needed(fingerprint, dataset):
             num_kept += 1
             continue
         size = _size(store.checkpoint_folder(fingerprint), FINAL)
@@ -164,12 +176,19 @@ def _weights(store: Store, kind: str, note: Callable[[str], None]) -> Iterator[R
         )
 
 
-def _needed_weights(store: Store) -> frozenset[str]:
-    """What unfinished trials of the kept sweeps depend on."""
-    trials = _named(store)
-    finished = store.finished()
-    left = (trial for fingerprint, trial in trials.items() if fingerprint not in finished)
-    return frozenset(fingerprint for trial in left for fingerprint in trial.depends_on)
+def _needing(store: Store, note: Callable[[str], None]) -> Callable[[str, str], bool]:
+    """Whether unfinished trials of the kept sweeps may need the weights of a trial, of a data set."""
+    named, finished = _named(store, note), store.finished()
+    needed = needed_weights(
+        tuple(named.trials.values()), named.trials.keys() - finished, finished, store
+    )
+
+    untold = named._replace(trials={})
+
+    def is_needed(fingerprint: str, dataset: str) -> bool:
+        return fingerprint in needed.all or untold.may_be(fingerprint, dataset)
+
+    return is_needed
 
 
 def _failures(store: Store) -> Iterator[Removal]:
@@ -193,23 +212,41 @@ def _damaged(store: Store) -> Iterator[Removal]:
 
 
 class _SecondLook:
-    """Nothing is removed for one bad answer of a file system or an object store: all is read once more before."""
+    """Nothing is removed for one bad answer of a file system or an object store: all is read once more before.
+
+    What a run has in hand by then, or has made again since that look, stays.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._idle = _Idle(store)
 
     @cached_property
-    def _found(self) -> list[Finding]:
-        return verify(self._store)
+    def _look(self) -> tuple[frozenset[Drop], list[Finding]]:
+        """The rows that were there, and what is wrong."""
+        # In this order: of a row that is written while all is read, nothing was found.
+        return self._store.tables["results"].origins(), verify(self._store)
 
     def remove(self, paths: Sequence[str]) -> None:
-        for place, name in (found.file for found in self._found if found.file is not None):
-            if f"{place}/{name}" in paths:
-                _remove(_folder_at(self._store, place), [name])
+        _, findings = self._look
+        for place, name in (found.file for found in findings if found.file is not None):
+            kind, _, fingerprint = place.partition("/")
+            is_at_work = kind == "checkpoints" and not self._idle.left([fingerprint])
+            if f"{place}/{name}" in paths and not is_at_work:
+                folder = _folder_at(self._store, place)
+                folder.remove(name)
+                # By the folder of sweeps living runs know that the store is there.
+                if place != SWEEPS:
+                    folder.tidy()
 
     def forget(self, fingerprints: Sequence[str]) -> None:
-        found = {finding.fingerprint for finding in self._found if finding.file is None}
-        self._store.forget([fp for fp in fingerprints if fp in found])
+        seen, findings = self._look
+        broken = {finding.fingerprint for finding in findings if finding.file is None}
+        left = self._idle.left([fp for fp in fingerprints if fp in broken])
+        # In this order: what ends in between has another row, or none while it is made again.
+        now = self._store.tables["results"].origins()
+        as_seen = {fp for fp, _ in now} - {fp for fp, _ in now - seen}
+        self._store.forget([fp for fp in left if fp in as_seen])
 
 
 def _folder_at(store: Store, place: str) -> Folder:
@@ -220,33 +257,62 @@ def _folder_at(store: Store, place: str) -> Folder:
     return folder
 
 
-def _named(store: Store) -> dict[str, Trial]:
-    """The trials of all kept sweeps, each with what it depends on.
+class _Named(NamedTuple):
+    """What the kept sweeps name."""
+
+    trials: Mapping[str, Trial]
+    """By fingerprint, each after what it depends on."""
+    untold: frozenset[DatasetChoice]
+    """Any trial of these may be named: images or published checkpoints are not here that would tell."""
+
+    def may_be(self, fingerprint: str, dataset: str) -> bool:
+        """Whether one of them may be this trial; images of one's own may have had another name."""
+        is_own = dataset not in DATASETS
+        return fingerprint in self.trials or any(
+            choice.name == dataset or (is_own and choice.path) for choice in self.untold
+        )
+
+
+def _named(store: Store, note: Callable[[str], None]) -> _Named:
+    """What the kept sweeps name; `note` hears of which that cannot be told.
 
     Raises:
         UserError: a sweep cannot be read.
     """
-    named: dict[str, Trial] = {}
+    trials: dict[str, Trial] = {}
+    untold: set[DatasetChoice] = set()
     for name, content in store.sweeps().items():
+        where = f"{store.address}/sweeps/{name}.json"
         try:
             sweep = Sweep.model_validate_json(content)
-            named.update((trial.fingerprint, trial) for trial in expand(sweep))
-        except (ValueError, UserError) as error:
+        except ValueError as error:
             raise UserError(
-                f"{store.address}/sweeps/{name}.json: cannot be read, so what it names is unknown; "
-                f"kdsweep verify tells more: {error}"
+                f"{where}: cannot be read, so what it names is unknown; kdsweep verify tells more; where "
+                f"nobody needs it any more, remove the file: {error}"
             ) from error
-    return named
+        try:
+            found = trials_of(sweep)
+            absent = absent_checkpoints(found)
+            why = f"{absent[0]}: no such file" if absent else ""
+        except (OSError, UserError) as error:
+            found, why = [], str(error)
+        trials.update((trial.fingerprint, trial) for trial in found)
+        if why:
+            untold.update(sweep.dataset)
+            of = ", ".join(choice.name for choice in sweep.dataset)
+            note(f"{where}: what it names cannot be told, so all of {of} stays: {why}")
+    return _Named(trials, frozenset(untold))
 
 
-def _unnamed(store: Store) -> Iterator[Removal]:
+def _unnamed(store: Store, note: Callable[[str], None]) -> Iterator[Removal]:
     """What dependents of named trials need is named with them, for a sweep's trials are closed."""
-    named, idle = _named(store), _Idle(store)
-    if not named:
+    if not store.sweeps():
         raise UserError(f"{store.address}: no sweep is kept here, so every trial would be unnamed")
-    for row in store.results(columns=("fingerprint", "kind", "augmentation")).to_pylist():
+    named, idle = _named(store, note), _Idle(store)
+    columns = ("fingerprint", "kind", "augmentation", "dataset")
+    for row in store.results(columns=columns).to_pylist():
         fingerprint = row["fingerprint"]
-        if fingerprint not in named and fingerprint not in idle.working:
+        if fingerprint not in idle.working and not named.may_be(fingerprint, row["dataset"]):
             of = f" of {row['augmentation']}" if row["augmentation"] else ""
             what = f"{row['kind']} {fingerprint}{of}: no sweep names it"
             yield Removal(what, _size_of_all(store, fingerprint), (fingerprint,), idle.forget)

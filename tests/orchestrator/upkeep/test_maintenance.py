@@ -20,15 +20,16 @@ import torch
 
 from orchestrator.driver.run import make_again
 from orchestrator.language.sweep import Sweep, load_sweep
-from orchestrator.planning.lost_weights import with_lost_weights
+from orchestrator.planning.lost_weights import needed_weights, with_lost_weights
 from orchestrator.planning.plan import expand, make_plan
 from orchestrator.store.columns import SCHEMA_VERSION, VERSION_KEY
 from orchestrator.store.failures import Cause, Failure
 from orchestrator.store.records import failure_row
+from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
 from orchestrator.upkeep.bundle import export
 from orchestrator.upkeep.pruning import carry_out, removals
-from orchestrator.upkeep.verification import as_json, verify
+from orchestrator.upkeep.verification import Finding, as_json, verify
 from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
 from tests.orchestrator.parquet import file_of, put, put_bytes
 from tests.orchestrator.sweeps import write_sweep
@@ -281,6 +282,74 @@ def test_each_version_of_a_sweep_is_kept_and_what_none_names_can_go(
         removals(store, ["unnamed"])
 
 
+def test_the_folder_of_sweeps_stays_for_the_runs_that_know_the_store_by_it(store: Store) -> None:
+    living = Store(store.address, is_made=True)
+    for path in (store.root / "sweeps").glob("*.json"):
+        flip(path)
+    assert prune(store, "damaged")
+    store.tidy()
+    assert store.sweeps() == {}
+    living.checkpoint_folder("0" * 64).write("step-000001-00000001.safetensors", b"x")
+
+
+def test_what_a_run_has_in_hand_by_then_is_not_forgotten_as_damaged(
+    store: Store, sweep: Sweep
+) -> None:
+    student = of_kind(store, "student")
+    flip(weights_file(store, student))
+    found = removals(store, ["damaged"])
+    trial = next(t for t in expand(sweep) if t.fingerprint == student["fingerprint"])
+    store.signs.set_running(sign_of_life(trial, "run"))
+    carry_out(found)
+    assert trial.fingerprint in store.finished()
+    store.signs.clear_running(trial.fingerprint)
+    carry_out(removals(store, ["damaged"]))
+    assert trial.fingerprint not in store.finished()
+
+
+@pytest.mark.parametrize("has_ended", [True, False], ids=["ended", "between attempts"])
+def test_what_was_made_again_since_it_was_seen_damaged_stays(
+    has_ended: bool, store: Store, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = of_kind(store, "student")
+    fingerprint = student["fingerprint"]
+    flip(weights_file(store, student))
+    found = removals(store, ["damaged"])
+
+    def looked(seen: Store) -> list[Finding]:
+        findings = verify(seen)
+        store.forget([fingerprint])
+        work(store, [t for t in expand(sweep) if t.fingerprint == fingerprint])
+        if not has_ended:
+            store.tables["results"].drop([fingerprint])
+        return findings
+
+    monkeypatch.setattr("orchestrator.upkeep.pruning.verify", looked)
+    carry_out(found)
+    assert (fingerprint in store.finished()) == has_ended
+    assert store.has_weights(fingerprint)
+
+
+def test_checkpoints_stay_of_what_a_run_begins_while_others_go(
+    complete: Store, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(complete.root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    first, second = sorted(expand(sweep), key=lambda trial: trial.fingerprint)[:2]
+    for trial in (first, second):
+        store.checkpoint_folder(trial.fingerprint).write("step-000001-00000001.safetensors", b"x")
+    found, remove = removals(store, ["checkpoints"]), LocalFolder.remove
+
+    def begun(folder: LocalFolder, name: str) -> None:
+        remove(folder, name)
+        store.signs.set_running(sign_of_life(second, "run"))
+
+    monkeypatch.setattr(LocalFolder, "remove", begun)
+    carry_out(found)
+    (left,) = store.root.glob("checkpoints/*/step-*")
+    assert left.parent.name == second.fingerprint
+
+
 def test_one_bad_answer_removes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of an object store behind a broken proxy: the second look finds the file whole."""
     path, had = results_file(store, of_kind(store, "student")), store.finished()
@@ -433,6 +502,74 @@ def test_weights_that_an_unfinished_trial_needs_stay(store: Store, sweep: Sweep)
     (store.root / "sweeps" / "x.json").write_text("{}")
     with pytest.raises(UserError, match="what it names is unknown"):
         removals(store, ["student-weights"])
+
+
+def test_weights_that_come_to_be_needed_before_they_go_stay(
+    complete: Store, sweep: Sweep, tmp_path: Path
+) -> None:
+    """A run of another sweep begins between telling and doing."""
+    shutil.copytree(complete.root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    found = removals(store, ["teacher-weights"])
+    assert len(found) == 1
+    more = sweep.model_copy(update={"augmentations": ("flip",)})
+    store.save_sweep(more.name, more.model_dump(mode="json"))
+    carry_out(found)
+    assert store.has_weights(of_kind(store, "teacher")["fingerprint"])
+
+
+def test_weights_stay_that_a_student_needs_to_be_made_again(store: Store, sweep: Sweep) -> None:
+    """Its own weights are lost, and what is missing needs them; nothing missing needs its teacher's itself."""
+    teacher = of_kind(store, "teacher")["fingerprint"]
+    picked = next(t for t in expand(sweep) if isinstance(t, StddevTrial) and t.student_fingerprint)
+    fingerprint = picked.student_fingerprint
+    assert fingerprint is not None
+    weights_file(store, {"fingerprint": fingerprint}).unlink()
+    alone = picked.model_copy(update={"teacher_fingerprint": fingerprint})
+    trials = (*expand(sweep), alone)
+    needed = needed_weights(trials, {alone.fingerprint}, store.finished(), store)
+    assert needed == ({fingerprint, teacher}, {fingerprint})
+
+
+def of_absent_images(sweep: Sweep, folder: Path) -> Sweep:
+    choice = {
+        "name": "fashion_mini",
+        "path": str(folder / "absent"),
+        "format": "imagefolder",
+        "image_size": 16,
+    }
+    content = sweep.model_dump(mode="json") | {"dataset": choice, "name": "absent"}
+    return Sweep.model_validate(content)
+
+
+def test_a_kept_sweep_that_is_refused_by_now_keeps_what_it_names(
+    store: Store, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older kdsweep took batches of one image."""
+    monkeypatch.setattr("orchestrator.planning.plan.batch_of_one", lambda _: "change batch_size")
+    with pytest.raises(UserError, match="change batch_size"):
+        expand(sweep)
+    assert prune(store, "unnamed") == []
+    assert len(prune(store, "student-weights")) == 2
+    assert prune(store, "teacher-weights") == []
+
+
+def test_what_a_sweep_of_absent_images_may_name_stays(
+    store: Store, sweep: Sweep, tmp_path: Path
+) -> None:
+    """Nobody can tell which trials those are: all of that data set's name stay, and a line says why."""
+    shutil.rmtree(store.root / "sweeps")
+    older, told = of_absent_images(sweep, tmp_path), list[str]()
+    store.save_sweep(older.name, older.model_dump(mode="json"))
+    for word in ("unnamed", "student-weights", "teacher-weights"):
+        assert removals(store, [word], told.append) == []
+    assert "so all of fashion_mini stays" in told[0]
+    other = older.model_copy(update={"name": "elsewhere"})
+    content = other.model_dump(mode="json")
+    content["dataset"][0]["name"] = "mine"
+    shutil.rmtree(store.root / "sweeps")
+    store.save_sweep("elsewhere", content)
+    assert len(removals(store, ["unnamed"])) == store.results().num_rows
 
 
 def test_weights_that_are_gone_all_the_same_are_made_again(store: Store, sweep: Sweep) -> None:
