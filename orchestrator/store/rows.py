@@ -6,7 +6,8 @@ fingerprint twice is harmless.
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -16,9 +17,13 @@ from orchestrator.store.failures import Failure, failure_of
 from orchestrator.store.names import checked_fingerprint, is_fingerprint
 from orchestrator.store.table import ParquetTable, Rewriting
 from trainer.files import Folder
+from trainer.problems import UserError
 
 MANY_FILES = 200
 """From so many on, merging them is worth it: each costs a reader about half a millisecond."""
+
+A_MOMENT = timedelta(microseconds=1)
+"""The least by which two times in a table differ."""
 
 Row = Mapping[str, Any]
 
@@ -98,16 +103,33 @@ class Rows:
         return self._predictors.read()
 
     def add_failure(self, row: Row) -> None:
-        """Record a failed attempt."""
-        name = f"{checked_fingerprint(row['fingerprint'])}-{uuid.uuid4().hex}"
-        self._failures.add(name, [row])
+        """Record a failed attempt.
+
+        It is told to be after all that are known of its trial: its own clock may be behind theirs, and the last
+        attempt counts.
+        """
+        fingerprint = checked_fingerprint(row["fingerprint"])
+        name = f"{fingerprint}-{uuid.uuid4().hex}"
+        self._failures.add(name, [{**row, "at": self._after_all(fingerprint, row.get("at"))}])
+
+    def _after_all(self, fingerprint: str, at: datetime | None) -> datetime | None:
+        if at is None:
+            return None
+        told: list[datetime | None] = []
+        # Of what is damaged nothing is known; `verify` tells of it.
+        with suppress(UserError):
+            told = self._failures.read([fingerprint], ("at",))["at"].to_pylist()
+        return max([at, *(before + A_MOMENT for before in told if before is not None)])
 
     def failures(self) -> pa.Table:
         """All failed attempts, the oldest first."""
         return self._failures.read().sort_by("at")
 
     def last_failures(self) -> dict[str, Failure]:
-        """The last failed attempt of each trial that ever failed, also of those that have finished since."""
+        """The last failed attempt of each trial that ever failed, also of those that have finished since.
+
+        No clock decides of attempts that knew of each other (`add_failure`).
+        """
         return {row["fingerprint"]: failure_of(row) for row in self.failures().to_pylist()}
 
     def compact(self) -> dict[str, Rewriting]:
