@@ -475,8 +475,8 @@ def test_power_that_was_stated_is_told_with_what_had_finished_then(tmp_path: Pat
     rows = read_rows(store)
     findings = weigh(panels(rows), bootstrap=Bootstrap(100))
     page = render_report(
-        store, rows, findings, group_by=("dataset",), filters=(), progress=(), commit=None
-    )
+        store, rows, findings, group_by=("dataset",), filters=(), progress=(), commit=None, at=NOW
+    ).html()
     assert "when 0 of its 27 students had finished" in page
     assert "a true coefficient of at least: Kendall" in page
     # What was changed afterwards was not stated.
