@@ -1,9 +1,11 @@
 """How commands print, and what their exit codes mean."""
 
 import json
+import os
 import shlex
+import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -28,7 +30,7 @@ def stdout(*, wide: bool = False) -> "Console":
 
 
 def lasting_stdout() -> "Console":
-    """For what goes on when nobody reads any more, as a run does: it is silent then."""
+    """For what goes on when nobody reads any more, or nothing can be written, as a run does: it is silent then."""
     from rich.console import Console
 
     class Lasting(Console):
@@ -36,7 +38,20 @@ def lasting_stdout() -> "Console":
             with suppress(SystemExit):  # by then rich has led standard output to nowhere
                 super().on_broken_pipe()
 
+        def print(self, *objects: Any, **how: Any) -> None:
+            with suppress(OSError):
+                super().print(*objects, **how)
+
     return Lasting(highlight=False, markup=False)
+
+
+def leave(code: int) -> NoReturn:
+    """End with this exit code; Python's own end would take another one where its last lines cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def stderr() -> "Console":

@@ -1,15 +1,22 @@
 """The commands that run a sweep, and show what came of it."""
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from orchestrator.cli.confirmation import confirm
-from orchestrator.cli.console import DONE, SOME_FAILED, STOPPED, as_command, lasting_stdout, stderr
+from orchestrator.cli.console import (
+    DONE,
+    SOME_FAILED,
+    STOPPED,
+    as_command,
+    lasting_stdout,
+    leave,
+    stderr,
+)
 from orchestrator.cli.opening import check_writable, data_folder, open_sweep
 from orchestrator.cli.options import (
     Cpus,
@@ -108,8 +115,9 @@ def _leaving_at_once() -> Iterator[None]:
     except KeyboardInterrupt:
         why = lost() or "left at once"
     told = f"{why}; the same command goes on from the last checkpoints"
-    stderr().print(told, markup=False, highlight=False, soft_wrap=True)
-    sys.exit(STOPPED)
+    with suppress(OSError, SystemExit):  # the latter is rich's, where nobody reads
+        stderr().print(told, markup=False, highlight=False, soft_wrap=True)
+    leave(STOPPED)
 
 
 def _cluster(cpus: int | None, gpus: int | None, address: str | None) -> "Place":
@@ -139,6 +147,7 @@ def _run(
     afresh: "Sequence[Trial]" = (),
 ) -> NoReturn:
     from orchestrator.cluster.submission import own_job_id
+    from trainer.problems import UserError
 
     console = lasting_stdout()
     code = DONE
@@ -157,7 +166,7 @@ def _run(
         if not (plan.missing or plan.failed):
             console.print(f"all {len(plan.trials)} trials are finished already")
         _show_results(plan, store, console)
-    except OSError as error:
+    except (OSError, UserError) as error:
         told = f"WARNING: the results cannot be read: {error}"
         console.print(told, style="yellow", markup=False, soft_wrap=True)
     except KeyboardInterrupt:
@@ -173,7 +182,7 @@ def _run(
     elif code == SOME_FAILED:
         status = as_command("status", *here[:3])
         console.print(f"\nthe reasons: {status}", soft_wrap=True)
-    sys.exit(code)
+    leave(code)
 
 
 def _here(

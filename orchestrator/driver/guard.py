@@ -12,7 +12,6 @@ error is kept, the run stopped as well, and then it is raised.
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 
 UNUSABLE_S = 600.0
@@ -23,22 +22,12 @@ class StoreUnusableError(Exception):
     """A store has refused for too long; the run was stopped, and goes on when it is started again."""
 
 
-def unbroken(tell: Callable[[str], None]) -> Callable[[str], None]:
-    """The same, but where nothing can be printed (its file is on a full disk, say) nothing else comes to harm."""
-
-    def told(text: str) -> None:
-        with suppress(OSError):
-            tell(text)
-
-    return told
-
-
 class Guard:
     """Bears what passes, keeps what does not.
 
     Args:
         stop: stops the run in order.
-        note: tells a person; raises nothing (`unbroken`).
+        note: tells a person; raises nothing (`orchestrator.driver.view.unbroken`).
     """
 
     def __init__(self, stop: Callable[[], None], note: Callable[[str], None]) -> None:

@@ -20,7 +20,7 @@ from orchestrator.cluster.probe import probe
 from orchestrator.cluster.submission import watched
 from orchestrator.driver.deadline import Deadline
 from orchestrator.driver.sweep_run import Summary, SweepRun
-from orchestrator.driver.view import View
+from orchestrator.driver.view import View, unbroken
 from orchestrator.planning.plan import Plan
 from orchestrator.store.addresses import is_memory
 from orchestrator.store.store import Store
@@ -57,6 +57,7 @@ def run_plan(
     """
     if is_memory(store.address):
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
+    view = unbroken(view)
     deadline = Deadline.after(deadline_s)
     if isinstance(place, LocalCluster):
         prepare(plan.missing, data_folder)

@@ -19,7 +19,7 @@ from orchestrator.cluster.cluster import Cluster
 from orchestrator.cluster.interruption import stopping_in_order
 from orchestrator.driver.claims import Claims
 from orchestrator.driver.deadline import LONGEST_TO_SAVE_S, Deadline
-from orchestrator.driver.guard import Guard, unbroken
+from orchestrator.driver.guard import Guard
 from orchestrator.driver.handed_out import HandedOut
 from orchestrator.driver.lookout import Lookout
 from orchestrator.driver.meter import RunState
@@ -58,7 +58,10 @@ class Summary:
 
 
 class SweepRun:
-    """One run: the scheduler, the store and the view, tied to Tune's calls as its `Director`."""
+    """One run: the scheduler, the store and the view, tied to Tune's calls as its `Director`.
+
+    The view raises nothing (`orchestrator.driver.view.unbroken`).
+    """
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class SweepRun:
         self._data_folder = data_folder
         self._cluster = cluster
         self._view = view
-        self._note = unbroken(view.note)
+        self._note = view.note
         self._deadline = deadline
         self._run_job = run_job
         capacity = cluster.capacity()
@@ -272,8 +275,7 @@ class SweepRun:
             return
         self._signs_at = now
         self._state = replace(self._state, signs=self._store.signs.running())
-        with suppress(OSError):
-            self._view.tick(self._state)
+        self._view.tick(self._state)
         if now - self._looked_at >= (REMOTE_EVERY_S if is_remote else LOOK_EVERY_S):
             self._looked_at = now
             self._lookout.look(self._state.signs, self._handed_out)
@@ -294,8 +296,9 @@ class SweepRun:
             self._deadline = replace(self._deadline, leave_at=min(self._deadline.leave_at, soon))
 
     def _stop_by_signal(self) -> None:
-        self._note("stopping: what runs is saved; once more to leave at once")
+        # First what counts: while it is told, another signal may break in.
         self.stop()
+        self._note("stopping: what runs is saved; once more to leave at once")
 
     @property
     def state(self) -> RunState:

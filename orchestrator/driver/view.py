@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -14,6 +15,10 @@ from orchestrator.driver.meter import Meter, RunState, Snapshot
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.words import describe, duration
 from orchestrator.store.signs import Running
+
+NOT_SHOWN = (OSError, UnicodeError, RuntimeError, SystemExit)
+"""What printing raises: onto a full disk, in an alphabet without the letter, from a signal handler that came in the
+middle of printing, and (rich's) to a reader who has left."""
 
 
 class View(Protocol):
@@ -91,8 +96,10 @@ class LiveView:
         self._live.update(_render(self._meter.snapshot(state), self._varied), refresh=True)
 
     def end(self, state: RunState) -> None:
-        self.tick(state)
-        self._live.stop()
+        try:
+            self.tick(state)
+        finally:
+            self._live.stop()
 
 
 def _counts(snapshot: Snapshot) -> str:
@@ -128,6 +135,34 @@ def _render(snapshot: Snapshot, varied: Collection[str]) -> RenderableType:
         loss = f"{entry.loss:.4f}" if entry and entry.loss is not None else ""
         table.add_row(describe(job.trials, varied), epoch, share, loss)
     return Group(overall, table)
+
+
+class _Unbroken:
+    """A view that raises nothing when it cannot show something."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def begin(self, plan: Plan, logs: str) -> None:
+        with suppress(*NOT_SHOWN):
+            self._view.begin(plan, logs)
+
+    def tick(self, state: RunState) -> None:
+        with suppress(*NOT_SHOWN):
+            self._view.tick(state)
+
+    def note(self, text: str) -> None:
+        with suppress(*NOT_SHOWN):
+            self._view.note(text)
+
+    def end(self, state: RunState) -> None:
+        with suppress(*NOT_SHOWN):
+            self._view.end(state)
+
+
+def unbroken(view: View) -> View:
+    """The same view, but what cannot be shown harms nothing else."""
+    return _Unbroken(view)
 
 
 def make_view(console: Console) -> View:

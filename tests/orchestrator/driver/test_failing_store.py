@@ -7,6 +7,8 @@ CI runs the driver and its workers in one process with every error, and with Ray
 import errno
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -34,7 +36,7 @@ from orchestrator.store.store import Store
 from orchestrator.worker import run as worker_module
 from orchestrator.worker.job import JobConfig
 from tests.orchestrator.commands import run
-from tests.orchestrator.driver.test_sweep_run import OneMachine, Told
+from tests.orchestrator.driver.test_sweep_run import OneMachine, Told, raises
 from tests.orchestrator.failing import failing_folder
 from tests.orchestrator.failing.failing_folder import failing, sites
 from tests.orchestrator.results import assert_same_results, is_clean
@@ -175,15 +177,63 @@ def test_a_store_that_takes_nothing_is_told_before_anything_runs(
         run_here(tmp_path, Told())
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "gone"), UserError("results/a.parquet: damaged")], ids=str
+)
 def test_results_that_cannot_be_shown_change_no_exit_code(
-    undisturbed_here: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception,
+    undisturbed_here: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(command, "_show_results", refuse)
+    monkeypatch.setattr(command, "_show_results", raises(error))
     sweep = undisturbed_here.root.parent / "sweep.yaml"
     with pytest.raises(SystemExit) as ended:
         command.run(sweep, undisturbed_here.address)
     assert ended.value.code == DONE
-    assert "WARNING: the results cannot be read: " in capsys.readouterr().out
+    assert f"WARNING: the results cannot be read: {error}" in capsys.readouterr().out
+
+
+def test_a_stopped_run_says_how_to_go_on_though_its_results_are_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "_show_results", raises(UserError("results/a.parquet: damaged")))
+    monkeypatch.setattr(command, "_run_missing", lambda *_: STOPPED)
+    sweep = write_sweep(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        command.run(sweep, str(tmp_path / "store"), yes=True)
+    assert ended.value.code == STOPPED
+    assert f"to go on: kdsweep run {sweep}" in capsys.readouterr().out
+
+
+class Deaf(Told):
+    """Standard output is a file on a full disk."""
+
+    begin = tick = note = end = raises(OSError(errno.ENOSPC, "No space left on device"))
+
+
+@pytest.mark.parametrize("why", [KeyboardInterrupt(), StoreUnusableError("gone")], ids=repr)
+def test_a_run_that_can_show_nothing_ends_by_what_ended_it(
+    why: BaseException, border: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SweepRun, "fit", raises(why))
+    with pytest.raises(type(why)):
+        run_here(tmp_path, Deaf())
+
+
+def test_an_exit_code_stands_where_nothing_can_be_written(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from orchestrator.cli import run\n"
+        "from orchestrator.cli.console import STOPPED, lasting_stdout, leave\n"
+        "from orchestrator.driver.guard import StoreUnusableError\n"
+        "lasting_stdout().print('a line')\n"
+        "with run._leaving_at_once():\n"
+        "    raise StoreUnusableError('gone')\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, script], stdout=full, stderr=full, check=False)
+    assert ended.returncode == STOPPED
 
 
 def test_a_run_whose_store_stays_unusable_was_stopped_and_goes_on_later(

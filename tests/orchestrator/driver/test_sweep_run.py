@@ -2,6 +2,7 @@
 
 import errno
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from orchestrator.cluster.nodes import Node
 from orchestrator.driver.deadline import Deadline
 from orchestrator.driver.meter import RunState
 from orchestrator.driver.sweep_run import SweepRun
+from orchestrator.driver.view import unbroken
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.scheduling import Capacity
@@ -83,7 +85,7 @@ class Table:
             folder,
             ONE_CPU,
             cluster,
-            self.view,
+            unbroken(self.view),
             never,
             lambda job: JobReport(),
         )
@@ -199,11 +201,26 @@ def no_space(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.fixture
-def deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
-    """Nothing can be printed: standard output is a file on a full disk."""
-    monkeypatch.setattr(Told, "note", no_space)
-    monkeypatch.setattr(Told, "tick", no_space)
+def raises(error: BaseException) -> Callable[..., None]:
+    def raising(*_: object) -> None:
+        raise error
+
+    return raising
+
+
+NOT_SHOWN = {
+    "full disk": OSError(errno.ENOSPC, "No space left on device"),
+    "reader left": SystemExit(1),
+    "in the middle of printing": RuntimeError("reentrant call inside <_io.BufferedWriter>"),
+    "no such letter": UnicodeEncodeError("ascii", "\u2026", 0, 1, "ordinal not in range"),
+}
+
+
+@pytest.fixture(params=NOT_SHOWN.values(), ids=NOT_SHOWN)
+def deaf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
+    """Nothing can be printed."""
+    monkeypatch.setattr(Told, "note", raises(request.param))
+    monkeypatch.setattr(Told, "tick", raises(request.param))
     return Table(tmp_path)
 
 
@@ -239,6 +256,16 @@ def test_a_deadline_and_a_signal_are_kept_though_nothing_can_be_printed(deaf: Ta
     other = Table(deaf.store.root.parent / "other")
     other.run._stop_by_signal()
     assert other.run._scheduler.stopping
+
+
+def test_the_workers_are_asked_to_save_before_that_is_told(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = table.hand_out("a")
+    monkeypatch.setattr(table.view, "note", raises(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        table.run._stop_by_signal()
+    assert table.store.stops.is_set(job.run_id)
 
 
 def test_a_failure_is_recorded_once_however_often_its_end_is_settled(
