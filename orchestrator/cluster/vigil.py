@@ -46,7 +46,9 @@ def watching(ray: Watched, to_tell: Callable[[str], None]) -> Iterator[None]:
 
     def watch() -> None:
         while not over.wait(EVERY_S):
-            if reason := ray.what_died():
+            reason = ray.what_died()
+            # Asking takes seconds; what dies behind a run that is over ends nothing.
+            if reason and not over.is_set():
                 lose(reason)
                 if not over.wait(LEAVE_WITHIN_S):
                     with suppress(Exception):

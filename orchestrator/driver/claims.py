@@ -2,7 +2,8 @@
 
 A claim is a sign of life that the driver writes for a trial before its worker has started. No lock is taken:
 two drivers that claim one trial in the same moment compute it twice, with equal bits, and the second row
-replaces the first. Signs are a courtesy, so a full disk that takes none ends no run.
+replaces the first. Signs are a courtesy, so a full disk that takes none ends no run; but by its own sign, given
+again and again, a driver notices a store that takes nothing any more.
 """
 
 import socket
@@ -12,6 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from orchestrator.planning.scheduling import Job
+from orchestrator.store.patience import NO_SPACE
 from orchestrator.store.processes import this_process
 from orchestrator.store.signs import Run, Running, sign_of_life
 from orchestrator.store.store import Store
@@ -40,7 +42,11 @@ class Claims:
         return [run for run in self._store.signs.runs().values() if run.run_id != self.run_id]
 
     def show(self) -> None:
-        """Give a sign that this driver is alive."""
+        """Give a sign that this driver is alive.
+
+        Raises:
+            OSError: the store cannot be written, and not for want of space.
+        """
         run = Run(
             run_id=self.run_id,
             sweep=self._sweep,
@@ -49,8 +55,11 @@ class Claims:
             process=this_process(),
             lives_for_s=RUN_LIVES_FOR_S,
         )
-        with suppress(OSError):
+        try:
             self._store.signs.set_run(run)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
 
     def claim(self, job: Job) -> None:
         """Say that a job's trials are about to be worked on."""

@@ -6,13 +6,16 @@
     guard.raise_kept()         # once Tune's loop has ended
 
 A store or a file system that cannot be used for a while ends no run: such an error is told once and borne, as
-long as it does not go on for `UNUSABLE_S`; then the run is stopped in order and `StoreUnusableError` raised. Any other
+long as it does not go on for `UNUSABLE_S`, in which the driver was there to see it; then the run is stopped in order and `StoreUnusableError` raised. Any other
 error is kept, the run stopped as well, and then it is raised.
 """
 
 import time
 from collections.abc import Callable
 from types import TracebackType
+
+from orchestrator.store.clocks import AttentiveClock
+from orchestrator.store.patience import LONGEST_OPERATION_S
 
 UNUSABLE_S = 600.0
 """So long a store may refuse before the run is stopped."""
@@ -35,9 +38,10 @@ class Guard:
         self._note = note
         self._kept: Exception | None = None
         self._unusable_since: float | None = None
+        self._clock = AttentiveClock(time.monotonic, LONGEST_OPERATION_S)
 
     def __enter__(self) -> None:
-        pass
+        self._clock()
 
     def __exit__(
         self,
@@ -61,7 +65,7 @@ class Guard:
             raise self._kept
 
     def _bear(self, error: OSError) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if self._unusable_since is None:
             self._unusable_since = now
             self._note(f"the store cannot be used: {error}; trying again")
@@ -70,5 +74,6 @@ class Guard:
             self._keep(StoreUnusableError(told))
 
     def _keep(self, error: Exception) -> None:
-        self._kept = self._kept or error
-        self._stop()
+        if self._kept is None:
+            self._kept = error
+            self._stop()

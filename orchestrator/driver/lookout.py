@@ -49,8 +49,13 @@ class Lookout:
         self._claimed_at = time.monotonic()
 
     def look(self, signs: Mapping[str, Running], handed_out: HandedOut) -> None:
-        """Look once; `signs` are all living ones of the store."""
+        """Look once; `signs` are all living ones of the store.
+
+        Raises:
+            OSError: the store cannot be read, or not be written.
+        """
         now = time.monotonic()
+        # First: as long as the store takes no signs, nobody's silence means anything.
         self._claims.show()
         self._scheduler.held, done = self._claims.others(signs)
         self._scheduler.finish_elsewhere(done)

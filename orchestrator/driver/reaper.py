@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 
 from orchestrator.cluster.cluster import Cluster, TaskFailedError
 from orchestrator.store.processes import Process
@@ -42,17 +43,19 @@ def _stack_of(process: Process) -> str:
     """What its threads are doing; empty where it does not say so in time."""
     try:
         path = stack_file(process.pid)
-    except NotOursError:
+        has_file = path.exists()
+    except (NotOursError, OSError):
         return ""
-    if not path.exists() or not _signal(process, REQUEST):
+    if not has_file or not _signal(process, REQUEST):
         return ""
     stack, before = "", None
     until = time.monotonic() + DUMP_WITHIN_S
     # It is written piece by piece: what is still the same a moment later is the whole.
-    while time.monotonic() < until and not (stack and stack == before):
-        time.sleep(0.05)
-        before, stack = stack, path.read_text()
-    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        while time.monotonic() < until and not (stack and stack == before):
+            time.sleep(0.05)
+            before, stack = stack, path.read_text(errors="replace")
+        path.unlink(missing_ok=True)
     return stack
 
 

@@ -150,7 +150,8 @@ class SweepRun:
                     f"{other.process.pid}, since {other.started_at}); what it has in hand is left to it"
                 )
         self._tidy()
-        self._claims.show()
+        with self._guard:
+            self._claims.show()
 
     # What Tune asks
 

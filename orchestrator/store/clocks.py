@@ -18,16 +18,20 @@ class AttentiveClock:
 
     Args:
         source: this process's own clock.
+        longest_step_s: no gap between two looks counts for more.
     """
 
-    def __init__(self, source: Clock = time.monotonic) -> None:
+    def __init__(
+        self, source: Clock = time.monotonic, longest_step_s: float = LONGEST_STEP_S
+    ) -> None:
         self._source = source
+        self._longest_step_s = longest_step_s
         self._looked_at = source()
         self._time = 0.0
 
     def __call__(self) -> float:
         """Seconds since it was made, as far as somebody looked."""
         now = self._source()
-        self._time += min(now - self._looked_at, LONGEST_STEP_S)
+        self._time += min(now - self._looked_at, self._longest_step_s)
         self._looked_at = now
         return self._time

@@ -9,7 +9,8 @@ Such an operation is tried again with growing waits, until the store has refused
 then on each is tried only once more, until one succeeds. So a store that is gone for good costs every further
 operation a moment, and not the whole wait again.
 
-A full disk or a full table of files is emptied by somebody or not at all; for those the wait is short in any case.
+A full disk or a full table of files is emptied by somebody or not at all; for those the wait is short in any case,
+as it is for all once the process has been asked to leave. Time in which it was stopped is no time of waiting.
 """
 
 import errno
@@ -17,10 +18,18 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from orchestrator.store.clocks import AttentiveClock
+
 BRIEFLY_S = 2.0
 """For whoever must not stand still: a person's command, the driver, signs of life."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S, GROWTH = 0.05, 5.0, 2.0
+
+ASKED_EVERY_S = 0.5
+"""So often whoever waits looks whether it has to leave."""
+
+LONGEST_OPERATION_S = 120.0
+"""What takes longer to fail was stopped meanwhile (an object store has given up after a minute and a half)."""
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 USED_UP = NO_SPACE | {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -50,10 +59,13 @@ class Patience:
 
     Args:
         longest_s: so long a store may refuse in a row.
+        must_leave: whether this process has been asked to; then it waits briefly.
     """
 
-    def __init__(self, longest_s: float) -> None:
+    def __init__(self, longest_s: float, must_leave: Callable[[], bool] = lambda: False) -> None:
         self._longest_s = longest_s
+        self._must_leave = must_leave
+        self._clock = AttentiveClock(time.monotonic, LONGEST_OPERATION_S)
         self._refused_since: float | None = None
 
     def __call__(self, act: Callable[[], T]) -> T:
@@ -62,7 +74,7 @@ class Patience:
         Raises:
             OSError: the last error, once patience is at its end or the error certain.
         """
-        began, wait, is_first = time.monotonic(), FIRST_WAIT_S, True
+        began, wait, is_first = self._clock(), FIRST_WAIT_S, True
         while True:
             try:
                 answer = act()
@@ -73,14 +85,23 @@ class Patience:
                 since = began if self._refused_since is None else min(began, self._refused_since)
                 self._refused_since = since
                 # What has failed but once is tried once more, unless the failing itself took all the time.
-                refused_s = time.monotonic() - (began if is_first else since)
+                refused_s = self._clock() - (began if is_first else since)
                 if refused_s >= self._longest(error):
                     raise
             else:
                 self._refused_since = None
                 return answer
-            time.sleep(wait)
+            self._wait(wait)
             wait, is_first = min(wait * GROWTH, LONGEST_WAIT_S), False
 
+    def _wait(self, seconds: float) -> None:
+        """Wait, but not on once this process must leave: a signal alone ends no sleep."""
+        while seconds > 0:
+            time.sleep(min(seconds, ASKED_EVERY_S))
+            seconds -= ASKED_EVERY_S
+            if self._must_leave():
+                return
+
     def _longest(self, error: OSError) -> float:
-        return min(self._longest_s, BRIEFLY_S) if error.errno in USED_UP else self._longest_s
+        is_brief = error.errno in USED_UP or self._must_leave()
+        return min(self._longest_s, BRIEFLY_S) if is_brief else self._longest_s

@@ -24,11 +24,12 @@ class Waits:
 
     Args:
         longest_s: so long it may refuse either in a row.
+        must_leave: whether this process has been asked to; then it waits briefly.
     """
 
-    def __init__(self, longest_s: float) -> None:
-        self.read = Patience(longest_s)
-        self.change = Patience(longest_s)
+    def __init__(self, longest_s: float, must_leave: Callable[[], bool] = lambda: False) -> None:
+        self.read = Patience(longest_s, must_leave)
+        self.change = Patience(longest_s, must_leave)
 
 
 class PatientFolder:

@@ -75,15 +75,21 @@ class Store:
         root: a folder of the file system, or an address such as s3://bucket/store.
         waits_s: so long it may refuse until an error is raised; signs and marks are never waited for long.
         is_made: a sweep is kept in it; where none is, its mount is gone, and nothing counts as absent.
+        must_leave: whether this process has been asked to; then it waits for nothing long.
 
     Raises:
         UserError: it is a file, or an address of an unknown kind.
     """
 
     def __init__(
-        self, root: str | Path, *, waits_s: float = BRIEFLY_S, is_made: bool = False
+        self,
+        root: str | Path,
+        *,
+        waits_s: float = BRIEFLY_S,
+        is_made: bool = False,
+        must_leave: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._waits = Waits(waits_s)
+        self._waits = Waits(waits_s, must_leave)
         folder = self._waits.read(lambda: open_folder(str(root)))
         home = folder.path / SWEEPS if folder.path is not None and is_made else None
         self.folder = PatientFolder(folder, self._waits, home)

@@ -29,13 +29,14 @@ bears one (`orchestrator.driver.guard`); and not so long that it counts as hung,
 
 def run_job(job: JobConfig) -> JobReport:
     """Run one job, in the main thread of a worker process."""
-    node = see_only_given_gpus()
-    store = Store(job.store, waits_s=WAITS_S, is_made=True)
-    trials = {written: TRIAL.validate_json(written) for written in job.trials}
-    done = store.finished()
-    before = tuple(t.fingerprint for t in trials.values() if t.fingerprint in done)
-    todo = {written: t for written, t in trials.items() if t.fingerprint not in done}
+    # First of all: whatever comes may take minutes, of a store that refuses for instance.
     with signals_heard() as must_leave, stack_on_request():
+        node = see_only_given_gpus()
+        store = Store(job.store, waits_s=WAITS_S, is_made=True, must_leave=must_leave)
+        trials = {written: TRIAL.validate_json(written) for written in job.trials}
+        done = store.finished()
+        before = tuple(t.fingerprint for t in trials.values() if t.fingerprint in done)
+        todo = {written: t for written, t in trials.items() if t.fingerprint not in done}
         report = _run(job, store, todo, node, must_leave) if todo else JobReport()
     return JobReport(before + report.finished, report.failed, node)
 

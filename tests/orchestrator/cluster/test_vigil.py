@@ -1,7 +1,11 @@
 """A Ray that is gone is noticed, whether or not the main thread can still be reached."""
 
 import socket
+import threading
 
+import pytest
+
+from orchestrator.cluster import vigil
 from orchestrator.cluster.vigil import REFUSALS, HeadOfACluster
 from tests.orchestrator.cluster.test_interruption import python
 
@@ -18,6 +22,31 @@ def test_a_head_that_refuses_again_and_again_is_lost_and_once_is_not() -> None:
     assert before == [None] * (REFUSALS - 1)
     assert last is not None
     assert f"127.0.0.1:{port} does not answer any more" in last
+
+
+def test_a_ray_that_dies_behind_a_run_that_is_over_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost: list[str] = []
+    monkeypatch.setattr(vigil, "lose", lost.append)
+    monkeypatch.setattr(vigil, "EVERY_S", 0.0)
+    asked, over = threading.Event(), threading.Event()
+
+    class DiesAtTheEnd:
+        def what_died(self) -> str:
+            asked.set()
+            over.wait()
+            return "it died"
+
+        def end(self) -> None:
+            pass
+
+    with vigil.watching(DiesAtTheEnd(), print):
+        asked.wait()
+        (watcher,) = (t for t in threading.enumerate() if t.name == "kdsweep-vigil")
+    over.set()
+    watcher.join()
+    assert lost == []
 
 
 def test_a_main_thread_that_does_not_come_back_is_ended_with_its_process() -> None:

@@ -55,28 +55,48 @@ def test_a_store_that_refuses_for_a_while_is_told_once_and_borne(clock: Clock) -
 def test_a_store_that_refuses_for_good_ends_the_run(clock: Clock) -> None:
     run = Run()
     run.meets(OSError(errno.EIO, "first"))
-    clock.now += UNUSABLE_S + 1
-    run.meets(OSError(errno.EIO, "last"))
+    while not run.stops:
+        clock.now += 1
+        run.meets(OSError(errno.EIO, f"after {clock.now - 1000:.0f} s"))
+    for _ in range(3):
+        clock.now += 1
+        run.meets(OSError(errno.EIO, "later"))
     assert run.stops == 1
-    with pytest.raises(StoreUnusableError, match=r"for 10 minutes: .*last"):
+    assert len(run.notes) == 1
+    with pytest.raises(
+        StoreUnusableError, match=rf"for 10 minutes: .*after {UNUSABLE_S + 1:.0f} s"
+    ):
         run.guard.raise_kept()
+
+
+def test_an_hour_in_which_the_driver_was_stopped_is_no_hour_of_a_refusing_store(
+    clock: Clock,
+) -> None:
+    run = Run()
+    run.meets(OSError(errno.EIO, "first"))
+    clock.now += 3600
+    run.meets(OSError(errno.EIO, "last"))
+    assert run.stops == 0
 
 
 def test_what_was_borne_is_over_once_the_store_can_be_used(clock: Clock) -> None:
     run = Run()
     run.meets(OSError("one"))
     run.guard.relieve()
-    clock.now += UNUSABLE_S + 1
+    for _ in range(10):
+        clock.now += UNUSABLE_S / 9
+        with run.guard:
+            pass
     run.meets(OSError("another"))
     run.guard.raise_kept()
     assert len(run.notes) == 2
 
 
-def test_an_error_of_our_own_stops_the_run_and_the_first_is_raised() -> None:
+def test_errors_of_our_own_stop_the_run_once_and_the_first_is_raised() -> None:
     run = Run()
     run.meets(ValueError("first"))
     run.meets(KeyError("second"))
-    assert run.stops == 2
+    assert run.stops == 1
     with pytest.raises(ValueError, match="first"):
         run.guard.raise_kept()
 

@@ -1,5 +1,6 @@
 """What hangs is asked for its stack and ended; nobody else is, whatever number he has by now."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 
 from orchestrator.driver.reaper import GONE, end
 from orchestrator.store.processes import Process
+from orchestrator.worker.stacks import stack_file
+from tests.orchestrator.driver.test_sweep_run import raises
 from trainer.private_folder import private_folder
 
 WORKER = """
@@ -70,6 +73,25 @@ def test_it_tells_where_it_hung_and_is_gone(worker: Worker) -> None:
 def test_one_that_was_stopped_does_not_answer_and_is_ended(worker: Worker) -> None:
     one, process = worker
     os.kill(one.pid, signal.SIGSTOP)
+    assert "did not answer" in end(process)
+    assert one.wait(30) == -signal.SIGKILL
+
+
+def test_one_whose_stack_cannot_be_read_is_ended(worker: Worker) -> None:
+    one, process = worker
+    path = stack_file(process.pid)
+    path.unlink()
+    path.mkdir()
+    assert "did not answer" in end(process)
+    assert one.wait(30) == -signal.SIGKILL
+
+
+def test_one_is_ended_where_there_is_no_place_for_stacks(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, process = worker
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("orchestrator.driver.reaper.stack_file", raises(full))
     assert "did not answer" in end(process)
     assert one.wait(30) == -signal.SIGKILL
 

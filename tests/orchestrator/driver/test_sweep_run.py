@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.cluster.nodes import Node
 from orchestrator.driver.deadline import Deadline
+from orchestrator.driver.guard import StoreUnusableError
 from orchestrator.driver.meter import RunState
 from orchestrator.driver.sweep_run import SweepRun
 from orchestrator.driver.view import unbroken
@@ -290,6 +291,64 @@ def test_a_failure_is_recorded_once_however_often_its_end_is_settled(
         deaf.run.tick()
     assert len(tried) == len(job.trials)
     assert deaf.store.failures().num_rows == len(job.trials) - 1
+
+
+@pytest.fixture
+def looking(table: Table, monkeypatch: pytest.MonkeyPatch) -> Table:
+    """It looks at every tick, and bears a refusing store no longer than to the next one."""
+    monkeypatch.setattr("orchestrator.driver.sweep_run.SEE_EVERY_S", 0.0)
+    monkeypatch.setattr("orchestrator.driver.sweep_run.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("orchestrator.driver.guard.UNUSABLE_S", 0.0)
+    return table
+
+
+def test_a_store_that_can_be_read_but_not_written_is_noticed_and_nobody_hangs_for_it(
+    looking: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[str] = []
+    monkeypatch.setattr(
+        "orchestrator.driver.lookout.kill_worker",
+        lambda _cluster, sign: killed.append(sign.fingerprint),
+    )
+    job = looking.hand_out("a")
+    trial = TRIAL.validate_json(job.trials[0])
+    looking.store.signs.set_running(sign_of_life(trial, job.run_id, step=1, node="here"))
+    looking.run.tick()
+    read_only = raises(OSError(errno.EROFS, "Read-only file system"))
+    for writer in (looking.store.signs._runs, looking.store.signs._running):
+        monkeypatch.setattr(writer, "write", read_only)
+    monkeypatch.setattr(looking.store.stops, "set", read_only)
+    looking.run._lookout._watch._silence_s = -1.0
+    for _ in range(4):
+        looking.run.tick()
+    assert killed == []
+    with pytest.raises(StoreUnusableError, match="Read-only file system"):
+        looking.run._guard.raise_kept()
+    told = [note.partition(":")[0] for note in looking.view.notes]
+    assert told == ["the store cannot be used", "the workers cannot be asked to save"]
+
+
+def test_a_full_disk_is_borne_as_long_as_it_is_full(
+    looking: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking.store.signs._runs, "write", no_space)
+    for _ in range(4):
+        looking.run.tick()
+    looking.run._guard.raise_kept()
+    assert looking.view.notes == []
+
+
+def test_a_run_that_leaves_a_store_that_is_gone_ends_by_what_ended_it(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.hand_out("a")
+    gone = raises(OSError(errno.ESTALE, "Stale file handle"))
+    for kind in (table.store.signs._runs, table.store.signs._running):
+        for operation in ("write", "read", "look", "look_at", "tidy"):
+            monkeypatch.setattr(kind, operation, gone)
+    monkeypatch.setattr(table.run, "_tune", raises(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        table.run.fit()
 
 
 def test_a_driver_that_leaves_takes_its_own_sign_whatever_became_of_its_mark(

@@ -1,6 +1,7 @@
 """What is tried again, how long, and what is certain at once; and a store whose mount is gone."""
 
 import errno
+import itertools
 import math
 import shutil
 from collections.abc import Callable
@@ -50,9 +51,11 @@ class Refusing:
         self._until = clock.now + seconds
         self._takes = takes
         self.tries = 0
+        self.tried_at: list[float] = []
 
     def __call__(self) -> str:
         self.tries += 1
+        self.tried_at.append(self._clock.now)
         self._clock.now += self._takes
         if self._clock.now < self._until:
             raise self._error
@@ -93,7 +96,8 @@ def test_waits_grow_and_end_in_time(clock: Clock) -> None:
     act = Refusing(clock, STALE, math.inf)
     with pytest.raises(OSError, match="Stale"):
         Patience(LONGEST_S)(act)
-    assert clock.waits == sorted(clock.waits)
+    waits = [later - sooner for sooner, later in itertools.pairwise(act.tried_at)]
+    assert waits == pytest.approx(sorted(waits))
     assert LONGEST_S <= sum(clock.waits) <= LONGEST_S + patience_module.LONGEST_WAIT_S
 
 
@@ -125,6 +129,35 @@ def test_nobody_waits_long_for_a_full_disk(clock: Clock) -> None:
     with pytest.raises(OSError, match="full"):
         Patience(LONGEST_S)(Refusing(clock, OSError(errno.ENOSPC, "full"), math.inf))
     assert sum(clock.waits) < 2 * BRIEFLY_S
+
+
+def test_whoever_must_leave_does_not_wait_on(clock: Clock) -> None:
+    asked: list[bool] = []
+    patiently = Patience(LONGEST_S, must_leave=lambda: bool(asked))
+
+    def ask(now: float) -> None:
+        if sum(clock.waits) > LONGEST_S / 2:
+            asked.append(True)
+
+    clock.after = ask
+    act = Refusing(clock, STALE, math.inf)
+    with pytest.raises(OSError, match="Stale"):
+        patiently(act)
+    assert sum(clock.waits) < LONGEST_S / 2 + BRIEFLY_S
+    assert patiently(Refusing(clock, STALE, seconds=patience_module.FIRST_WAIT_S)) == "done"
+
+
+def test_an_hour_in_which_the_process_was_stopped_is_no_hour_of_patience(clock: Clock) -> None:
+    patiently = Patience(LONGEST_S + patience_module.LONGEST_OPERATION_S)
+    frozen: list[float] = []
+
+    def freeze(_: float) -> None:
+        if not frozen:
+            frozen.append(3600.0)
+            clock.now += 3600.0
+
+    clock.after = freeze
+    assert patiently(Refusing(clock, STALE, seconds=3600 + LONGEST_S / 2)) == "done"
 
 
 def in_use(root: Path, waits_s: float = LONGEST_S) -> Store:
