@@ -250,21 +250,25 @@ class StoreKeeper:
         return every is not None and ended and progress.epoch % every == 0
 
     def _show(self, progress: Progress) -> None:
-        """Signs are a courtesy: a full disk that takes none ends no trial."""
-        for trial in progress.trials:
-            entry = sign_of_life(
-                trial,
-                self._run_id,
-                device=self._place.device,
-                epoch=progress.epoch,
-                step=progress.step,
-                loss=progress.loss,
-                node=self._place.node,
-            )
-            with suppress(OSError):
+        """Signs are a courtesy: a full disk that takes none ends no trial.
+
+        Where one is refused, the others are not tried: training waits for each.
+        """
+        with suppress(OSError):
+            for trial in progress.trials:
+                entry = sign_of_life(
+                    trial,
+                    self._run_id,
+                    device=self._place.device,
+                    epoch=progress.epoch,
+                    step=progress.step,
+                    loss=progress.loss,
+                    node=self._place.node,
+                )
                 self._store.signs.set_running(entry)
 
     def leave(self, trials: Iterable[Trial]) -> None:
-        """Nobody works on these trials any more."""
-        for trial in trials:
-            clear_sign(self._store, trial)
+        """Nobody works on these trials any more; where a sign cannot be removed, it and the others expire."""
+        with suppress(OSError):
+            for trial in trials:
+                self._store.signs.clear_running(trial.fingerprint)

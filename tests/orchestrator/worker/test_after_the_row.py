@@ -41,6 +41,24 @@ def refuse(*_arguments: object) -> None:
     raise OSError(116, "Stale file handle")
 
 
+def test_a_store_that_takes_no_sign_is_asked_once_a_round(
+    tmp_path: Path, trials: list[Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, asked = keeper(Store(tmp_path), StoreKeeper), list[str]()
+
+    def refuse_and_note(_: Signs, what: Any) -> None:
+        asked.append(what)
+        refuse()
+
+    monkeypatch.setattr(Signs, "set_running", refuse_and_note)
+    monkeypatch.setattr(Signs, "clear_running", refuse_and_note)
+    progress = Progress(tuple(trials), epoch=1, step=1, steps_per_epoch=10, loss=0.5)
+    assert one.after_step(progress) == Command.GO_ON
+    assert len(asked) == 1
+    one.leave(trials)
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
