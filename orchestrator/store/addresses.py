@@ -17,6 +17,7 @@ from orchestrator.store.azure import open_azure
 from orchestrator.store.buckets import BucketAddress
 from orchestrator.store.gcs import open_gcs
 from orchestrator.store.object_folder import ObjectFolder
+from orchestrator.store.requests import THOROUGH, Effort
 from orchestrator.store.s3 import open_s3
 from trainer.files import Folder, LocalFolder
 from trainer.problems import UserError, did_you_mean
@@ -31,8 +32,12 @@ _MEMORY: dict[str, "MemoryStore"] = {}
 """By name, as long as this process lives."""
 
 
-def open_folder(address: str) -> Folder:
+def open_folder(address: str, effort: Effort = THOROUGH) -> Folder:
     """The folder at a path or address; of an object store nothing is asked yet.
+
+    Args:
+        address: as a user writes it.
+        effort: how often an object store is tried, and how long its silence is borne.
 
     Raises:
         UserError: it is a file, the kind of address is unknown, there are credentials in it, or an option that
@@ -47,11 +52,11 @@ def open_folder(address: str) -> Folder:
         case "memory":
             return _in_memory(BucketAddress.parse(address))
         case "s3":
-            return open_s3(BucketAddress.parse(address))
+            return open_s3(BucketAddress.parse(address), effort)
         case "gs":
-            return open_gcs(BucketAddress.parse(address))
+            return open_gcs(BucketAddress.parse(address), effort)
         case "abfs" | "abfss":
-            return open_azure(BucketAddress.parse(address))
+            return open_azure(BucketAddress.parse(address), effort)
         case other:
             raise UserError(f"{address}: unknown kind of address{did_you_mean(other, SCHEMES)}")
 

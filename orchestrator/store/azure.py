@@ -8,12 +8,13 @@ import os
 
 from orchestrator.store.buckets import ENDPOINT_OPTIONS, BucketAddress, open_bucket
 from orchestrator.store.object_folder import ObjectFolder
+from orchestrator.store.requests import Effort
 from trainer.problems import UserError
 
 SETTINGS = "AZURE_STORAGE_KEY (or AZURE_STORAGE_SAS_TOKEN, or AZURE_CLIENT_ID with AZURE_CLIENT_SECRET and AZURE_TENANT_ID)"
 
 
-def open_azure(address: BucketAddress) -> ObjectFolder:
+def open_azure(address: BucketAddress, effort: Effort) -> ObjectFolder:
     """A folder of a container.
 
     Raises:
@@ -39,7 +40,7 @@ def open_azure(address: BucketAddress) -> ObjectFolder:
         "account_key": os.environ.get("AZURE_STORAGE_KEY"),
         "endpoint": endpoint,
     }
-    return open_bucket(AzureStore, address, endpoint, SETTINGS, given)
+    return open_bucket(AzureStore, address, endpoint, SETTINGS, given, effort)
 
 
 def _first(*names: str) -> str:

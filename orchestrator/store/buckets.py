@@ -11,11 +11,12 @@ Credentials come from the environment, never from the address: addresses are pri
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from orchestrator.store.object_folder import ObjectFolder
-from orchestrator.store.requests import CLIENT, RETRIES, reason
+from orchestrator.store.requests import CLIENT, Effort, reason
 from trainer.problems import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def open_bucket(
     endpoint: str | None,
     settings: str,
     given: Mapping[str, Any],
+    effort: Effort,
 ) -> ObjectFolder:
     """The folder at an address; nothing is asked yet.
 
@@ -104,6 +106,7 @@ def open_bucket(
         endpoint: the URL of the server, where it isn't the provider's; http:// is spoken if it says so.
         settings: the environment variables that a user may have to set, for errors.
         given: further arguments of obstore's class; None is left out.
+        effort: how often each request is tried, and how long silence is borne.
 
     Raises:
         UserError: obstore finds a mistake in what the address or the environment says.
@@ -113,13 +116,17 @@ def open_bucket(
     is_plain = endpoint is not None and endpoint.startswith("http://")
     try:
         store = kind(
-            client_options={**CLIENT, "allow_http": is_plain},
-            retry_config=RETRIES,
+            client_options={
+                **CLIENT,
+                "read_timeout": timedelta(seconds=effort.silence_s),
+                "allow_http": is_plain,
+            },
+            retry_config=effort.retries,
             **{name: value for name, value in given.items() if value is not None},
         )
     except (BaseError, OSError, ValueError) as error:
         raise UserError(f"{address.text}: {reason(error)}; check {settings}") from error
-    return ObjectFolder(store, address.path, address.text, settings)
+    return ObjectFolder(store, address.path, address.text, settings, effort)
 
 
 def _credentials(text: str) -> UserError:

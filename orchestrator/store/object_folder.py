@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestrator.store.requests import ShortAnswerError, ask
+from orchestrator.store.requests import THOROUGH, Effort, ShortAnswerError, ask
 
 if TYPE_CHECKING:
     from obstore import ListResult, ObjectMeta
@@ -32,15 +32,24 @@ class ObjectFolder:
         path: where the folder is in the bucket; empty: the bucket itself.
         address: by which any process finds it.
         settings: what a user may have to set for such a store; errors name it.
+        effort: how often each request is tried.
     """
 
     path: None = None
     """In no file system."""
 
-    def __init__(self, store: "ObjectStore", path: str, address: str, settings: str) -> None:
+    def __init__(
+        self,
+        store: "ObjectStore",
+        path: str,
+        address: str,
+        settings: str,
+        effort: Effort = THOROUGH,
+    ) -> None:
         self._store = store
         self._path = path
         self._settings = settings
+        self._effort = effort
         self.address = address
 
     def names(self) -> list[str]:
@@ -55,7 +64,10 @@ class ObjectFolder:
         prefix = self._path or None
         try:
             return ask(
-                self.address, self._settings, lambda: list_with_delimiter(self._store, prefix)
+                self.address,
+                self._settings,
+                lambda: list_with_delimiter(self._store, prefix),
+                self._effort,
             )
         except FileNotFoundError as error:
             raise self._no_bucket() from error
@@ -71,7 +83,7 @@ class ObjectFolder:
     def folder(self, name: str) -> "ObjectFolder":
         base, query, options = self.address.partition("?")
         address = f"{base.rstrip('/')}/{name}{query}{options}"
-        return ObjectFolder(self._store, self._path_of(name), address, self._settings)
+        return ObjectFolder(self._store, self._path_of(name), address, self._settings, self._effort)
 
     def _path_of(self, name: str) -> str:
         return f"{self._path}/{name}" if self._path else name
@@ -90,7 +102,7 @@ class ObjectFolder:
 
     def _ask(self, name: str, request: Callable[[], T]) -> T:
         where = f"{self.address.partition('?')[0].rstrip('/')}/{name}"
-        return ask(where, self._settings, request)
+        return ask(where, self._settings, request, self._effort)
 
     def write(self, name: str, content: bytes) -> None:
         from obstore import put

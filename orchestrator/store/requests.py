@@ -11,8 +11,9 @@ import errno
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -33,10 +34,24 @@ RETRIES: dict[str, Any] = {
 }
 CLIENT: dict[str, Any] = {
     "connect_timeout": timedelta(seconds=5),
-    "read_timeout": timedelta(seconds=SILENCE_S),
     "timeout": timedelta(hours=1),
 }
 """A large file may take long, as long as something comes."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How often a request is tried, how long silence is borne, and whether the library repeats parts of it."""
+
+    attempts: int
+    silence_s: float
+    retries: Mapping[str, Any]
+
+
+THOROUGH = Effort(ATTEMPTS, SILENCE_S, RETRIES)
+BRIEF = Effort(attempts=1, silence_s=10.0, retries={"max_retries": 0})
+"""For small things that nobody must stand still for: training waits for its signs of life. What fails fast is tried
+again by `orchestrator.store.patience`."""
 
 NOT_FOUND, MOVED = 404, range(300, 400)
 UNCERTAIN = frozenset({408, 425, 429})
@@ -49,13 +64,14 @@ _QUERY = re.compile(r"(?<=\w)\?[^\s\"]+(?=[\s\"]|$)")
 T = TypeVar("T")
 
 
-def ask(where: str, settings: str, request: Callable[[], T]) -> T:
+def ask(where: str, settings: str, request: Callable[[], T], effort: Effort = THOROUGH) -> T:
     """What a request gives.
 
     Args:
         where: the address that is asked, for errors.
         settings: what the user may have to set for this kind of store, for errors.
         request: may be tried several times.
+        effort: how often.
 
     Raises:
         FileNotFoundError: there is no such object; listing and writing raise it where there is no such bucket.
@@ -75,9 +91,10 @@ def ask(where: str, settings: str, request: Callable[[], T]) -> T:
             raise PermissionError(f"{where}: refused; set {settings}: {reason(error)}") from error
         except (BaseError, ShortAnswerError) as error:
             _raise_what_is_certain(where, settings, error)
-            if attempt == ATTEMPTS or time.monotonic() - begun > NO_MORE_AFTER_S:
+            if attempt == effort.attempts or time.monotonic() - begun > NO_MORE_AFTER_S:
+                tries = "once" if attempt == 1 else f"{attempt} times"
                 raise OSError(
-                    f"{where}: no answer, tried {attempt} times; is it the right address, is the network "
+                    f"{where}: no answer, tried {tries}; is it the right address, is the network "
                     f"there, are these set: {settings}? {reason(error)}"
                 ) from error
         time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))

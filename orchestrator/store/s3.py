@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.store.buckets import ENDPOINT_OPTIONS, BucketAddress, open_bucket
 from orchestrator.store.object_folder import ObjectFolder
+from orchestrator.store.requests import Effort
 from trainer.problems import UserError
 
 SETTINGS = (
@@ -13,7 +14,7 @@ SETTINGS = (
 )
 
 
-def open_s3(address: BucketAddress) -> ObjectFolder:
+def open_s3(address: BucketAddress, effort: Effort) -> ObjectFolder:
     """A folder of a bucket.
 
     Raises:
@@ -31,7 +32,7 @@ def open_s3(address: BucketAddress) -> ObjectFolder:
         "endpoint": endpoint,
         "credential_provider": _profile(address.text) if _means_a_profile() else None,
     }
-    return open_bucket(S3Store, address, endpoint, SETTINGS, given)
+    return open_bucket(S3Store, address, endpoint, SETTINGS, given, effort)
 
 
 def _means_a_profile() -> bool:

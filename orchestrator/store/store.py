@@ -42,6 +42,7 @@ from orchestrator.store.names import (
 )
 from orchestrator.store.patience import BRIEFLY_S
 from orchestrator.store.patient_folder import PatientFolder, Waits
+from orchestrator.store.requests import BRIEF
 from orchestrator.store.rows import Row, Rows
 from orchestrator.store.signs import Signs
 from orchestrator.store.table import ParquetTable, Rewriting
@@ -93,6 +94,8 @@ class Store:
         folder = self._waits.read(lambda: open_folder(str(root)))
         home = folder.path / SWEEPS if folder.path is not None and is_made else None
         self.folder = PatientFolder(folder, self._waits, home)
+        if folder.path is None:
+            folder = self._waits.read(lambda: open_folder(str(root), BRIEF))
         brief = PatientFolder(folder, Waits(min(waits_s, BRIEFLY_S)), home)
         self.rows = Rows(self.folder)
         self.signs = Signs(brief)

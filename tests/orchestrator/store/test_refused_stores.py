@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ from obstore.exceptions import GenericError
 
 from orchestrator.cli.console import STOPPED
 from orchestrator.store import requests
+from orchestrator.store import store as store_module
 from orchestrator.store.addresses import open_folder
 from orchestrator.store.object_folder import ObjectFolder
-from orchestrator.store.requests import ATTEMPTS, NO_MORE_AFTER_S, SILENCE_S, ask
+from orchestrator.store.patience import BRIEFLY_S
+from orchestrator.store.requests import ATTEMPTS, BRIEF, NO_MORE_AFTER_S, SILENCE_S, ask
+from orchestrator.store.signs import Run
+from orchestrator.store.store import Store
 from tests.orchestrator.commands import finish, run, start
 from tests.orchestrator.store.object_servers import ObjectServer, object_server
 from trainer.problems import UserError
@@ -60,7 +65,9 @@ def failing(error: Exception, told: list[float], clock: Clock, takes: float) -> 
 def test_it_is_given_up_soon(takes: float, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, told = Clock(), list[float]()
     monkeypatch.setattr(requests, "time", clock)
-    with pytest.raises(OSError, match=r"^s3://b/x: no answer, tried \d times; .*\(KEY\)\? broken$"):
+    with pytest.raises(
+        OSError, match=r"^s3://b/x: no answer, tried (once|\d times); .*\(KEY\)\? broken$"
+    ):
         ask("s3://b/x", "(KEY)", failing(GenericError("broken"), told, clock, takes))
     assert 1 <= len(told) <= ATTEMPTS
     assert max(told) <= NO_MORE_AFTER_S + takes
@@ -218,6 +225,33 @@ def test_a_command_tells_it_in_one_line_with_exit_code_2(tmp_path: Path) -> None
     assert code == 2
     assert len(output.strip().splitlines()) == 1
     assert output.startswith(f"{address}: no answer, tried")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.stops.is_set("a"),
+        lambda store: store.signs.running(),
+        lambda store: store.signs.set_run(Run("a", "tiny", "here", "now")),
+    ],
+    ids=["mark", "signs", "sign"],
+)
+def test_nobody_stands_still_for_a_sign_of_life_or_a_mark(
+    use: Callable[[Store], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "token")
+    assert (BRIEF.attempts, BRIEF.retries) == (1, {"max_retries": 0})
+    assert BRIEF.silence_s < SILENCE_S / 5
+    monkeypatch.setattr(store_module, "BRIEF", replace(BRIEF, silence_s=BRIEFLY_S))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        store = Store(f"gs://bucket/store?scheme=http&endpoint_override={host}")
+        with pytest.raises(OSError, match="no answer, tried once"):
+            use(store)
+        silent.accept()[0].close()
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_a_signal_is_heard_while_a_store_is_silent(tmp_path: Path) -> None:
