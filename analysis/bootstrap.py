@@ -13,12 +13,12 @@ Over augmentations. Points are drawn with replacement, cell means as they are: t
 their seeds, and drawing at both levels would count it twice (Davison & Hinkley, Bootstrap Methods and their
 Application, 1997, section 3.8).
 
-Intervals over augmentations are bias-corrected and accelerated (BCa: Efron, J. Am. Stat. Assoc. 82, 1987,
+For the rank coefficients of one panel there is a better way (`analysis.rank_intervals`); Spearman's, pooled, is the
+hull. Else intervals over augmentations are bias-corrected and accelerated (BCa: Efron, J. Am. Stat. Assoc. 82, 1987,
 p. 171): with z0 the normal quantile of the share of draws below the estimate, ties counted by half, and a from
 the jackknife, the ends are the draws' quantiles at Phi(z0 + (z0 + z) / (1 - a (z0 + z))) for z = -1.96, 1.96.
-At n = 9 they cover better than percentiles (`benchmarks/interval_coverage.py`). Where every draw equals the
-estimate, as for a rank coefficient of exactly 1, the data cannot say how far it might be from 1, and there is
-no interval.
+At n = 9 they cover Pearson's coefficient better than percentiles (`benchmarks/interval_coverage.py`). Where every
+draw equals the estimate, the data cannot say how far the coefficient might be from it, and there is no interval.
 
 Draws are addressed, not carried: which of a cell's residuals are drawn depends on the cell and the seed alone. So a
 cell that panels share, such as one teacher's T. stddev, moves in all of them together.
@@ -92,6 +92,25 @@ def hull_interval(draws: Array, estimate: float, level: float = LEVEL) -> Interv
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     shift = estimate - finite.mean()
     return _with_a_width(max(low + min(shift, 0.0), -1.0), min(high + max(shift, 0.0), 1.0))
+
+
+def joined(one: Interval, other: Interval) -> Interval:
+    """The least interval that holds both; undefined where one is."""
+    if math.isnan(one.low) or math.isnan(other.low):
+        return UNDEFINED
+    return Interval(min(one.low, other.low), max(one.high, other.high))
+
+
+def shifted_interval(draws: Array, estimate: float, level: float = LEVEL) -> Interval:
+    """Percentiles of draws, shifted to have the estimate as their mean, and cut to -1..1.
+
+    For an estimate that is not pulled towards 0 as the draws are. Undefined as `hull_interval` is.
+    """
+    finite = _finite(draws)
+    if finite is None:
+        return UNDEFINED
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]) + estimate - finite.mean()
+    return _with_a_width(max(low, -1.0), min(high, 1.0))
 
 
 def bca_interval(draws: Array, estimate: float, left_out: Array, level: float = LEVEL) -> Interval:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from analysis.attenuation import WithoutNoise
 from analysis.bootstrap import LEVEL, Interval
 from analysis.coefficients import NAMES
 from analysis.evidence import Estimate, Evidence, Findings
@@ -19,6 +20,11 @@ from analysis.settings import OWN
 SEEDS_NOTE = (
     "over seeds: about the coefficient that as many other seeds give on average, which seed noise pulls "
     "towards 0; not about the one without noise"
+)
+
+AUGMENTATIONS_NOTE = (
+    "over augmentations: Pearson BCa; ranks the test of a normal copula, inverted: what as many other augmentations "
+    "give on average"
 )
 
 STAR_NOTE = "* T. stddev or S. test loss has too few seeds to tell of its noise, which is in no interval over seeds"
@@ -163,6 +169,10 @@ def _record(evidence: Evidence, name: str) -> dict[str, str | float | int | None
         "p_printed": _finite(estimate.p_printed),
         "seeds_low": _finite(estimate.over_seeds.low),
         "seeds_high": _finite(estimate.over_seeds.high),
+        **_free_record(estimate.without_noise),
+        "simex": _finite(estimate.simex),
+        "reliability_t_stddev": _finite(evidence.reliability.t_stddev),
+        "reliability_s_test_loss": _finite(evidence.reliability.s_test_loss),
         "augmentations_low": _finite(estimate.over_augmentations.low),
         "augmentations_high": _finite(estimate.over_augmentations.high),
         "smallest_found": _finite(estimate.smallest_found),
@@ -189,6 +199,7 @@ def _notes(findings: Findings) -> Iterator[str]:
     yield SEEDS_NOTE
     yield from found_notes(findings)
     yield from families_note(family for e in findings.evidence for family in e.families)
+    yield AUGMENTATIONS_NOTE
     if any(_is_flat(e) for e in findings.evidence):
         yield f"{DASH}: no interval over augmentations where every sample gives the same coefficient"
     if any(evidence.num_without_noise for evidence in findings.evidence):
@@ -247,6 +258,7 @@ _POOLED_HEADINGS = (
     f"{LEVEL:.0%} over seeds",
     f"{LEVEL:.0%} over augmentations",
     f"{LEVEL:.0%} over teachers",
+    f"{LEVEL:.0%} next teacher",
     "moves most without",
     "without family",
 )
@@ -267,6 +279,7 @@ def _pooled_grid(findings: Findings) -> Grid:
                 interval(estimate.over_seeds) + (" *" if pooled.num_without_noise else ""),
                 interval(estimate.over_augmentations),
                 interval(estimate.over_teachers),
+                interval(estimate.by_teacher.next_unit),
                 moved_by(pooled.most_influential(name)),
                 moved_by(pooled.most_influential_family(name)),
             )
@@ -287,9 +300,12 @@ def _pooled_grid(findings: Findings) -> Grid:
 def _pooled_notes(findings: Findings) -> Iterator[str]:
     yield (
         "mean over a teacher's pairs, then over teachers; p: one order of the augmentations for all panels; "
-        "over teachers: Student's t on the teachers' means"
+        "over teachers: Student's t on the teachers' means; next teacher: where the coefficient of one not seen lies, "
+        "with these augmentations and as many seeds (random effects)"
     )
     yield from families_note(f for pooled in findings.pooled for f in pooled.families)
+    for pooled in findings.pooled:
+        yield from _within_notes(pooled)
     if any(pooled.num_without_noise for pooled in findings.pooled):
         yield STAR_NOTE
     for pooled in findings.pooled:
@@ -302,6 +318,36 @@ def _pooled_notes(findings: Findings) -> Iterator[str]:
                 f"partial: {pooled.group}: over the {pooled.n} augmentations that its panels share; "
                 f"they have up to {pooled.most_augmentations}"
             )
+
+
+def _within_notes(pooled: Pooled) -> Iterator[str]:
+    within = pooled.within
+    if math.isfinite(within.r):
+        yield (
+            f"within teachers: {pooled.group}: one slope for all, repeated-measures r = {within.r:z.3f} "
+            f"({within.freedom} degrees of freedom; {LEVEL:.0%} over augmentations {interval(within.over_augmentations)})"
+        )
+    if 1 < len(pooled.architectures) < len(pooled.teachers):
+        by_name = {name: pooled.estimates[name].by_architecture for name in NAMES}
+        told = [
+            f"{name.capitalize()} {interval(unit.over_units)}, next one {interval(unit.next_unit)}"
+            for name, unit in by_name.items()
+            if math.isfinite(unit.mean)
+        ]
+        if told:
+            yield (
+                f"with the {len(pooled.architectures)} architectures of teachers as units: {pooled.group}: "
+                f"{'; '.join(told)}"
+            )
+
+
+def _free_record(found: WithoutNoise) -> dict[str, str | float | int | None]:
+    return {
+        "without_noise": _finite(found.value),
+        "without_noise_low": _finite(found.interval.low),
+        "without_noise_high": _finite(found.interval.high),
+        "without_noise_is_clipped": int(found.is_clipped),
+    }
 
 
 def _pooled_record(pooled: Pooled, name: str) -> dict[str, str | float | int | None]:
@@ -319,6 +365,7 @@ def _pooled_record(pooled: Pooled, name: str) -> dict[str, str | float | int | N
         "p": _finite(estimate.p),
         "seeds_low": _finite(estimate.over_seeds.low),
         "seeds_high": _finite(estimate.over_seeds.high),
+        **_free_record(estimate.without_noise),
         "augmentations_low": _finite(estimate.over_augmentations.low),
         "augmentations_high": _finite(estimate.over_augmentations.high),
         "teachers_low": _finite(estimate.over_teachers.low),
@@ -327,6 +374,16 @@ def _pooled_record(pooled: Pooled, name: str) -> dict[str, str | float | int | N
         "moves_by": most[1] if most else None,
         "moves_most_without_family": of_family[0] if of_family else None,
         "family_moves_by": of_family[1] if of_family else None,
+        "next_teacher_low": _finite(estimate.by_teacher.next_unit.low),
+        "next_teacher_high": _finite(estimate.by_teacher.next_unit.high),
+        "num_architectures": len(pooled.architectures),
+        "architectures_low": _finite(estimate.by_architecture.over_units.low),
+        "architectures_high": _finite(estimate.by_architecture.over_units.high),
+        "next_architecture_low": _finite(estimate.by_architecture.next_unit.low),
+        "next_architecture_high": _finite(estimate.by_architecture.next_unit.high),
+        "within_r": _finite(pooled.within.r) if name == "pearson" else None,
+        "within_slope": _finite(pooled.within.slope) if name == "pearson" else None,
+        "within_freedom": pooled.within.freedom if name == "pearson" else None,
     }
 
 

@@ -4,20 +4,29 @@
     findings.evidence[0].estimates["spearman"].holm
 
 Formulas and sources are in the modules that compute them: `analysis.permutation` (p-values),
-`analysis.multiplicity` (Holm, Benjamini-Hochberg), `analysis.bootstrap` (intervals), `analysis.pooling`,
-`analysis.power` (what the tests could have found).
+`analysis.multiplicity` (Holm, Benjamini-Hochberg), `analysis.bootstrap` and `analysis.rank_intervals` (intervals),
+`analysis.attenuation` (coefficients without seed noise), `analysis.pooling`, `analysis.power` (what the tests could
+have found).
 Influence is how far a coefficient moves when one augmentation, or one family (`analysis.families`), is left out: r
 without it, minus r. What choosing by T. stddev loses is in `regret` (`analysis.regret`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.attenuation import (
+    Reliability,
+    WithoutNoise,
+    beyond_one,
+    correct,
+    reliability,
+    without_noise,
+)
 from analysis.blocks import fit
 from analysis.bootstrap import (
-    UNDEFINED,
     Bootstrap,
     Interval,
     bca_interval,
@@ -31,7 +40,9 @@ from analysis.permutation import permutation_test
 from analysis.points import Panel
 from analysis.pooling import Pooled, furthest, num_without_noise, panel_draws, pool
 from analysis.power import smallest_found
+from analysis.rank_intervals import RANKS, rank_interval
 from analysis.regret import PanelRegret, panel_regret
+from analysis.simex import simex
 from trainer.problems import UserError, did_you_mean
 
 GROUP_KEYS = ("dataset", "teacher", "student", "pair", "setting", "source")
@@ -56,6 +67,10 @@ class Estimate:
     """By augmentation: the coefficient without it, minus the coefficient."""
     influence_of_families: tuple[float, ...]
     """By family: the same; nan where fewer than three points are left."""
+    without_noise: WithoutNoise
+    """What infinitely many seeds would show (`analysis.attenuation`)."""
+    simex: float
+    """The same by simulation and extrapolation, for ranks (`analysis.simex`); nan for Pearson."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,7 @@ class Evidence:
     families: tuple[Family, ...]
     regret: PanelRegret | None
     """None where there is no choice."""
+    reliability: Reliability
 
     @property
     def n(self) -> int:
@@ -205,22 +221,27 @@ def _evidence(
     names = tuple(a for a, _, _ in cells)
     families = families_of(names, panel.namings)
     printed = panel.correlation
-    seeds = augmentations = [UNDEFINED] * len(NAMES)
     moves = np.full((len(cells), len(NAMES)), np.nan)
     family_moves = np.full((len(families), len(NAMES)), np.nan)
-    value = np.full(len(NAMES), np.nan)
+    value, extrapolated = np.full((2, len(NAMES)), np.nan)
+    of_seeds = of_points = left_out = np.full((1, len(NAMES)), np.nan)
+    shares = Reliability(math.nan, math.nan)
     if len(cells) >= 3:
         value = coefficients(x, y)
         left_out = leave_one_out(x, y)
         moves = left_out - value
         family_moves = without_families(x, y, names, families) - value
         of_seeds, of_points = panel_draws(*columns, bootstrap)
-        seeds = [hull_interval(of_seeds[:, k], float(value[k])) for k in range(len(NAMES))]
-        augmentations = [
-            bca_interval(of_points[:, k], float(value[k]), left_out[:, k])
-            for k in range(len(NAMES))
-        ]
+        shares = reliability(*columns)
+        extrapolated = simex(*columns, bootstrap.seed)
     found = smallest_found(*columns)
+    over_seeds = [hull_interval(of_seeds[:, k], float(value[k])) for k in range(len(NAMES))]
+    free = without_noise(
+        correct(value, shares.factor),
+        correct(of_seeds, shares.factor),
+        is_clipped=beyond_one(value, shares.factor),
+        over_seeds=over_seeds,
+    )
     estimates = {
         name: Estimate(
             value=float(value[k]),
@@ -228,11 +249,15 @@ def _evidence(
             holm=float(by_holm[k]),
             bh=float(by_bh[k]),
             p_printed=float(getattr(printed, f"{name}_p")),
-            over_seeds=seeds[k],
-            over_augmentations=augmentations[k],
+            over_seeds=over_seeds[k],
+            over_augmentations=rank_interval(name, float(value[k]), len(cells))
+            if name in RANKS
+            else bca_interval(of_points[:, k], float(value[k]), left_out[:, k]),
             smallest_found=float(found[k]),
             influence=tuple(map(float, moves[:, k])),
             influence_of_families=tuple(map(float, family_moves[:, k])),
+            without_noise=free[name],
+            simex=float(extrapolated[k]) if name in RANKS else math.nan,
         )
         for k, name in enumerate(NAMES)
     }
@@ -245,4 +270,5 @@ def _evidence(
         num_parts=max(fit(column).num_parts for column in columns),
         families=families,
         regret=panel_regret(names, *columns, bootstrap),
+        reliability=shares,
     )

@@ -14,9 +14,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.attenuation import share_without_noise
 from analysis.coefficients import NAMES, coefficients
 from analysis.points import Panel
-from analysis.power import LEVEL, MOST_AUGMENTATIONS, Noise, noise_of, power, share_without_noise
+from analysis.power import LEVEL, MOST_AUGMENTATIONS, Noise, noise_of, power
 
 SIZES = (9, 12, 20)
 SEEDS = (1, 3, 5, 10)

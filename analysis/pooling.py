@@ -15,10 +15,16 @@ What is uncertain about it depends on what else could have been, so three answer
 - p: could T. stddev and test loss be unrelated for these panels? One order of the augmentations for all
   panels at once (`analysis.permutation`): exact, whatever the panels share.
 - over augmentations, and over seeds: the bootstrap, with one draw of the augmentations for all panels, and one
-  draw of a cell's seeds wherever the cell is used (`analysis.bootstrap`).
+  draw of a cell's seeds wherever the cell is used (`analysis.bootstrap`). Spearman's over augmentations is the hull,
+  since BCa holds 86 to 98% there; the interval of one panel (`analysis.rank_intervals`) would be too wide, since it
+  knows nothing of what panels share. Measured: `benchmarks/rank_interval_coverage.py`.
 - over teachers: would other teachers show it? Student's t over the T means, T - 1 degrees of freedom, which is
   valid, if wide, for few and unequal clusters (Ibragimov & Mueller, J. Bus. Econ. Stat. 28, 2010, p. 453);
   cut to -1..1, and undefined for one teacher.
+- a new teacher: how much do teachers differ, and where would the next one lie (`analysis.partial_pooling`), with the
+  teacher as the unit, or the architecture, which on two data sets makes two teachers.
+- without noise: the mean of what infinitely many seeds would show of each panel (`analysis.attenuation`).
+- within teachers: the slope that teachers have in common (`analysis.within_teachers`).
 
 All panels of a pool have the same augmentations. Of the sets of panels with at least so many complete points,
 the one is taken whose panels share most points in all; the panels outside of it are left out, and counted.
@@ -32,6 +38,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.attenuation import WithoutNoise, beyond_one, correct, reliability, without_noise
 from analysis.blocks import fit
 from analysis.bootstrap import (
     LEVEL,
@@ -43,10 +50,12 @@ from analysis.bootstrap import (
 )
 from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
 from analysis.families import Family, families_of, without_families
+from analysis.partial_pooling import Hierarchy, hierarchy, mean_by_unit
 from analysis.permutation import permutation_test
 from analysis.points import Panel
 from analysis.redraws import Cells, means_of, redrawn
 from analysis.regret import PooledRegret, pooled_regret
+from analysis.within_teachers import WithinTeachers, within_teachers
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,11 @@ class PooledEstimate:
     """By augmentation: the coefficient without it in all panels, minus the coefficient."""
     influence_of_families: tuple[float, ...]
     """The same by family."""
+    without_noise: WithoutNoise
+    by_teacher: Hierarchy
+    """Partially pooled, in the order of `Pooled.teachers`."""
+    by_architecture: Hierarchy
+    """The same with the architectures of teachers as units, in the order of `Pooled.architectures`."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,7 @@ class Pooled:
     group: str
     estimates: dict[str, PooledEstimate]
     teachers: tuple[str, ...]
+    architectures: tuple[str, ...]
     augmentations: tuple[str, ...]
     num_panels: int
     num_pairs: int
@@ -87,6 +102,9 @@ class Pooled:
     """How many the panels have at most: above `n` where they do not all have the same."""
     families: tuple[Family, ...]
     regret: PooledRegret | None
+    within: WithinTeachers
+    is_low_reliability: bool
+    """Whether that of a panel is low: `analysis.attenuation`."""
 
     @property
     def n(self) -> int:
@@ -133,36 +151,52 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
     value = _weighted(weights, by_panel)
     drawn = [panel_draws(*pair, bootstrap) for pair in cells]
     # nan in one panel is nan in the mean: one seed per cell in a panel leaves no interval.
-    seeds = _weighted(weights, np.stack([seeds for seeds, _ in drawn]))
+    over_seeds = np.stack([seeds for seeds, _ in drawn])
+    seeds = _weighted(weights, over_seeds)
     augmentations = _weighted(weights, np.stack([of_points for _, of_points in drawn]))
     left_out = _weighted(weights, np.stack([leave_one_out(x, y) for x, y in samples]))
     without = _weighted(
         weights, np.stack([without_families(x, y, shared, families) for x, y in samples])
     )
     distinct = list(dict.fromkeys(teachers))
-    of_teachers = np.stack(
-        [
-            by_panel[[i for i, t in enumerate(teachers) if t == teacher]].mean(0)
-            for teacher in distinct
-        ]
+    architectures = [teacher for _, teacher, _ in distinct]
+    of_teachers = mean_by_unit(teachers, by_panel.T)
+    draws_of_teachers = mean_by_unit(teachers, np.moveaxis(over_seeds, 0, -1)).swapaxes(0, 1)
+    reliabilities = [reliability(*pair) for pair in cells]
+    factors = np.array([shares.factor for shares in reliabilities])
+    free = without_noise(
+        _weighted(weights, correct(by_panel, factors)),
+        _weighted(weights, correct(over_seeds, factors[:, None])),
+        is_clipped=np.asarray(beyond_one(by_panel, factors).any(0)),
     )
     estimates = {
         name: PooledEstimate(
             value=float(value[k]),
             p=float(test.p[k]),
             over_seeds=hull_interval(seeds[:, k], float(value[k])),
-            over_augmentations=bca_interval(augmentations[:, k], float(value[k]), left_out[:, k]),
-            over_teachers=t_interval(of_teachers[:, k]),
-            of_teachers=tuple(map(float, of_teachers[:, k])),
+            over_augmentations=hull_interval(augmentations[:, k], float(value[k]))
+            if name == "spearman"
+            else bca_interval(augmentations[:, k], float(value[k]), left_out[:, k]),
+            over_teachers=t_interval(of_teachers[k]),
+            of_teachers=tuple(map(float, of_teachers[k])),
             influence=tuple(map(float, left_out[:, k] - value[k])),
             influence_of_families=tuple(map(float, without[:, k] - value[k])),
+            without_noise=free[name],
+            by_teacher=hierarchy(name, of_teachers[k], draws_of_teachers[k]),
+            by_architecture=hierarchy(
+                name,
+                mean_by_unit(architectures, of_teachers[k]),
+                mean_by_unit(architectures, draws_of_teachers[k]),
+            ),
         )
         for k, name in enumerate(NAMES)
     }
+    x, y = (mean_by_unit(teachers, np.stack(of, axis=-1)).T for of in zip(*samples, strict=True))
     return Pooled(
         group=group,
         estimates=estimates,
         teachers=tuple(f"{dataset} {teacher}" for dataset, teacher, _ in distinct),
+        architectures=tuple(dict.fromkeys(architectures)),
         augmentations=tuple(shared),
         num_panels=len(kept),
         num_pairs=len({(panel.dataset, panel.pair) for panel in kept}),
@@ -173,6 +207,8 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
         most_augmentations=max(len(panel.complete) for panel in kept),
         families=families,
         regret=pooled_regret(weights, tuple(shared), cells, bootstrap),
+        within=within_teachers(x, y, bootstrap),
+        is_low_reliability=any(shares.is_low for shares in reliabilities),
     )
 
 

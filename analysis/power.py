@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.attenuation import of_normal, share_without_noise
 from analysis.blocks import Replicated, fit
 from analysis.coefficients import NAMES, Array, coefficients
 from analysis.permutation import all_orders, null_of_ranks, random_orders
@@ -72,24 +73,6 @@ def noise_of(t_stddev: Sequence[Replicated], s_test_loss: Sequence[Replicated]) 
 def _noise(cells: Sequence[Replicated]) -> float:
     share, fitted = share_without_noise(cells), fit(cells)
     return fitted.noise / math.sqrt(share * fitted.means.var(ddof=1)) if share > 0 else math.nan
-
-
-def share_without_noise(cells: Sequence[Replicated]) -> float:
-    """The share of the variance of cell means that is no noise; nan where nothing tells of the noise."""
-    fitted, size = fit(cells), len(cells)
-    if size < 2 or not fitted.tells_of_noise:
-        return math.nan
-    # The expected variance over augmentations of what noise alone does to the means.
-    centred = fitted.weights - fitted.weights.mean(0)
-    of_noise = fitted.noise**2 * (centred**2).sum() / (size - 1)
-    variance = float(fitted.means.var(ddof=1))
-    return float(1 - of_noise / variance) if variance > 0 else math.nan
-
-
-def of_normal(rho: ArrayLike) -> Array:
-    """[..., 3] the three coefficients of a bivariate normal distribution of Pearson's rho [...]."""
-    r = np.asarray(rho, dtype=np.float64)
-    return np.stack([r, 6 / math.pi * np.arcsin(r / 2), 2 / math.pi * np.arcsin(r)], axis=-1)
 
 
 @functools.lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ from analysis.correlations import Correlation
 from analysis.evidence import Evidence, Findings
 from analysis.grid import Grid
 from analysis.metrics import CORRELATION, METRIC_NAMES, METRICS, REGRET, T_STDDEV
+from analysis.noise_free_tables import noise_free_grids
 from analysis.points import Panel
 from analysis.pooling import Pooled
 from analysis.regret_tables import regret_grids
@@ -34,7 +35,7 @@ def table_grids(
         grids += teacher_grids(teachers, group_by)
     most = max((evidence.n for evidence in findings.evidence), default=LEAST)
     if CORRELATION in metrics and (most >= LEAST or not grids):
-        grids += correlation_grids(findings)
+        grids += [*correlation_grids(findings), *noise_free_grids(findings)]
     elif CORRELATION in metrics:
         told = f"no correlation yet: {most} augmentations have both values, {LEAST} are needed"
         grids[-1] = replace(grids[-1], notes=(*grids[-1].notes, told))
@@ -120,6 +121,7 @@ def _evidence_as_json(evidence: Evidence) -> dict[str, Any]:
         "evidence": {
             "is_exact": evidence.is_exact,
             "families": [plain(asdict(family)) for family in evidence.families],
+            "reliability": plain(asdict(evidence.reliability)),
             **plain(estimates),
         },
     }

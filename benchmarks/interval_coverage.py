@@ -1,6 +1,6 @@
 """How often 95% intervals hold what they are said to hold, at n = 9 augmentations.
 
-Over augmentations: percentile against BCa, and the true coefficient of the bivariate normal distribution that
+Over augmentations: percentile against BCa, of which Pearson's is used (for ranks: `rank_interval_coverage.py`), and the true coefficient of the bivariate normal distribution that
 the points were drawn from.
 Over seeds: panels of nine fixed points of such a distribution are seen through the noise of three seeds, which
 shift all points of a panel besides, and pooled. Three things that one might take the interval for are counted:

@@ -73,13 +73,18 @@ def _weighed(findings: Findings) -> Iterator[str]:
         f"Intervals at 95% are from {findings.bootstrap.num_samples} bootstrap samples: over seeds, of the "
         "residuals of augmentation + seed within each cell (Davison and Hinkley 1997), the hull of percentiles and "
         "of the same shifted to the estimate, about the coefficient that as many other seeds give on average, "
-        "which seed noise pulls towards 0; over augmentations, BCa (Efron 1987). With nine augmentations they "
-        "are wide, and rightly so."
+        "which seed noise pulls towards 0; over augmentations, BCa (Efron 1987) for Pearson's coefficient and, for "
+        "those of ranks in a panel, the test of a normal copula inverted (pooled: a hull for Spearman's, BCa else). "
+        "With nine augmentations they are wide, and rightly so. Without seed noise, Pearson's coefficient is divided by "
+        "the square root of the product of the reliabilities of the means (Spearman 1904), and those of ranks are moved "
+        "by as much as those of a normal distribution."
     )
     yield (
         "Pairs that share a teacher share T. stddev, so a pooled coefficient is the mean over a teacher's pairs and "
         "then over teachers; its p-value permutes the augmentations of all panels at once, and its interval over "
-        "teachers is Student's t on the teachers' means (Ibragimov and Müller 2010)."
+        "teachers is Student's t on the teachers' means (Ibragimov and Müller 2010). Where a teacher not seen would lie is "
+        "by random effects (REML; Hartung and Knapp 2001; Higgins, Thompson and Spiegelhalter 2009); the slope within "
+        "teachers is that of the repeated-measures correlation (Bakdash and Marusich 2017)."
     )
 
 

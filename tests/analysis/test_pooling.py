@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.bootstrap import Bootstrap
-from analysis.coefficients import coefficients
+from analysis.bootstrap import Bootstrap, bca_interval, hull_interval
+from analysis.coefficients import coefficients, leave_one_out
 from analysis.correlation_tables import correlation_grids
 from analysis.evidence import Findings, grouped, weigh
 from analysis.points import Panel, panels
@@ -48,6 +48,28 @@ def test_it_is_the_mean_over_teachers_of_the_mean_over_pairs(found: list[Panel])
         expected = stats.t.interval(0.95, 2, means[:, k].mean(), stats.sem(means[:, k]))
         assert estimate.over_teachers.low == pytest.approx(max(expected[0], -1))
         assert estimate.over_teachers.high == pytest.approx(min(expected[1], 1))
+
+
+def test_over_augmentations_spearmans_is_the_hull_and_the_others_are_bca(
+    found: list[Panel],
+) -> None:
+    """BCa is too narrow for Spearman's; a hull is not what Kendall's and Pearson's need."""
+    pooled = pool("all", found, FEW)
+    assert pooled is not None
+    by_panel = [values(panel) for panel in found]
+    weights = teacher_weights([panel.teacher for panel in found])
+    chosen = FEW.of_points(9)
+    drawn, left_out = (
+        np.tensordot(weights, np.stack([of(*panel.coordinates()) for panel in found]), axes=1)
+        for of in (lambda x, y: coefficients(x[chosen], y[chosen]), leave_one_out)
+    )
+    value = np.tensordot(weights, np.stack(by_panel), axes=1)
+    for k, name in enumerate(("pearson", "spearman", "kendall")):
+        hull = hull_interval(drawn[:, k], float(value[k]))
+        bca = bca_interval(drawn[:, k], float(value[k]), left_out[:, k])
+        expected = hull if name == "spearman" else bca
+        interval = pooled.estimates[name].over_augmentations
+        assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_a_sister_of_the_same_teacher_that_behaves_alike_changes_nothing(

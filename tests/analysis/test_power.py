@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis.attenuation import of_normal, share_without_noise
 from analysis.coefficients import Array, coefficients
 from analysis.permutation import null_of_ranks, permutation_test
 from analysis.power import (
@@ -18,9 +19,7 @@ from analysis.power import (
     Noise,
     _p_values,
     noise_of,
-    of_normal,
     power,
-    share_without_noise,
     smallest_found,
 )
 

@@ -113,6 +113,7 @@ def test_group_by_and_metric_choose(store: Store) -> None:
     assert titles == [
         "Correlation of T. stddev and S. test loss",
         "Pooled over pairs, each teacher counted once",
+        "Without seed noise: coefficients and reliabilities",
     ]
     with pytest.raises(UserError, match="tstddev: unknown metric; did you mean 't_stddev'"):
         check_metrics(["tstddev"])
