@@ -312,7 +312,7 @@ def test_a_grid_that_is_too_wide_goes_on_below(store: Store, width: int) -> None
             assert all(entry.text in text for entry in row.entries)
 
 
-def test_on_a_usual_terminal_a_panel_is_told_in_two_tables(store: Store) -> None:
+def test_on_a_usual_terminal_a_panel_is_told_in_three_tables(store: Store) -> None:
     """Its name is a title there, not a column that each table has again."""
     grid = next(g for g in grids_of(store) if g.title.startswith("Correlation"))
     console = Console(width=80, file=io.StringIO(), record=True)
@@ -320,7 +320,7 @@ def test_on_a_usual_terminal_a_panel_is_told_in_two_tables(store: Store) -> None
         console.print(part)
     text = console.export_text()
     panels = [row.heading for row in grid.rows if row.begins_section]
-    assert text.count("┏") == 2 * len(panels)
+    assert text.count("┏") == 3 * len(panels)
     for panel in panels:
         assert f"{grid.title}: {panel}" in " ".join(text.split())
 
