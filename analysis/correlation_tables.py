@@ -8,7 +8,7 @@ from analysis.bootstrap import LEVEL, Interval
 from analysis.coefficients import NAMES
 from analysis.evidence import Estimate, Evidence, Findings
 from analysis.families import Family
-from analysis.grid import DASH, MISSING, Entry, Grid, Row
+from analysis.grid import DASH, MISSING, Entry, Grid, Row, finite
 from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
 from analysis.points import Mean
 from analysis.pooling import Pooled
@@ -161,21 +161,21 @@ def _record(evidence: Evidence, name: str) -> dict[str, str | float | int | None
         "variant": evidence.panel.variant,
         "source": evidence.panel.source,
         "coefficient": name,
-        "value": _finite(estimate.value),
+        "value": finite(estimate.value),
         "n": evidence.n,
-        "p": _finite(estimate.p),
-        "p_holm": _finite(estimate.holm),
-        "p_bh": _finite(estimate.bh),
-        "p_printed": _finite(estimate.p_printed),
-        "seeds_low": _finite(estimate.over_seeds.low),
-        "seeds_high": _finite(estimate.over_seeds.high),
+        "p": finite(estimate.p),
+        "p_holm": finite(estimate.holm),
+        "p_bh": finite(estimate.bh),
+        "p_printed": finite(estimate.p_printed),
+        "seeds_low": finite(estimate.over_seeds.low),
+        "seeds_high": finite(estimate.over_seeds.high),
         **_free_record(estimate.without_noise),
-        "simex": _finite(estimate.simex),
-        "reliability_t_stddev": _finite(evidence.reliability.t_stddev),
-        "reliability_s_test_loss": _finite(evidence.reliability.s_test_loss),
-        "augmentations_low": _finite(estimate.over_augmentations.low),
-        "augmentations_high": _finite(estimate.over_augmentations.high),
-        "smallest_found": _finite(estimate.smallest_found),
+        "simex": finite(estimate.simex),
+        "reliability_t_stddev": finite(evidence.reliability.t_stddev),
+        "reliability_s_test_loss": finite(evidence.reliability.s_test_loss),
+        "augmentations_low": finite(estimate.over_augmentations.low),
+        "augmentations_high": finite(estimate.over_augmentations.high),
+        "smallest_found": finite(estimate.smallest_found),
         "moves_most_without": most[0] if most else None,
         "moves_by": most[1] if most else None,
         "moves_most_without_family": of_family[0] if of_family else None,
@@ -343,9 +343,9 @@ def _within_notes(pooled: Pooled) -> Iterator[str]:
 
 def _free_record(found: WithoutNoise) -> dict[str, str | float | int | None]:
     return {
-        "without_noise": _finite(found.value),
-        "without_noise_low": _finite(found.interval.low),
-        "without_noise_high": _finite(found.interval.high),
+        "without_noise": finite(found.value),
+        "without_noise_low": finite(found.interval.low),
+        "without_noise_high": finite(found.interval.high),
         "without_noise_is_clipped": int(found.is_clipped),
     }
 
@@ -357,35 +357,31 @@ def _pooled_record(pooled: Pooled, name: str) -> dict[str, str | float | int | N
         "table": "pooled",
         "group": pooled.group,
         "coefficient": name,
-        "value": _finite(estimate.value),
+        "value": finite(estimate.value),
         "n": pooled.n,
         "num_pairs": pooled.num_pairs,
         "num_panels": pooled.num_panels,
         "num_teachers": len(pooled.teachers),
-        "p": _finite(estimate.p),
-        "seeds_low": _finite(estimate.over_seeds.low),
-        "seeds_high": _finite(estimate.over_seeds.high),
+        "p": finite(estimate.p),
+        "seeds_low": finite(estimate.over_seeds.low),
+        "seeds_high": finite(estimate.over_seeds.high),
         **_free_record(estimate.without_noise),
-        "augmentations_low": _finite(estimate.over_augmentations.low),
-        "augmentations_high": _finite(estimate.over_augmentations.high),
-        "teachers_low": _finite(estimate.over_teachers.low),
-        "teachers_high": _finite(estimate.over_teachers.high),
+        "augmentations_low": finite(estimate.over_augmentations.low),
+        "augmentations_high": finite(estimate.over_augmentations.high),
+        "teachers_low": finite(estimate.over_teachers.low),
+        "teachers_high": finite(estimate.over_teachers.high),
         "moves_most_without": most[0] if most else None,
         "moves_by": most[1] if most else None,
         "moves_most_without_family": of_family[0] if of_family else None,
         "family_moves_by": of_family[1] if of_family else None,
-        "next_teacher_low": _finite(estimate.by_teacher.next_unit.low),
-        "next_teacher_high": _finite(estimate.by_teacher.next_unit.high),
+        "next_teacher_low": finite(estimate.by_teacher.next_unit.low),
+        "next_teacher_high": finite(estimate.by_teacher.next_unit.high),
         "num_architectures": len(pooled.architectures),
-        "architectures_low": _finite(estimate.by_architecture.over_units.low),
-        "architectures_high": _finite(estimate.by_architecture.over_units.high),
-        "next_architecture_low": _finite(estimate.by_architecture.next_unit.low),
-        "next_architecture_high": _finite(estimate.by_architecture.next_unit.high),
-        "within_r": _finite(pooled.within.r) if name == "pearson" else None,
-        "within_slope": _finite(pooled.within.slope) if name == "pearson" else None,
+        "architectures_low": finite(estimate.by_architecture.over_units.low),
+        "architectures_high": finite(estimate.by_architecture.over_units.high),
+        "next_architecture_low": finite(estimate.by_architecture.next_unit.low),
+        "next_architecture_high": finite(estimate.by_architecture.next_unit.high),
+        "within_r": finite(pooled.within.r) if name == "pearson" else None,
+        "within_slope": finite(pooled.within.slope) if name == "pearson" else None,
         "within_freedom": pooled.within.freedom if name == "pearson" else None,
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
