@@ -15,7 +15,7 @@ import pytest
 from orchestrator.store import requests
 from orchestrator.store.addresses import open_folder
 from orchestrator.store.store import Store
-from orchestrator.upkeep.pruning import removals
+from orchestrator.upkeep.pruning import carry_out, removals
 from orchestrator.upkeep.verification import verify
 from tests.orchestrator.commands import run
 from tests.orchestrator.results import assert_same_results
@@ -163,5 +163,5 @@ def test_a_whole_sweep(
         store = Store(server.behind(proxy).address(name))
         assert [found.fingerprint for found in verify(store)] == [damaged]
         (removal,) = removals(store, ["damaged"])
-        removal.carry_out()
+        carry_out([removal])
         assert store.finished() == undisturbed.finished() - {damaged}
