@@ -233,14 +233,14 @@ class Store:
             WeightsUnknownError: it is a link that leads nowhere, or there is nothing in it, as where a disk is
                 not mounted.
         """
-        folder = self.folder.folder("checkpoints")
-        root = folder.path
+        root = self.folder.folder("checkpoints").path
         if root is None:
             return
         if root.is_symlink() and not root.is_dir():
             found = f"a link to {root.readlink()}, which is not there"
             raise WeightsUnknownError(root, f"{found}; is that disk mounted?", "mount it")
-        if not (folder.names() or folder.folders()):
+        # Links count as well: of them it is told that they are some.
+        if not self._waits.read(lambda: root.is_dir() and any(root.iterdir())):
             found = "no weights at all are in it, though finished trials have left some"
             certain = f"if they are gone for good, say so: mkdir -p {root}; touch {root}/gone"
             raise WeightsUnknownError(
