@@ -167,6 +167,9 @@ def _run(
             console.print(f"all {len(plan.trials)} trials are finished already")
         _show_results(plan, store, console)
     except (OSError, UserError) as error:
+        # Damage is told by the exit code too, unless that has more to tell.
+        if code == DONE and isinstance(error, UserError):
+            raise
         told = f"WARNING: the results cannot be read: {error}"
         console.print(told, style="yellow", markup=False, soft_wrap=True)
     except KeyboardInterrupt:

@@ -276,13 +276,13 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
                     "nothing to do: the run goes on from the checkpoint before, or from the start"
                 )
                 yield Finding(error.where, error.problem, mend)
-    leaving = {fp: row for fp, row in rows.items() if row["kind"] != "stddev"}
+    leaving = {fp for fp, row in rows.items() if row["kind"] != "stddev"}
     try:
         if leaving:
             store.check_weights_disk()
     except WeightsUnknownError as error:
         yield Finding(error.where, error.problem, error.mend)
-        return
+        leaving.clear()
     for fingerprint in rows:
         try:
             names = store.checkpoint_folder(fingerprint).names()
