@@ -42,10 +42,10 @@ def data_folder(sweep: "Sweep", given: Path | None) -> Path:
 
 
 def check_writable(store: "Store") -> None:
-    """Make a store's folder if need be.
+    """Nothing is made: a store begins with what is first kept in it.
 
     Raises:
-        UserError: nothing can be written there.
+        UserError: nothing can be written there, or where its folder is to be made.
     """
     import tempfile
 
@@ -53,9 +53,11 @@ def check_writable(store: "Store") -> None:
 
     if store.is_remote:
         return
+    folder = store.root
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
     try:
-        store.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=store.root):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UserError(

@@ -62,7 +62,7 @@ def run_plan(
     if isinstance(place, LocalCluster):
         prepare(plan.missing, data_folder)
     with connected(place, view.note) as cluster:
-        # Before anything is kept in the store: what no node can carry is told.
+        # Before anything is written: what no node can carry leaves no store behind.
         resources = decided_resources(plan, cluster.nodes())
         with watched(store) as tell_that_it_begins:
             if isinstance(place, ExistingCluster):

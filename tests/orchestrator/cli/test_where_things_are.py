@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.opening import check_writable
 from orchestrator.store.store import Store
 from tests.analysis.stores import fill, paper_trials
 from tests.orchestrator.cli.conftest import Command
@@ -147,3 +148,8 @@ def test_nothing_is_made_for_a_file_that_is_not_written(kd: Command, tmp_path: P
         assert code == 2
         assert "new folder" not in err
     assert not (tmp_path / "new").exists()
+
+
+def test_asking_whether_a_store_can_be_written_makes_none(tmp_path: Path) -> None:
+    check_writable(Store(tmp_path / "new" / "store"))
+    assert list(tmp_path.iterdir()) == []
