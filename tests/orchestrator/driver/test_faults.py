@@ -166,7 +166,7 @@ def test_a_deadline_saves_and_leaves_in_time(home: Path, tmp_path: Path) -> None
     sweep = write_sweep(tmp_path, **settings)
     store = Store(tmp_path / "store")
     begun = time.monotonic()
-    arguments = ("--store", store.root, "--cpus", 1, "--deadline", "25s")
+    arguments = ("--store", store.root, "--cpus", 1, "--deadline", "35s")
     code, output = run(home, "run", sweep, *arguments)
     assert code == 3, output
     assert "the deadline is near" in output
