@@ -53,10 +53,10 @@ def plan(sweep: Sweep, store: Store) -> Plan:
     Raises:
         UserError: images of one's own are missing or wrong, or the store is damaged.
     """
-    from orchestrator.planning.lost_weights import with_lost_weights
+    from orchestrator.planning.lost_weights import as_far_as_known
     from orchestrator.planning.plan import make_plan
 
-    return with_lost_weights(make_plan(sweep, store, retry_failed=False), store)
+    return as_far_as_known(make_plan(sweep, store, retry_failed=False), store)
 
 
 def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()) -> list[Panel]:

@@ -144,7 +144,7 @@ def _jobs(address: str | None) -> "Jobs":
 
 def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool) -> None:
     """Tell of other runs on the store, and ask about a large bill, as far as both can be seen from here."""
-    from orchestrator.planning.lost_weights import with_lost_weights
+    from orchestrator.planning.lost_weights import as_far_as_known
     from orchestrator.planning.plan import make_plan
     from orchestrator.store.store import Store
     from trainer.problems import UserError
@@ -164,7 +164,7 @@ def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool)
         )
     if all(choice.path is None for choice in sweep.dataset):
         plan = make_plan(sweep, store, retry_failed=retry_failed)
-        confirm(with_lost_weights(plan, store), store, yes=yes)
+        confirm(as_far_as_known(plan, store), store, yes=yes)
 
 
 def _until_begun(cluster: "Jobs", job_id: str, store: "Store", tell: Callable[[str], None]) -> int:

@@ -88,7 +88,7 @@ def plan(
     from orchestrator.cluster.nodes import has_gpu, this_machine
     from orchestrator.planning.bill import bill_of, with_cpus
     from orchestrator.planning.devices import device_named
-    from orchestrator.planning.lost_weights import with_lost_weights
+    from orchestrator.planning.lost_weights import as_far_as_known
     from orchestrator.planning.measurements import measured_jobs, pricing
     from orchestrator.planning.plan import make_plan
     from orchestrator.planning.prices import Throughput
@@ -100,7 +100,7 @@ def plan(
     _check_price(device, tflops)
     named = None if device is None else device_named(device)
     loaded, opened = open_sweep(sweep, store)
-    planned = with_lost_weights(make_plan(loaded, opened, retry_failed=False), opened)
+    planned = as_far_as_known(make_plan(loaded, opened, retry_failed=False), opened)
     if dot:
         typer.echo(plan_as_dot(planned))
         return

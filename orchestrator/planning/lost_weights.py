@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from orchestrator.planning.plan import Plan
-from orchestrator.store.store import Store
+from orchestrator.store.store import Store, WeightsUnknownError
 from trainer.problems import PlacedError
 from trainer.trial import Trial
 
@@ -22,6 +22,14 @@ def with_lost_weights(plan: Plan, store: Store) -> Plan:
     missing = {trial.fingerprint for trial in plan.missing}
     lost = needed_weights(plan.trials, missing, plan.done, store).lost
     return replace(plan, done=plan.done - lost, lost=lost)
+
+
+def as_far_as_known(plan: Plan, store: Store) -> Plan:
+    """The same for whoever only looks: where nothing is known of any weights, as of a copy without them, it says so."""
+    try:
+        return with_lost_weights(plan, store)
+    except WeightsUnknownError as error:
+        return replace(plan, ignored=(*plan.ignored, str(error)))
 
 
 class Needed(NamedTuple):

@@ -20,7 +20,7 @@ import torch
 
 from orchestrator.driver.run import make_again
 from orchestrator.language.sweep import Sweep, load_sweep
-from orchestrator.planning.lost_weights import needed_weights, with_lost_weights
+from orchestrator.planning.lost_weights import as_far_as_known, needed_weights, with_lost_weights
 from orchestrator.planning.plan import expand, make_plan
 from orchestrator.store.columns import SCHEMA_VERSION, VERSION_KEY
 from orchestrator.store.failures import Cause, Failure
@@ -612,6 +612,8 @@ def test_a_mount_point_without_its_disk_is_not_taken_for_lost_weights(
     store.checkpoints.rename(tmp_path / "disk")
     if is_there:
         store.checkpoints.mkdir()
+    (*_, told) = as_far_as_known(plan, store).warnings
+    assert "is that disk mounted?" in told, "who only looks is told, and sees the plan"
     for act in (
         lambda: with_lost_weights(plan, store),
         lambda: make_again(replace(plan, lost=plan.done), store),
