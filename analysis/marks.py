@@ -45,16 +45,21 @@ class Mark:
 
 
 def marks(augmentations: Iterable[str]) -> dict[str, Mark]:
-    """A mark for each augmentation, in order. The nine always look the same; others go on from there."""
-    mark_of = {}
-    others = 0
-    for name in in_order(augmentations):
-        if name in AUGMENTATIONS:
-            place = AUGMENTATIONS.index(name)
-            mark_of[name] = Mark(COLOURS[place], SHAPES[place])
-        else:
-            # Nine on: unused shapes come first. Seven colours and twelve shapes have no common factor.
-            shape = SHAPES[(len(AUGMENTATIONS) + others) % len(SHAPES)]
-            mark_of[name] = Mark(MORE_COLOURS[others % len(MORE_COLOURS)], shape)
-            others += 1
-    return mark_of
+    """A mark for each augmentation, as they were given.
+
+    The nine always look the same; others go on from there by name, in whatever order they are shown.
+    """
+    given = list(dict.fromkeys(augmentations))
+    own = [name for name in in_order(given) if name not in AUGMENTATIONS]
+    return {name: _of_own(own.index(name)) if name in own else _of_nine(name) for name in given}
+
+
+def _of_nine(name: str) -> Mark:
+    place = AUGMENTATIONS.index(name)
+    return Mark(COLOURS[place], SHAPES[place])
+
+
+def _of_own(place: int) -> Mark:
+    # Nine on: unused shapes come first. Seven colours and twelve shapes have no common factor.
+    shape = SHAPES[(len(AUGMENTATIONS) + place) % len(SHAPES)]
+    return Mark(MORE_COLOURS[place % len(MORE_COLOURS)], shape)

@@ -84,6 +84,9 @@ class Panel:
 
     `variant` says in which settings panels differ; empty where there is only one. `hyperparameters` are all of
     them, by name; `namings` is what the sweeps that planned it call families.
+
+    Points stand in the paper's order, whatever is shown: redraws go by their places. `order` is the one in which
+    augmentations are shown (`names_shown`).
     """
 
     dataset: str
@@ -95,6 +98,7 @@ class Panel:
     points: tuple[Point, ...]
     hyperparameters: Mapping[str, str] = field(default_factory=dict, compare=False)
     namings: tuple[Naming, ...] = field(default=(), compare=False)
+    order: tuple[str, ...] = field(default=AUGMENTATIONS, compare=False)
 
     @property
     def pair(self) -> str:
@@ -148,10 +152,18 @@ class Panel:
         return correlate(*self.coordinates())
 
 
-def in_order(augmentations: Iterable[str]) -> list[str]:
-    """Distinct augmentations: the paper's in its order, then others by name."""
+def in_order(augmentations: Iterable[str], order: Sequence[str] = AUGMENTATIONS) -> list[str]:
+    """Distinct augmentations: those of an order, then the paper's in its own, then others by name."""
     distinct = set(augmentations)
-    return [a for a in AUGMENTATIONS if a in distinct] + sorted(distinct.difference(AUGMENTATIONS))
+    known = dict.fromkeys((*order, *AUGMENTATIONS))
+    return [a for a in known if a in distinct] + sorted(distinct.difference(known))
+
+
+def names_shown(panels: Sequence[Panel], augmentations: Iterable[str] | None = None) -> list[str]:
+    """Augmentations as panels are to show them, which have one order; all of theirs if none are given."""
+    if augmentations is None:
+        augmentations = (point.augmentation for panel in panels for point in panel.points)
+    return in_order(augmentations, panels[0].order if panels else AUGMENTATIONS)
 
 
 def panels(rows: pd.DataFrame, planned: Planned = NOT_TOLD) -> list[Panel]:

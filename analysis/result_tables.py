@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from analysis.evidence import grouped
 from analysis.grid import MISSING, Entry, Grid, Record, Row, emphasised
 from analysis.metrics import METRICS, T_STDDEV, Metric
-from analysis.points import Mean, Panel, Point, in_order
+from analysis.points import Mean, Panel, Point, in_order, names_shown
 from analysis.teacher_columns import by_teacher, is_absent, t_stddev_of, teacher_rows
 from analysis.teachers import Measured
 
@@ -48,7 +48,7 @@ def teacher_grids(teachers: Sequence[Measured], group_by: Sequence[str]) -> Iter
         groups.setdefault(" ".join(getattr(teacher, key) for key in keys), []).append(teacher)
     for title, group in groups.items():
         cells = [teacher.cells() for teacher in group]
-        names = in_order(name for column in cells for name in column)
+        names = in_order((name for column in cells for name in column), group[0].order)
         yield _grid_of(
             "T. stddev" + (f", {title}" if title else "") + ": no student yet",
             [teacher.column if "dataset" in keys else teacher.title for teacher in group],
@@ -69,7 +69,7 @@ def _column(panel: Panel, group_by: Sequence[str]) -> str:
 
 
 def _grid(title: str, columns: Sequence[tuple[str, Panel, Metric]]) -> Grid:
-    names = in_order(point.augmentation for _, panel, _ in columns for point in panel.points)
+    names = names_shown([panel for _, panel, _ in columns])
     cells = [[metric.of(_point(panel, name)) for name in names] for _, panel, metric in columns]
     records = [
         _record(panel, metric, name, mean)
@@ -87,7 +87,7 @@ def _grid_by_teacher(
     """T. stddev with a column per teacher; its records are those of every pair."""
     panels = [panel for column in columns for panel in column]
     rows = teacher_rows(panels)
-    names = in_order(point.augmentation for panel in panels for point in panel.points)
+    names = names_shown(panels)
     return _grid_of(
         title,
         [_teacher(column[0], group_by) for column in columns],
@@ -184,9 +184,14 @@ def undefined_notes(cells: Iterable[Mean]) -> Iterator[str]:
         count, empty = sum(cell.num_undefined for cell in hit), sum(not cell.n for cell in hit)
         yield (
             f"not finite: {count} finished trial{'s' if count > 1 else ''}, left out of {len(hit)} "
-            f"cell{'s' if len(hit) > 1 else ''}, {empty} of which ha{'s' if empty == 1 else 've'} no other; "
-            "what is left is of the seeds that did not diverge"
+            f"cell{'s' if len(hit) > 1 else ''}{_emptied(empty)}; what is left is of the seeds that did not diverge"
         )
+
+
+def _emptied(count: int) -> str:
+    if not count:
+        return ""
+    return f", {count} of which ha{'s' if count == 1 else 've'} no other"
 
 
 def _record(panel: Panel, metric: Metric, augmentation: str, mean: Mean | None) -> Record:

@@ -8,7 +8,7 @@ that needs a student has a row per student: `cutmixpick_s of vgg8`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.points import Mean, Panel, Point, in_order
+from analysis.points import Mean, Panel, Point, names_shown
 from trainer.catalog import pick_of
 
 
@@ -59,7 +59,7 @@ def teacher_rows(panels: Sequence[Panel]) -> list[TeacherRow]:
     students = list(dict.fromkeys(panel.student for panel in panels))
     return [
         TeacherRow(name, student)
-        for name in in_order(point.augmentation for panel in panels for point in panel.points)
+        for name in names_shown(panels)
         for student in (students if needs_student(name) else [None])
     ]
 

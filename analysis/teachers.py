@@ -10,6 +10,7 @@ from analysis.filters import Filter
 from analysis.naming import in_number_order, names_of, setting_of
 from analysis.points import Mean, Panel, comparable, in_order, mean_of
 from analysis.settings import IMPORTED, OWN, of_teachers, with_settings, with_source
+from trainer.catalog import AUGMENTATIONS
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Measured:
     variant: str
     source: str
     rows: pd.DataFrame
+    order: tuple[str, ...] = AUGMENTATIONS
+    """In which augmentations are shown."""
 
     @property
     def column(self) -> str:

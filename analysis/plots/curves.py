@@ -8,7 +8,7 @@ from analysis.grid import Record
 from analysis.marks import marks
 from analysis.plots.canvas import entitle, hide_rest, label, legend_of, new_figure, save, style_of
 from analysis.plots.sheet import Sheet
-from analysis.points import Panel
+from analysis.points import Panel, names_shown
 
 COLUMNS = 3
 SIZE = (4.6, 3.4)
@@ -64,7 +64,8 @@ def curve_numbers(shown: Shown) -> Iterator[Record]:
 def draw_curves(shown: Shown, path: Path, sheet: Sheet) -> None:
     """One panel per pair; raises ValueError if there is nothing to draw."""
     drawn = drawn_lines(shown)
-    looks = marks(line.augmentation for _, lines in drawn for line in lines)
+    names = (line.augmentation for _, lines in drawn for line in lines)
+    looks = marks(names_shown([panel for panel, _ in drawn], names))
     dashes = {name: DASHES[i % len(DASHES)] for i, name in enumerate(looks)}
     note = _note(shown)
     layout = sheet.layout(len(drawn), COLUMNS, SIZE)

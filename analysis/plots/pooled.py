@@ -32,7 +32,7 @@ from analysis.plots.canvas import (
 )
 from analysis.plots.scatter import coefficients_in_short
 from analysis.plots.sheet import Sheet
-from analysis.points import Panel
+from analysis.points import Panel, names_shown
 from analysis.pooling import Pooled, largest_common_part, teacher_weights, teachers_of
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def _place(augmentation: str, x: float, y: float) -> Record:
 
 def draw_pooled(found: Sequence[Cloud], path: Path, sheet: Sheet) -> None:
     """A panel per group."""
-    looks = marks(name for cloud in found for name in cloud.pooled.augmentations)
+    names = (name for cloud in found for name in cloud.pooled.augmentations)
+    looks = marks(names_shown(found[0].panels, names))
     layout = sheet.layout(len(found), COLUMNS, SIZE)
     figure, axes = new_figure(layout, sheet, list(looks), NOTE)
     flat = [ax for row in axes for ax in row]

@@ -12,7 +12,7 @@ from analysis.grid import Record
 from analysis.marks import Mark, marks
 from analysis.plots.canvas import entitle, hide_rest, label, legend_of, new_figure, save, style_of
 from analysis.plots.sheet import Sheet
-from analysis.points import Panel
+from analysis.points import Panel, names_shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def rank_numbers(findings: Findings) -> Iterator[Record]:
 def draw_ranks(findings: Findings, path: Path, sheet: Sheet) -> None:
     """One panel per pair; raises ValueError if there is nothing to draw."""
     shown = _drawable(findings)
-    looks = marks(a for panel in shown for a, _, _ in panel.cells())
+    looks = marks(names_shown(shown, (a for panel in shown for a, _, _ in panel.cells())))
     layout = sheet.layout(len(shown), COLUMNS, SIZE)
     figure, axes = new_figure(layout, sheet, list(looks), NOTE)
     flat = [ax for row in axes for ax in row]

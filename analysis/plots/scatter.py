@@ -21,6 +21,7 @@ from analysis.plots.canvas import (
     write_above,
 )
 from analysis.plots.sheet import Sheet
+from analysis.points import names_shown
 from analysis.pooling import PooledEstimate
 from analysis.tables import coefficient_lines
 
@@ -116,8 +117,9 @@ def _drawable(findings: Findings) -> list[Evidence]:
     return shown
 
 
-def _names(shown: Sequence[Evidence]) -> list[str]:
-    return [name for evidence in shown for name in evidence.augmentations]
+def _names(drawn: Sequence[Evidence]) -> list[str]:
+    names = (name for evidence in drawn for name in evidence.augmentations)
+    return names_shown([evidence.panel for evidence in drawn], names)
 
 
 def _note(shown: Sequence[Evidence], height: float, sheet: Sheet) -> str:

@@ -77,7 +77,9 @@ def mark_icon(mark: Mark) -> str:
 def _legend(names: Sequence[str], marks: Mapping[str, Mark], classes: Mapping[str, str]) -> str:
     """A figure's own, so that it can be read alone and in print."""
     entries = [
-        tag("li", mark_icon(marks[name]), text(name), class_=classes[name]) for name in names
+        tag("li", mark_icon(mark), text(name), class_=classes[name])
+        for name, mark in marks.items()
+        if name in names
     ]
     return tag("ul", *entries, class_="legend")
 

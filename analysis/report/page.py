@@ -19,7 +19,7 @@ from analysis.marks import Mark, marks
 from analysis.markup import data_block, page, tag, text
 from analysis.metrics import METRIC_NAMES, REGRET, S_ACCURACY, S_TEST_LOSS, T_STDDEV, Metric
 from analysis.plots.forest import forest_lines
-from analysis.points import Mean, Panel, in_order
+from analysis.points import Mean, Panel, names_shown
 from analysis.regret_tables import regret_grids
 from analysis.report.answer import CLAIM, QUESTION, Progress, answer
 from analysis.report.charts import clip_definition, curve_card, mark_icon, scatter_card
@@ -29,7 +29,7 @@ from analysis.report.methods import methods
 from analysis.report.provenance import failures, trials, unfinished
 from analysis.report.stated import stated_power
 from analysis.tables import table_grids
-from analysis.teachers import Measured, teachers_alone
+from analysis.teachers import Measured
 from orchestrator.store.store import Store
 
 FEW = 3
@@ -68,6 +68,7 @@ def render_report(
     store: Store,
     rows: pd.DataFrame,
     findings: Findings,
+    teachers: Sequence[Measured],
     *,
     group_by: Sequence[str],
     filters: Sequence[Filter],
@@ -82,6 +83,7 @@ def render_report(
         store: where curves and failures are.
         rows: what is shown of it (`analysis.rows.read_rows`).
         findings: what its panels say.
+        teachers: of which no student has finished.
         group_by: what tables are cut by.
         filters: that left these rows.
         progress: of the sweeps.
@@ -90,10 +92,9 @@ def render_report(
         fingerprints: of which trials failures are told; None: of all.
     """
     panels = [evidence.panel for evidence in findings.evidence]
-    names = in_order(point.augmentation for panel in panels for point in panel.points)
+    names = names_shown(panels)
     looks = marks(names)
     classes = {name: f"m{i}" for i, name in enumerate(names)}
-    teachers = teachers_alone(rows, panels, filters)
     failed = unfinished(store, fingerprints)
     stated = stated_power(store, None if fingerprints is None else {s.name for s in progress})
     sections = [
@@ -156,10 +157,10 @@ def _evidence(findings: Findings, looks: Mapping[str, Mark], classes: Mapping[st
 
 
 def _points(findings: Findings, looks: Mapping[str, Mark], classes: Mapping[str, str]) -> str:
-    shown = [(f"panel-{i}", e) for i, e in enumerate(findings.evidence) if e.n]
-    if not shown:
+    drawn = [(f"panel-{i}", e) for i, e in enumerate(findings.evidence) if e.n]
+    if not drawn:
         return ""
-    names = in_order(name for _, evidence in shown for name in evidence.augmentations)
+    names = [n for n in looks if any(n in evidence.augmentations for _, evidence in drawn)]
     chips = [
         tag(
             "button",
@@ -183,7 +184,7 @@ def _points(findings: Findings, looks: Mapping[str, Mark], classes: Mapping[str,
     hint = (
         "Means over seeds, bars: ± 1 standard deviation. Point at a mark for its numbers, press it to keep "
         "them and to reach its trials; press a name to single it out. "
-        f"p: {permutation_words({e.is_exact for _, e in shown if e.n >= 3})}."
+        f"p: {permutation_words({e.is_exact for _, e in drawn if e.n >= 3})}."
     )
     return (
         tag("h3", "T. stddev against S. test loss")
@@ -191,7 +192,7 @@ def _points(findings: Findings, looks: Mapping[str, Mark], classes: Mapping[str,
         + tag("p", hint, class_="note")
         + _strips(
             (e.panel.dataset, scatter_card(identifier, e, looks, classes))
-            for identifier, e in shown
+            for identifier, e in drawn
         )
     )
 

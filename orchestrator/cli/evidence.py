@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.console import as_command, stderr, stdout
-from orchestrator.cli.opening import Shown, open_shown, order_of
+from orchestrator.cli.opening import Shown, open_shown, shown_order
 from orchestrator.cli.options import (
     Filters,
     GroupBy,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from analysis.plots import Sheet
     from analysis.points import Panel
     from analysis.report import Report
+    from analysis.teachers import Measured
     from orchestrator.store.store import Store
 
 WATCH_EVERY_S = 10
@@ -112,7 +113,6 @@ def table(
     from analysis.rows import read_rows
     from analysis.tables import as_json as tables_as_json
     from analysis.tables import table_grids
-    from analysis.teachers import teachers_alone
 
     check_metrics(metric or ())
     _check_margins(margin, coefficient_margin, compare_paper=compare_paper)
@@ -142,7 +142,7 @@ def table(
     metrics = metric or METRIC_NAMES
     rows = read_rows(shown.store, parsed, shown.trials)
     panels = _panels(shown, rows, keys)
-    teachers = teachers_alone(rows, panels, parsed)
+    teachers = _teachers_alone(shown, rows, panels, parsed)
     _tell_of_unfinished_sweeps(shown)
     if not panels:
         stderr().print(_no_student(source, store, bool(teachers)), markup=False, soft_wrap=True)
@@ -353,10 +353,12 @@ def _report(
     at = datetime.now(UTC)
     shown = open_shown(source, store)
     rows = read_rows(shown.store, filters, shown.trials)
+    panels = _panels(shown, rows, keys)
     made = render_report(
         shown.store,
         rows,
-        _weigh(_panels(shown, rows, keys), keys, samples, seed),
+        _weigh(panels, keys, samples, seed),
+        _teachers_alone(shown, rows, panels, filters),
         group_by=keys,
         filters=filters,
         progress=progress_of(shown.kept),
@@ -403,8 +405,21 @@ def _panels(shown: Shown, rows: "pd.DataFrame", group_by: Sequence[str]) -> "lis
     from orchestrator.planning.kept_sweeps import together
 
     planned = Planned(*together(plan for _, plan in shown.kept))
-    found = arranged(panels(rows, planned), order_of(shown.kept))
+    found = arranged(panels(rows, planned), shown_order(shown.kept))
     return [panel for group in grouped(found, group_by).values() for panel in group]
+
+
+def _teachers_alone(
+    shown: Shown,
+    rows: "pd.DataFrame",
+    panels: "Sequence[Panel]",
+    filters: "Sequence[Filter]",
+) -> "list[Measured]":
+    """Teachers of which no student has finished, in the same order."""
+    from analysis.order import arranged_teachers
+    from analysis.teachers import teachers_alone
+
+    return arranged_teachers(teachers_alone(rows, panels, filters), shown_order(shown.kept))
 
 
 def _tell_of_unfinished_sweeps(shown: Shown) -> None:

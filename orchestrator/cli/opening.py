@@ -116,17 +116,14 @@ def open_shown(source: str, store: str | None) -> Shown:
     return Shown(existing_store(source), None)
 
 
-def order_of(kept: "Sequence[tuple[str, Plan | None]]") -> "Order":
+def shown_order(kept: "Sequence[tuple[str, Plan | None]]") -> "Order":
     """In which order results are shown: as the sweep lists them where there is one, else as the paper does."""
-    from analysis.order import PAPER, Order
+    from analysis.order import PAPER, order_of
 
     plans = [plan for _, plan in kept]
     if len(plans) != 1 or plans[0] is None:
         return PAPER
-    sweep = plans[0].sweep
-    return Order(
-        tuple(choice.name for choice in sweep.dataset), tuple(str(pair) for pair in sweep.pairs)
-    )
+    return order_of(plans[0].sweep)
 
 
 def names_a_sweep(source: str) -> bool:

@@ -12,7 +12,7 @@ from orchestrator.cli.opening import (
     names_a_sweep,
     open_shown,
     open_sweep,
-    order_of,
+    shown_order,
 )
 from orchestrator.cli.options import DataOption, Filters, Json, Source, StoreOfSweep
 from orchestrator.cli.output import FormatOption, Output, chosen_format, write_records
@@ -77,7 +77,7 @@ def rank(
                 soft_wrap=True,
             )
     rows = read_rows(opened, parse_filters(filters or ()), wanted)
-    order = order_of(kept)
+    order = shown_order(kept)
     rankings = sorted(
         rank_rows(rows, planned), key=lambda r: order.of_teacher(r.dataset, r.teacher)
     )

@@ -234,6 +234,7 @@ def _show_results(plan: "Plan", store: "Store", console: "Console") -> None:
     """The tables of a sweep's own trials, and its scatter plot beside the results."""
     from analysis.evidence import weigh
     from analysis.formats import terminal
+    from analysis.order import arranged, arranged_teachers, order_of
     from analysis.plots import draw_scatter
     from analysis.points import panels
     from analysis.rows import read_rows
@@ -246,9 +247,11 @@ def _show_results(plan: "Plan", store: "Store", console: "Console") -> None:
     for line in teacher_lines(store.results(fingerprints).to_pylist()):
         console.print(line, soft_wrap=True)
     rows = read_rows(store, trials=plan.trials)
-    shown = panels(rows)
+    order = order_of(plan.sweep)
+    shown = arranged(panels(rows), order)
     findings = weigh(shown)
-    grids = table_grids(shown, findings, teachers=teachers_alone(rows, shown))
+    teachers = arranged_teachers(teachers_alone(rows, shown), order)
+    grids = table_grids(shown, findings, teachers=teachers)
     for part in terminal(grids, console.width):
         console.print(part)
     if any(panel.complete for panel in shown) and not store.is_remote:

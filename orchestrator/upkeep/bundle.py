@@ -119,6 +119,7 @@ def _reports(
     from analysis.combinations import Planned
     from analysis.evidence import weigh
     from analysis.formats import terminal
+    from analysis.order import PAPER, arranged, arranged_teachers, order_of
     from analysis.plots import draw_scatter
     from analysis.points import panels
     from analysis.rows import read_rows
@@ -127,8 +128,9 @@ def _reports(
 
     rows = read_rows(store, trials=trials)
     told = of_sweeps([(sweep, trials)]) if sweep and trials else planned_together(store)
-    shown = panels(rows, Planned(*told))
-    findings, teachers = weigh(shown), teachers_alone(rows, shown)
+    order = order_of(sweep) if sweep else PAPER
+    shown = arranged(panels(rows, Planned(*told)), order)
+    findings, teachers = weigh(shown), arranged_teachers(teachers_alone(rows, shown), order)
     text = io.StringIO()
     console = Console(file=text, width=240)
     for part in terminal(table_grids(shown, findings, teachers=teachers), console.width):

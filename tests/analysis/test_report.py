@@ -22,6 +22,7 @@ from analysis.report import render_report
 from analysis.report.doubts import doubts
 from analysis.report.stated import stated_power
 from analysis.rows import read_rows
+from analysis.teachers import teachers_alone
 from orchestrator.language.sweep import Sweep
 from orchestrator.planning.kept_sweeps import kept_plans
 from orchestrator.reports.progress import SweepProgress, progress_of
@@ -121,6 +122,7 @@ def render(store: Store, *filters: str) -> str:
         store,
         rows,
         findings,
+        teachers_alone(rows, [e.panel for e in findings.evidence], parsed),
         group_by=["dataset"],
         filters=parsed,
         progress=progress,
@@ -301,6 +303,7 @@ def test_only_a_page_that_is_watched_reloads_itself(store: Store) -> None:
         store,
         rows,
         weigh(panels(rows), bootstrap=Bootstrap(200)),
+        [],
         group_by=["dataset"],
         filters=(),
         progress=[],
@@ -393,6 +396,7 @@ def page_of(found: list[Panel], store: Store) -> str:
         store,
         read_rows(store),
         findings,
+        [],
         group_by=["dataset"],
         filters=(),
         progress=[],
@@ -475,7 +479,15 @@ def test_power_that_was_stated_is_told_with_what_had_finished_then(tmp_path: Pat
     rows = read_rows(store)
     findings = weigh(panels(rows), bootstrap=Bootstrap(100))
     page = render_report(
-        store, rows, findings, group_by=("dataset",), filters=(), progress=(), commit=None, at=NOW
+        store,
+        rows,
+        findings,
+        [],
+        group_by=("dataset",),
+        filters=(),
+        progress=(),
+        commit=None,
+        at=NOW,
     ).html()
     assert "when 0 of its 27 students had finished" in page
     assert "a true coefficient of at least: Kendall" in page

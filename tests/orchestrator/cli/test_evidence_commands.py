@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.order import PAPER
-from orchestrator.cli.opening import order_of
+from orchestrator.cli.opening import shown_order
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import expand, make_plan
 from orchestrator.store.store import Store
@@ -154,10 +154,15 @@ def test_the_plotted_numbers_lie_beside_the_picture(
 
 
 def test_one_sweep_is_shown_in_its_own_order(tmp_path: Path) -> None:
-    sweep = load_sweep(write_sweep(tmp_path, pairs=["wrn_40_2/vgg8", "vgg13/vgg8"]))
+    listed = {"pairs": ["wrn_40_2/vgg8", "vgg13/vgg8"], "augmentations": ["mixup", "identity"]}
+    sweep = load_sweep(write_sweep(tmp_path, **listed))
     plan = make_plan(sweep, Store(tmp_path / "store"), retry_failed=False)
-    assert order_of([("one", plan)]).pairs == ("wrn_40_2/vgg8", "vgg13/vgg8")
-    assert order_of([("one", plan), ("other", plan)]) == order_of([]) == PAPER
+    order = shown_order([("one", plan)])
+    assert (order.pairs, order.augmentations) == (
+        ("wrn_40_2/vgg8", "vgg13/vgg8"),
+        ("mixup", "identity"),
+    )
+    assert shown_order([("one", plan), ("other", plan)]) == shown_order([]) == PAPER
 
 
 def test_an_empty_store_is_told_of_and_never_a_traceback(kd: Command, tmp_path: Path) -> None:
