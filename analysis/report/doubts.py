@@ -8,25 +8,38 @@ from analysis.correlation_tables import cells_of, interval, number
 from analysis.evidence import Evidence, Findings
 from analysis.grid import DASH
 from analysis.markup import tag, text
+from analysis.noise_free_tables import free_of_noise
 from analysis.pooling import Pooled
+from analysis.power import TARGET
 from analysis.report.answer import CLAIM, headline
 from analysis.result_tables import undefined_notes
 from analysis.settings import OWN
 
 SIGNIFICANT = 0.05
+LEAST_TEACHERS = 3
+"""Of which the next one can be told (`analysis.partial_pooling`)."""
 
 Doubt = tuple[str, str]
 """Whence it comes, and what it comes to."""
 
 
-def doubts(findings: Findings) -> str:
-    """A list; empty where nothing has a coefficient yet."""
+def doubts(findings: Findings, *, has_stated_power: bool = False) -> str:
+    """A list; empty where nothing has a coefficient yet.
+
+    Args:
+        findings: of a store.
+        has_stated_power: whether the methods tell of power that was stated before there were results.
+    """
     defined = [e for e in findings.evidence if math.isfinite(e.estimates[CLAIM].value)]
     if not defined:
         return ""
     sources = sorted({e.panel.source for e in defined}, key=lambda source: source != OWN)
     pooled = headline(findings, sources[0])
-    sentences: list[Doubt] = [*_of_headline(pooled or defined[0]), *_of_panels(defined, findings)]
+    sentences: list[Doubt] = [
+        *_of_headline(pooled or defined[0]),
+        *_of_power(defined, has_stated_power=has_stated_power),
+        *_of_panels(defined, findings),
+    ]
     items = (tag("li", tag("b", text(head)), text(f": {said}")) for head, said in sentences)
     return tag("ul", *items, class_="doubts")
 
@@ -41,6 +54,9 @@ def _of_headline(shown: Pooled | Evidence) -> Iterator[Doubt]:
         yield "Other seeds", f"on average as many others give {ends} ({LEVEL:.0%})."
     elif math.isnan(estimate.over_seeds.low):
         yield "Other seeds", "cells of one seed tell nothing of their noise."
+    if (free := free_of_noise(estimate.without_noise)) != DASH:
+        hangs = "; how well the noise is known decides much of that" if _is_low(shown) else ""
+        yield "Seed noise", f"without it, τ would be {free}{hangs}."
     if found := shown.most_influential(CLAIM):
         yield (
             "One augmentation",
@@ -59,18 +75,49 @@ def _of_headline(shown: Pooled | Evidence) -> Iterator[Doubt]:
         )
 
 
+def _is_low(shown: Pooled | Evidence) -> bool:
+    if isinstance(shown, Pooled):
+        return shown.is_low_reliability
+    return shown.reliability.is_low
+
+
 def _of_teachers(pooled: Pooled) -> Iterator[Doubt]:
-    if (ends := interval(pooled.estimates[CLAIM].over_teachers)) != DASH:
-        num = len(pooled.teachers)
+    estimate, num = pooled.estimates[CLAIM], len(pooled.teachers)
+    if (ends := interval(estimate.over_teachers)) != DASH:
         yield (
             "Other teachers",
             f"the mean over teachers is within {ends} ({LEVEL:.0%}, {num} teachers).",
         )
+    if (ends := interval(estimate.by_teacher.next_unit)) != DASH:
+        yield "The next teacher", f"τ of one that was not tried lies within {ends} ({LEVEL:.0%})."
+    elif num < LEAST_TEACHERS:
+        told = f"{num} teacher{'s' if num > 1 else ''}"
+        yield "The next teacher", f"{told} cannot tell of one that was not tried."
     if pooled.num_left_out:
         yield (
             "Left out of the pool",
             f"panels that lack augmentations of the others ({pooled.num_left_out}).",
         )
+
+
+def _of_power(defined: Sequence[Evidence], *, has_stated_power: bool) -> Iterator[Doubt]:
+    """What the weakest test of a panel could have found, where the noise is known."""
+    told = [e for e in defined if math.isfinite(e.estimates["pearson"].smallest_found)]
+    before = " What was said of power before is in the methods." if has_stated_power else ""
+    if not told:
+        return
+    # nan: no coefficient is found so often.
+    by_least = [(e.estimates[CLAIM].smallest_found, e) for e in told]
+    least, worst = max(by_least, key=lambda pair: (math.isnan(pair[0]), pair[0]))
+    finds = (
+        f"finds a true τ of {number(least, 2)} in {TARGET:.0%} of studies, and smaller ones less often"
+        if math.isfinite(least)
+        else f"finds no τ, however high, in {TARGET:.0%} of studies"
+    )
+    yield (
+        "Power",
+        f"the test of one panel with n = {worst.n} and {worst.most_seeds} seeds {finds}.{before}",
+    )
 
 
 def _of_panels(defined: Sequence[Evidence], findings: Findings) -> Iterator[Doubt]:

@@ -1,7 +1,7 @@
 """The forest of the page: every coefficient with its intervals, the pooled ones below."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.bootstrap import LEVEL
 from analysis.correlation_tables import number
@@ -14,6 +14,7 @@ LEGEND = (
     ("narrow", f"{LEVEL:.0%} over seeds"),
     ("wide", f"{LEVEL:.0%} over augmentations"),
 )
+OVER_TEACHERS = ("teachers", f"{LEVEL:.0%} over teachers")
 
 
 def forest_rows(
@@ -30,7 +31,7 @@ def forest_rows(
         value
         for lines in by_name.values()
         for line in lines
-        for value in (line.value, line.wide.low, line.narrow.low)
+        for value in (line.value, line.wide.low, line.narrow.low, line.teachers.low)
         if math.isfinite(value)
     ]
     low = next(end for end in (0.0, -0.25, -0.5, -1.0) if end <= min(lows, default=0.0))
@@ -54,7 +55,7 @@ def forest_rows(
     return tag(
         "figure",
         _switch(list(by_name), shown_first),
-        tag("ul", *(_key(kind, words) for kind, words in LEGEND), class_="legend"),
+        tag("ul", *(_key(kind, words) for kind, words in _legend(by_name)), class_="legend"),
         head,
         *rows,
         foot,
@@ -62,6 +63,12 @@ def forest_rows(
         data_coefficient=shown_first,
         aria_label="Forest plot: each coefficient with its intervals; the tables of correlations have its numbers",
     )
+
+
+def _legend(by_name: Mapping[str, Sequence[Line]]) -> Iterator[tuple[str, str]]:
+    yield from LEGEND
+    if any(math.isfinite(line.teachers.low) for lines in by_name.values() for line in lines):
+        yield OVER_TEACHERS
 
 
 def _key(kind: str, words: str) -> str:
@@ -96,18 +103,20 @@ def _track(name: str, line: Line, low: float) -> str:
     def words(kind: str, start: float, end: float) -> str:
         return f"{kind} " + ("undefined" if math.isnan(start) else f"{start:.3f} to {end:.3f}")
 
-    title = "; ".join(
-        (
-            f"{line.label}: {name.capitalize()} {line.value:.4f}",
-            words(f"{LEVEL:.0%} over seeds", line.narrow.low, line.narrow.high),
-            words("over augmentations", line.wide.low, line.wide.high),
-        )
-    )
+    told = [
+        f"{line.label}: {name.capitalize()} {line.value:.4f}",
+        words(f"{LEVEL:.0%} over seeds", line.narrow.low, line.narrow.high),
+        words("over augmentations", line.wide.low, line.wide.high),
+    ]
+    if line.is_pooled:
+        told.append(words("over teachers", line.teachers.low, line.teachers.high))
+    title = "; ".join(told)
     return tag(
         "div",
         tag("i", class_="zero", style=f"left:{place(0.0)}%"),
         span("wide", line.wide.low, line.wide.high),
         span("narrow", line.narrow.low, line.narrow.high),
+        span("teachers", line.teachers.low, line.teachers.high),
         tag("i", class_="dot", style=f"left:{place(line.value)}%"),
         tag("b", text(number(line.value, 2))),
         class_=f"track {name}",

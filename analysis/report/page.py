@@ -99,7 +99,7 @@ def render_report(
     stated = stated_power(store, None if fingerprints is None else {s.name for s in progress})
     sections = [
         Section("evidence", "Evidence", _evidence(findings, looks, classes)),
-        Section("doubts", "Doubts", doubts(findings)),
+        Section("doubts", "Doubts", doubts(findings, has_stated_power=bool(stated))),
         Section("tables", "Tables", _tables(panels, findings, group_by, teachers)),
         Section("curves", "Learning curves", _curves(store, panels, looks, classes)),
         Section("methods", "Methods", methods(rows, findings, commit, stated)),

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from analysis.bootstrap import Bootstrap
+from analysis.coefficients import NAMES
 from analysis.correlation_tables import interval
 from analysis.evidence import weigh
 from analysis.filters import parse_filters
+from analysis.noise_free_tables import free_of_noise
 from analysis.points import Panel, panels
 from analysis.report import render_report
 from analysis.report.doubts import doubts
@@ -275,6 +277,12 @@ def test_doubts_are_those_of_the_findings(store: Store) -> None:
         f"without all of {family[0]}, τ is {estimate.value + family[1]:.2f}."
     )
     assert interval(estimate.over_teachers) in told["Other teachers"]
+    assert told["The next teacher"] == "2 teachers cannot tell of one that was not tried."
+    assert free_of_noise(estimate.without_noise) in told["Seed noise"]
+    least = max(e.estimates["kendall"].smallest_found for e in findings.evidence)
+    assert f"n = 9 and 3 seeds finds a true τ of {least:.2f} in 80% of studies" in told["Power"]
+    assert "methods" not in told["Power"]
+    assert "before is in the methods." in doubts(findings, has_stated_power=True)
     assert interval(estimate.over_augmentations) in told["Other augmentations"]
     assert "cutmixpick_s" in told["Not a free choice"]
     assert "Partial" not in told
@@ -284,6 +292,26 @@ def test_doubts_are_those_of_the_findings(store: Store) -> None:
     )
     lonely = [replace(found[0], points=found[0].points[:2])]
     assert doubts(weigh(lonely, bootstrap=Bootstrap(200))) == ""
+
+
+def test_every_question_of_a_reviewer_is_answered_on_the_page(store: Store) -> None:
+    page = render(store, "dataset=cifar100")
+    docs = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text()
+    after = docs.split("| question | where | words to look for |\n", 1)[1]
+    rows = after.split("\n\n", 1)[0].splitlines()[1:]
+    assert len(rows) == 12
+    seen = html.unescape(re.sub(r"<[^>]+>", " ", page))
+    for row in rows:
+        _, question, where, words, _ = row.split("|")
+        for title in re.findall(r"\*([^*]+)\*", where):
+            assert re.search(rf"<h2>{title}</h2>", page), (question, title)
+        for sought in re.findall(r"`([^`]+)`", words):
+            assert sought in " ".join(seen.split()), (question, sought)
+
+
+def test_the_forest_shows_what_is_over_teachers_where_there_are_several(page: str) -> None:
+    assert '<i class="key teachers"></i>95% over teachers' in page
+    assert page.count('<i class="teachers"') == 3 * len(NAMES)  # of three pools, and of no panel
 
 
 def test_a_hostile_name_is_text_everywhere(store: Store) -> None:
