@@ -52,6 +52,15 @@ Deadline = Annotated[
     typer.Option(help="Save everything and leave within this time: 11h, 90m, 45s. Exit code 3."),
 ]
 
+Prometheus = Annotated[
+    bool,
+    typer.Option(
+        "--prometheus",
+        envvar="KDSWEEP_PROMETHEUS",
+        help="Tell trials by state, share and images per second among Ray's metrics.",
+    ),
+]
+
 Cpus = Annotated[
     int | None, typer.Option(min=1, help="CPUs that this machine's Ray may use; all by default.")
 ]

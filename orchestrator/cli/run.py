@@ -23,6 +23,7 @@ from orchestrator.cli.options import (
     DataOption,
     Deadline,
     Gpus,
+    Prometheus,
     RayAddress,
     StoreOption,
     SweepFile,
@@ -54,6 +55,7 @@ def run(
     gpus: Gpus = None,
     address: RayAddress = None,
     deadline: Deadline = None,
+    prometheus: Prometheus = False,
     yes: Yes = False,
 ) -> None:
     """Run what is missing, then print the correlation tables. Running it again goes on."""
@@ -65,7 +67,7 @@ def run(
         plan = with_lost_weights(make_plan(*opened, retry_failed=False), opened[1])
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
-        _run(sweep, plan, opened[1], data, where, until)
+        _run(sweep, plan, opened[1], data, where, until, has_metrics=prometheus)
 
 
 def resume(
@@ -83,6 +85,7 @@ def resume(
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Start them over, without their checkpoints.")
     ] = False,
+    prometheus: Prometheus = False,
     yes: Yes = False,
 ) -> None:
     """As run, and also retry trials that failed by an error of the program."""
@@ -98,7 +101,7 @@ def resume(
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
         afresh = selection.to_start_over(plan, only or ()) if from_scratch else ()
-        _run(sweep, plan, opened[1], data, where, until, afresh)
+        _run(sweep, plan, opened[1], data, where, until, afresh, has_metrics=prometheus)
 
 
 @contextmanager
@@ -145,6 +148,8 @@ def _run(
     place: "Place",
     deadline_s: float | None,
     afresh: "Sequence[Trial]" = (),
+    *,
+    has_metrics: bool,
 ) -> NoReturn:
     from orchestrator.cluster.submission import own_job_id
     from trainer.problems import UserError
@@ -156,7 +161,9 @@ def _run(
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if plan.missing:
         data_path = data_folder(plan.sweep, data)
-        code = _run_missing(plan, store, data_path, place, deadline_s, afresh, console)
+        code = _run_missing(
+            plan, store, data_path, place, deadline_s, afresh, console, has_metrics=has_metrics
+        )
     elif plan.failed:
         code = SOME_FAILED
     if plan.failed and not plan.missing:
@@ -210,12 +217,15 @@ def _run_missing(
     deadline_s: float | None,
     afresh: "Sequence[Trial]",
     console: "Console",
+    *,
+    has_metrics: bool,
 ) -> int:
     from orchestrator.driver.run import run_plan
     from orchestrator.driver.view import make_view
 
     check_writable(store)
-    summary = run_plan(plan, store, data, place, make_view(console), deadline_s, afresh)
+    view = make_view(console)
+    summary = run_plan(plan, store, data, place, view, deadline_s, afresh, has_metrics=has_metrics)
     counts = [f"{summary.finished} finished"]
     for number, word in (
         (summary.failed, "failed"),

@@ -64,6 +64,12 @@ class Cluster:
             if n["Alive"]
         ]
 
+    def metrics_address(self) -> str:
+        """Where the node of this process serves its metrics, this process's among them."""
+        here = self._ray.get_runtime_context().get_node_id()
+        (node,) = (n for n in self._ray.nodes() if n["NodeID"] == here)
+        return f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+
     def capacity(self) -> Capacity:
         """What all nodes have together, or may have once all have come that a user told of."""
         nodes = self.nodes()

@@ -19,6 +19,7 @@ from orchestrator.cluster.nodes import decided_resources
 from orchestrator.cluster.probe import probe
 from orchestrator.cluster.submission import watched
 from orchestrator.driver.deadline import Deadline
+from orchestrator.driver.gauges import Gauges, through_ray
 from orchestrator.driver.sweep_run import Summary, SweepRun
 from orchestrator.driver.view import View, unbroken
 from orchestrator.planning.plan import Plan
@@ -41,12 +42,15 @@ def run_plan(
     deadline_s: float | None = None,
     afresh: Sequence[Trial] = (),
     run_job: RunJob = run_job,
+    *,
+    has_metrics: bool = False,
 ) -> Summary:
     """Run all that a plan is missing. Blocks until everything ended, or was stopped.
 
     A signal stops it (`orchestrator.cluster.interruption`), and so does the deadline, in seconds from now: nothing
     more is launched, and what runs is saved. The checkpoints of what is to run `afresh` are dropped once nothing can be refused any
-    more. `run_job` is what a worker does; a benchmark of the driver puts its own there.
+    more. `run_job` is what a worker does; a benchmark of the driver puts its own there. With `has_metrics` the run
+    tells its numbers to whoever scrapes Ray's metrics.
 
     Raises:
         UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
@@ -57,7 +61,7 @@ def run_plan(
     """
     if is_memory(store.address):
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
-    view = unbroken(view)
+    view = unbroken(Gauges(view, through_ray()) if has_metrics else view)
     deadline = Deadline.after(deadline_s)
     if isinstance(place, LocalCluster):
         prepare(plan.missing, data_folder)
@@ -77,6 +81,8 @@ def run_plan(
                 make_again(plan, store)
                 num_afresh = start_over(afresh, store)
             run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
+            if has_metrics:
+                view.note(f"metrics: {cluster.metrics_address()}")
             view.begin(plan, logs=cluster.log_folder)
             if afresh:
                 view.note(f"{num_afresh} trials start over, without their checkpoints")
