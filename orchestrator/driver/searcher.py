@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from orchestrator.driver.actors import take_the_place_of_tunes
 from orchestrator.worker.job import JobConfig, JobReport, RunJob
 
 NODE_LABEL = "ray.io/node-id"
@@ -178,6 +179,7 @@ class Leaving(tune.Stopper):
 
 def tuner_of(director: Director, run: RunJob, *, name: str, folder: Path) -> tune.Tuner:
     """Tune, as a run uses it; what it writes into `folder` is never needed again."""
+    take_the_place_of_tunes()
     return tune.Tuner(
         tune.with_resources(job_trainable(run), resources_of),
         tune_config=tune.TuneConfig(
