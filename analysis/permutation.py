@@ -15,11 +15,12 @@ coefficient needs no independence between them (Pesarin & Salmaso, Permutation T
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.coefficients import NAMES, Array, scores
+from analysis.coefficients import NAMES, Array, Scores, scores
 
 Orders = NDArray[np.int16]
 """[m, n] orders of 0..n-1."""
@@ -28,6 +29,9 @@ EXHAUSTIVE_UP_TO = 9
 SAMPLES = 99_999
 _TOLERANCE = 1e-10
 """Orders that tie with the one seen, but for rounding, count as extreme."""
+
+_BLOCK = 2**22
+"""Products held at once."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +72,20 @@ def permutation_test(
     scored = [(scores(x), scores(y), w) for x, y, w in zip(*_columns(samples), shares, strict=True)]
     # Coefficients are linear in these products: one table holds the weighted mean of all panels,
     # and an order costs the same for one panel as for twenty.
-    by_value = sum(w * np.outer(x.values, y.values) for x, y, w in scored)
-    by_rank = sum(w * np.outer(x.ranks, y.ranks) for x, y, w in scored)
-    upper = np.triu_indices(n, k=1)
-    # A pair of points counts alike in both directions: only i < j is summed, twice.
-    by_sign = sum(2 * w * np.outer(x.signs[upper], y.signs.ravel()) for x, y, w in scored)
+    by_value = np.asarray(sum(w * np.outer(x.values, y.values) for x, y, w in scored))
+    by_rank = np.asarray(sum(w * np.outer(x.ranks, y.ranks) for x, y, w in scored))
     seen = np.arange(n, dtype=np.int16)[None]
     p = []
-    for table, ordered in ((by_value, _linear), (by_rank, _linear), (by_sign, _quadratic)):
-        products = np.asarray(table)
+    for products, ordered in (
+        (by_value, partial(_linear, by_value)),
+        (by_rank, partial(_linear, by_rank)),
+        (by_rank, partial(_of_signs, scored)),  # defined where ranks are
+    ):
         if not np.isfinite(products).all():
             p.append(np.nan)
             continue
-        threshold = abs(ordered(products, seen)[0]) - _TOLERANCE
-        extreme = int((np.abs(ordered(products, orders)) >= threshold).sum())
+        threshold = abs(ordered(seen)[0]) - _TOLERANCE
+        extreme = int((np.abs(ordered(orders)) >= threshold).sum())
         p.append(extreme / len(orders) if is_exact else (extreme + 1) / (len(orders) + 1))
     return PermutationTest(np.array(p), is_exact)
 
@@ -98,15 +102,24 @@ def _linear(table: Array, orders: Orders) -> Array:
     return total
 
 
-def _quadratic(table: Array, orders: Orders) -> Array:
-    """Sum over i < j of table[(i, j), (order[i], order[j])], for all orders [m, n]."""
+def _of_signs(scored: Sequence[tuple[Scores, Scores, float]], orders: Orders) -> Array:
+    """Sum over i < j of table[(i, j), (order[i], order[j])] of the products of signs, for all orders [m, n].
+
+    A pair of points counts alike in both directions: only i < j is summed, twice.
+    """
     n = orders.shape[1]
+    first, second = np.triu_indices(n, k=1)
     total = np.zeros(len(orders))
-    for row, i, j in zip(table, *np.triu_indices(n, k=1), strict=True):
-        # A pair that is tied in x, in every panel, adds nothing in any order.
-        if row.any():
-            # Orders are kept in 16 bits; n * n needs more from n = 182 on.
-            total += row[orders[:, i].astype(np.intp) * n + orders[:, j]]
+    # All n^4 / 2 products fit in no memory where n is large.
+    step = max(1, _BLOCK // n**2)
+    for start in range(0, len(first), step):
+        ij = first[start : start + step], second[start : start + step]
+        table = np.asarray(sum(2 * w * np.outer(x.signs[ij], y.signs) for x, y, w in scored))
+        for row, i, j in zip(table, *ij, strict=True):
+            # A pair that is tied in x, in every panel, adds nothing in any order.
+            if row.any():
+                # Orders are kept in 16 bits; n * n needs more from n = 182 on.
+                total += row[orders[:, i].astype(np.intp) * n + orders[:, j]]
     return total
 
 
@@ -141,7 +154,6 @@ def null_of_ranks(n: int) -> tuple[dict[str, Array], bool]:
     is_exact = n <= EXHAUSTIVE_UP_TO
     orders = all_orders(n) if is_exact else random_orders(n, 0, SAMPLES)
     own = scores(np.arange(n))
-    upper = np.triu_indices(n, k=1)
     by_rank = _linear(np.outer(own.ranks, own.ranks), orders)
-    by_sign = _quadratic(2 * np.outer(own.signs[upper], own.signs.ravel()), orders)
+    by_sign = _of_signs([(own, own, 1.0)], orders)
     return {"spearman": np.sort(np.abs(by_rank)), "kendall": np.sort(np.abs(by_sign))}, is_exact

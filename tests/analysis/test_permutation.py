@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -144,3 +146,20 @@ def test_kendall_holds_where_pairs_are_more_than_sixteen_bits_count() -> None:
     assert 0 < extreme < samples
     test = permutation_test([(x, y)], seed=0, num_samples=samples)
     assert test.p[2] == pytest.approx((extreme + 1) / (samples + 1))
+
+
+IN_LITTLE_MEMORY = """
+import resource
+import numpy as np
+from analysis.permutation import permutation_test
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+x, y = np.random.default_rng(0).standard_normal((2, 250))
+print(permutation_test([(x, y)] * 2, num_samples=20).p)
+"""
+
+
+def test_many_augmentations_take_little_memory() -> None:
+    """The products of all pairs of 250 points are 16 GB."""
+    command = [sys.executable, "-c", IN_LITTLE_MEMORY]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
