@@ -16,7 +16,7 @@ from tests.orchestrator.sweeps import write_sweep
 
 pytestmark = pytest.mark.slow
 
-RUNS = int(os.environ.get("LEAK_RUNS", "3"))
+RUNS = int(os.environ.get("LEAK_RUNS", "5"))
 SHARED_MEMORY = Path("/dev/shm")
 IN_ONE_PROCESS = """
 import gc, json, os, sys, threading
