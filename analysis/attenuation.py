@@ -58,7 +58,7 @@ class Reliability:
 
     @property
     def is_low(self) -> bool:
-        return min(self.t_stddev, self.s_test_loss) < LOW_RELIABILITY
+        return any(share < LOW_RELIABILITY for share in (self.t_stddev, self.s_test_loss))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def share_without_noise(cells: Sequence[Replicated]) -> float:
     centred = fitted.weights - fitted.weights.mean(0)
     of_noise = fitted.noise**2 * (centred**2).sum() / (size - 1)
     variance = float(fitted.means.var(ddof=1))
-    return float(1 - of_noise / variance) if variance > 0 else math.nan
+    is_spread = np.ptp(fitted.means) > _ROUNDING * np.abs(fitted.means).max()
+    return float(1 - of_noise / variance) if is_spread else math.nan
 
 
 def of_normal(rho: ArrayLike) -> Array:

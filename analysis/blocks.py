@@ -89,7 +89,9 @@ def _fitted(cells: tuple[Replicated, ...]) -> Fit:
         solver, design, target = _system([cells[i].seeds for i in part])
         weights[np.ix_(np.array(part), where)] = target @ solver
         hat[np.ix_(where, where)] = design @ solver
-    means = weights @ y
+    # Shifted, so that equal values have equal means, whatever is lost in rounding.
+    shift = y[0] if len(y) else 0.0
+    means = weights @ (y - shift) + shift
     means[np.array(sizes) == 0] = np.nan
     residuals = y - hat @ y
     residuals[np.abs(residuals) < _NOTHING * np.abs(y).max(initial=0)] = 0

@@ -46,6 +46,9 @@ class Interval:
     high: float
 
 
+LEAST_POINTS = 5
+"""Of an interval over augmentations from redraws: of three and four points it holds 45 to 92% instead of 95%."""
+
 UNDEFINED = Interval(math.nan, math.nan)
 _ROUNDING = 1e-12
 
@@ -91,7 +94,7 @@ def hull_interval(draws: Array, estimate: float, level: float = LEVEL) -> Interv
         return UNDEFINED
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     shift = estimate - finite.mean()
-    return _with_a_width(max(low + min(shift, 0.0), -1.0), min(high + max(shift, 0.0), 1.0))
+    return with_a_width(max(low + min(shift, 0.0), -1.0), min(high + max(shift, 0.0), 1.0))
 
 
 def joined(one: Interval, other: Interval) -> Interval:
@@ -110,7 +113,7 @@ def shifted_interval(draws: Array, estimate: float, level: float = LEVEL) -> Int
     if finite is None:
         return UNDEFINED
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]) + estimate - finite.mean()
-    return _with_a_width(max(low, -1.0), min(high, 1.0))
+    return with_a_width(max(low, -1.0), min(high, 1.0))
 
 
 def bca_interval(draws: Array, estimate: float, left_out: Array, level: float = LEVEL) -> Interval:
@@ -123,12 +126,13 @@ def bca_interval(draws: Array, estimate: float, left_out: Array, level: float = 
         level: of confidence.
 
     Returns:
-        The interval; undefined unless more than half of the draws are finite and not all equal.
+        The interval; undefined below `LEAST_POINTS`, and unless more than half of the draws are finite and not all
+        equal.
     """
     from scipy.special import ndtr, ndtri
 
     finite = _finite(draws)
-    if finite is None or np.ptp(finite) < _ROUNDING:
+    if len(left_out) < LEAST_POINTS or finite is None or np.ptp(finite) < _ROUNDING:
         return UNDEFINED
     ties = np.abs(finite - estimate) < _ROUNDING
     below = ((finite < estimate) & ~ties).mean() + ties.mean() / 2
@@ -141,10 +145,10 @@ def bca_interval(draws: Array, estimate: float, left_out: Array, level: float = 
     # |a| is below 1/6 and, up to 18,000 draws at 95%, |z| below 6: the divisor stays above 0.
     z = z0 + ndtri([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(finite, ndtr(z0 + z / (1 - acceleration * z)))
-    return _with_a_width(low, high)
+    return with_a_width(low, high)
 
 
-def _with_a_width(low: float, high: float) -> Interval:
+def with_a_width(low: float, high: float) -> Interval:
     """Where nearly all draws are the same, the data cannot say how far the coefficient might be from it."""
     return Interval(float(low), float(high)) if high - low > _ROUNDING else UNDEFINED
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from analysis.attenuation import WithoutNoise
-from analysis.bootstrap import LEVEL, Interval
+from analysis.bootstrap import LEAST_POINTS, LEVEL, Interval
 from analysis.coefficients import NAMES
 from analysis.evidence import Estimate, Evidence, Findings
 from analysis.families import Family
@@ -13,7 +13,8 @@ from analysis.permutation import EXHAUSTIVE_UP_TO, SAMPLES
 from analysis.points import Mean
 from analysis.pooling import Pooled
 from analysis.power import LEVEL as POWER_LEVEL
-from analysis.power import TARGET
+from analysis.power import MOST_AUGMENTATIONS, TARGET
+from analysis.rank_intervals import SIMULATED_UP_TO
 from analysis.result_tables import undefined_notes
 from analysis.settings import OWN
 
@@ -28,6 +29,8 @@ AUGMENTATIONS_NOTE = (
 )
 
 STAR_NOTE = "* T. stddev or S. test loss has too few seeds to tell of its noise, which is in no interval over seeds"
+
+MOST_TOLD = 4
 
 _HEADINGS = (
     "coefficient",
@@ -74,6 +77,11 @@ def p_equals(p: float) -> str:
     return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def interval(pair: Interval) -> str:
     """`0.812 to 0.991`, with as many digits as tell the ends apart; a dash where it is undefined."""
     if math.isnan(pair.low):
@@ -104,7 +112,7 @@ def permutation_words(are_exact: Collection[bool]) -> str:
 
 def moved_by(most: tuple[str, float] | None) -> str:
     """`cutmix (-0.034)`: what is left out, and how far a coefficient moves."""
-    return f"{most[0]} ({most[1]:+.3f})" if most else "none"
+    return f"{most[0]} ({most[1]:+z.3f})" if most else "none"
 
 
 def _panels_grid(findings: Findings) -> Grid:
@@ -201,7 +209,10 @@ def _notes(findings: Findings) -> Iterator[str]:
     yield from families_note(family for e in findings.evidence for family in e.families)
     yield AUGMENTATIONS_NOTE
     if any(_is_flat(e) for e in findings.evidence):
-        yield f"{DASH}: no interval over augmentations where every sample gives the same coefficient"
+        yield (
+            f"{DASH}: no interval over augmentations of Pearson's coefficient below {LEAST_POINTS} of them, where every "
+            f"sample gives the same, or where one of ranks is 1 and they are more than {SIMULATED_UP_TO}"
+        )
     if any(evidence.num_without_noise for evidence in findings.evidence):
         yield STAR_NOTE
     apart = [e for e in findings.evidence if e.num_parts > 1 and e.panel.source == OWN]
@@ -211,6 +222,7 @@ def _notes(findings: Findings) -> Iterator[str]:
             "shifts is in their differences; run the same seeds for all"
         )
     yield from undefined_notes(cells_of(findings))
+    yield from half_filled_notes(findings.evidence)
     short = [e for e in findings.evidence if e.n < max(e.n for e in findings.evidence)]
     if short:
         yield f"partial: {len(short)} of {len(findings.evidence)} panels have fewer augmentations than others"
@@ -220,7 +232,8 @@ def found_notes(findings: Findings) -> Iterator[str]:
     """What tests of these sizes and this noise could have found, where the noise is known."""
     by_size: dict[tuple[int, int], list[Evidence]] = {}
     for evidence in findings.evidence:
-        if math.isfinite(evidence.estimates["pearson"].smallest_found):
+        is_defined = math.isfinite(evidence.estimates["kendall"].value)
+        if is_defined and evidence.tells_of_noise and evidence.n <= MOST_AUGMENTATIONS:
             by_size.setdefault((evidence.n, evidence.most_seeds), []).append(evidence)
     for (n, seeds), alike in by_size.items():
         told = [
@@ -228,17 +241,16 @@ def found_notes(findings: Findings) -> Iterator[str]:
             for name in reversed(NAMES)
         ]
         yield (
-            f"with {n} augmentations, {seeds} seeds and this noise a test at {POWER_LEVEL:.0%} finds in {TARGET:.0%} of "
-            f"studies a true coefficient of at least: {', '.join(told)} (bivariate normal; before Holm)"
+            f"with {n} augmentations, {counted(seeds, 'seed')} and this noise a test at {POWER_LEVEL:.0%} finds in "
+            f"{TARGET:.0%} of studies a true coefficient of at least: {', '.join(told)} (bivariate normal; before Holm)"
         )
 
 
 def _from_to(values: Sequence[float]) -> str:
-    """`0.65`, `0.65 to 0.67`; a word where a coefficient is never found so often."""
-    finite = sorted(f"{value:.2f}" for value in values if math.isfinite(value))
-    if not finite:
-        return "none"
-    return finite[0] if finite[0] == finite[-1] else f"{finite[0]} to {finite[-1]}"
+    """`0.65`, `0.65 to 0.67`, `0.65 to none`; `none` where a coefficient is never found so often."""
+    ends = sorted(f"{value:.2f}" for value in values if math.isfinite(value))
+    ends += ["none"] * any(math.isnan(value) for value in values)
+    return ends[0] if ends[0] == ends[-1] else f"{ends[0]} to {ends[-1]}"
 
 
 def _is_flat(evidence: Evidence) -> bool:
@@ -308,11 +320,29 @@ def _pooled_notes(findings: Findings) -> Iterator[str]:
         yield from _within_notes(pooled)
     if any(pooled.num_without_noise for pooled in findings.pooled):
         yield STAR_NOTE
-    for pooled in findings.pooled:
+    yield from partial_pool_notes(findings.pooled)
+
+
+def half_filled_notes(evidence: Sequence[Evidence]) -> Iterator[str]:
+    """Points that have one of the two values only; they are in no coefficient and no choice."""
+    halves = [
+        (e.panel.title, point.augmentation)
+        for e in evidence
+        for point in e.panel.points
+        if not point.is_complete
+    ]
+    if halves:
+        told = ", ".join(f"{name} of {title}" for title, name in halves[:MOST_TOLD])
+        more = f" and {len(halves) - MOST_TOLD} more" if len(halves) > MOST_TOLD else ""
+        yield f"left out, since they lack T. stddev or S. test loss: {told}{more}"
+
+
+def partial_pool_notes(pools: Sequence[Pooled]) -> Iterator[str]:
+    """What a pool leaves out of its panels."""
+    for pooled in pools:
         if pooled.num_left_out:
-            yield (
-                f"partial: {pooled.group}: {pooled.num_left_out} panels with fewer augmentations left out"
-            )
+            left = counted(pooled.num_left_out, "panel")
+            yield f"partial: {pooled.group}: {left} with fewer augmentations left out"
         if pooled.n < pooled.most_augmentations:
             yield (
                 f"partial: {pooled.group}: over the {pooled.n} augmentations that its panels share; "
@@ -322,7 +352,8 @@ def _pooled_notes(findings: Findings) -> Iterator[str]:
 
 def _within_notes(pooled: Pooled) -> Iterator[str]:
     within = pooled.within
-    if math.isfinite(within.r):
+    # Data sets differ in the size of either value: no slope is common to them.
+    if math.isfinite(within.r) and pooled.num_datasets == 1:
         yield (
             f"within teachers: {pooled.group}: one slope for all, repeated-measures r = {within.r:z.3f} "
             f"({within.freedom} degrees of freedom; {LEVEL:.0%} over augmentations {interval(within.over_augmentations)})"
@@ -330,14 +361,14 @@ def _within_notes(pooled: Pooled) -> Iterator[str]:
     if 1 < len(pooled.architectures) < len(pooled.teachers):
         by_name = {name: pooled.estimates[name].by_architecture for name in NAMES}
         told = [
-            f"{name.capitalize()} {interval(unit.over_units)}, next one {interval(unit.next_unit)}"
+            f"mean {name.capitalize()} {interval(unit.over_units)}, next one {interval(unit.next_unit)}"
             for name, unit in by_name.items()
             if math.isfinite(unit.mean)
         ]
         if told:
             yield (
-                f"with the {len(pooled.architectures)} architectures of teachers as units: {pooled.group}: "
-                f"{'; '.join(told)}"
+                f"with the {len(pooled.architectures)} architectures of teachers as units (random effects, {LEVEL:.0%}): "
+                f"{pooled.group}: {'; '.join(told)}"
             )
 
 

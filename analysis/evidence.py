@@ -99,6 +99,11 @@ class Evidence:
         """Of any cell."""
         return max((c.n for _, x, y in self.panel.cells() for c in (x, y)), default=0)
 
+    @property
+    def tells_of_noise(self) -> bool:
+        """Of either value: what tests could have found is known then."""
+        return self.num_without_noise == 0
+
     def most_influential(self, name: str) -> tuple[str, float] | None:
         """The augmentation without which a coefficient moves most, and by how much; None if by nothing."""
         return furthest(self.augmentations, self.estimates[name].influence)
@@ -184,12 +189,17 @@ def pools(panels: Sequence[Panel], keys: Sequence[str]) -> list[tuple[str, list[
     for alike in _alike(panels):
         labels = list(dict.fromkeys(filter(None, (panel.setting for panel in alike))))
         told = (*labels[:1], alike[0].source if num_sources > 1 else "")
-        suffix = f" ({', '.join(filter(None, told))})" if any(told) else ""
         groups = list(grouped(alike, keys).items())
         if len(groups) > 1:
             groups.append(("all", alike))
-        pools += [(title + suffix, group) for title, group in groups if len(group) > 1]
+        pools += [(_with_words(title, told), group) for title, group in groups if len(group) > 1]
     return pools
+
+
+def _with_words(title: str, told: Sequence[str]) -> str:
+    """`cifar100 (temperature=8, imported)`: what the title does not say itself."""
+    words = [word for word in told if word and word not in title]
+    return f"{title} ({', '.join(words)})" if words else title
 
 
 def _alike(panels: Sequence[Panel]) -> list[list[Panel]]:

@@ -25,7 +25,7 @@ class Metric:
 
     def number(self, value: float) -> str:
         """`1.2345`."""
-        return f"{self.scale * value:.{self.digits}f}"
+        return f"{self.scale * value:z.{self.digits}f}"
 
     def cell(self, mean: Mean) -> str:
         """`1.2345 ± 0.0012`; without the second part where there is one seed only."""

@@ -12,13 +12,15 @@ from analysis.evidence import Evidence, Findings
 from analysis.grid import DASH, Entry, Grid, Row
 from analysis.pooling import Pooled
 
+LEAST = 3
+"""Points of a panel that has coefficients."""
+
 _HEADINGS = (*(name.capitalize() for name in NAMES), "R of T. stddev, loss")
 
 
 def noise_free_grids(findings: Findings) -> Iterator[Grid]:
     """The table, where the noise of a panel is known."""
-    known = [e for e in findings.evidence if math.isfinite(e.reliability.factor)]
-    if not known:
+    if not any(e.tells_of_noise and e.n >= LEAST for e in findings.evidence):
         return
     rows = [
         _row(evidence.panel.title, evidence, _shares(evidence.reliability))
@@ -50,7 +52,9 @@ def free_of_noise(found: WithoutNoise) -> str:
     if math.isnan(found.value):
         return DASH
     reach = f" ({interval(found.interval)})" if math.isfinite(found.interval.low) else ""
-    return f"{found.value:z.3f}{reach}" + (", clipped" if found.is_clipped else "")
+    # A mean that holds a clipped coefficient may be below 1 itself.
+    clipped = ", clipped" if abs(found.value) == 1 else ", one clipped"
+    return f"{found.value:z.3f}{reach}" + (clipped if found.is_clipped else "")
 
 
 def _notes(findings: Findings) -> Iterator[str]:

@@ -35,7 +35,7 @@ class Assumptions:
 
 @dataclass(frozen=True)
 class Size:
-    """Power of one size of study, by coefficient."""
+    """Power of one size of study, by coefficient; above `MOST_AUGMENTATIONS` that of so many, which is less."""
 
     n: int
     num_seeds: int
@@ -85,13 +85,14 @@ def planned_power(assumed: Assumptions, *, n: int, num_seeds: int, num_tests: in
     levels = (LEVEL, LEVEL / num_tests)
     all_seeds = sorted({*SEEDS, num_seeds})
     sizes = []
-    for size in sorted({*SIZES, min(n, MOST_AUGMENTATIONS)}):
-        seen = tuple(assumed.noise.seen(assumed.rho, seeds) for seeds in all_seeds)
-        for seeds, (alone, after_holm) in zip(all_seeds, power(size, seen, levels), strict=True):
+    seen = tuple(assumed.noise.seen(assumed.rho, seeds) for seeds in all_seeds)
+    for size in sorted({*SIZES, n}):
+        shares_found = power(min(size, MOST_AUGMENTATIONS), seen, levels)
+        for seeds, (alone, after_holm) in zip(all_seeds, shares_found, strict=True):
             by_name = [
                 {name: float(share) for name, share in zip(NAMES, shares, strict=True)}
                 for shares in (alone, after_holm)
             ]
             sizes.append(Size(size, seeds, *by_name))
-    own = next(s for s in sizes if (s.n, s.num_seeds) == (min(n, MOST_AUGMENTATIONS), num_seeds))
+    own = next(s for s in sizes if (s.n, s.num_seeds) == (n, num_seeds))
     return PlannedPower(assumed, num_tests, own, tuple(sizes))

@@ -266,6 +266,13 @@ def _belongs(stddevs: pd.DataFrame, students: pd.DataFrame, losses: pd.DataFrame
     return of_teacher | of_cell | of_pair
 
 
+def _mean(values: Array) -> float:
+    """Nan without a value; of equal values exactly that."""
+    if not len(values):
+        return math.nan
+    return float(values[0] + (values - values[0]).mean())
+
+
 def mean_of(rows: pd.DataFrame, column: str) -> Mean | None:
     """The cell that rows of different seeds make; None without a row."""
     if rows.empty:
@@ -274,7 +281,7 @@ def mean_of(rows: pd.DataFrame, column: str) -> Mean | None:
     finite, undefined = rows[is_finite].sort_values("seed"), rows[~is_finite]
     values = finite[column].to_numpy(dtype=np.float64)
     return Mean(
-        mean=float(values.mean()) if len(values) else math.nan,
+        mean=_mean(values),
         std=float(values.std(ddof=1)) if len(values) > 1 else math.nan,
         seeds=tuple(int(seed) for seed in finite["seed"]),
         values=tuple(map(float, values)),

@@ -41,12 +41,14 @@ import numpy as np
 from analysis.attenuation import WithoutNoise, beyond_one, correct, reliability, without_noise
 from analysis.blocks import fit
 from analysis.bootstrap import (
+    LEAST_POINTS,
     LEVEL,
     UNDEFINED,
     Bootstrap,
     Interval,
     bca_interval,
     hull_interval,
+    with_a_width,
 )
 from analysis.coefficients import NAMES, Array, coefficients, leave_one_out
 from analysis.families import Family, families_of, without_families
@@ -90,6 +92,7 @@ class Pooled:
     architectures: tuple[str, ...]
     augmentations: tuple[str, ...]
     num_panels: int
+    num_datasets: int
     num_pairs: int
     """Distinct ones: two teachers of one architecture make two panels of a pair."""
     num_left_out: int
@@ -98,6 +101,8 @@ class Pooled:
     """Cells of whose noise nothing tells."""
     source: str
     """Own results or imported ones; empty where panels of both were given."""
+    setting: str
+    """What its panels' settings are called; empty where there is one only."""
     most_augmentations: int
     """How many the panels have at most: above `n` where they do not all have the same."""
     families: tuple[Family, ...]
@@ -175,7 +180,7 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
             p=float(test.p[k]),
             over_seeds=hull_interval(seeds[:, k], float(value[k])),
             over_augmentations=hull_interval(augmentations[:, k], float(value[k]))
-            if name == "spearman"
+            if name == "spearman" and len(shared) >= LEAST_POINTS
             else bca_interval(augmentations[:, k], float(value[k]), left_out[:, k]),
             over_teachers=t_interval(of_teachers[k]),
             of_teachers=tuple(map(float, of_teachers[k])),
@@ -199,11 +204,13 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
         architectures=tuple(dict.fromkeys(architectures)),
         augmentations=tuple(shared),
         num_panels=len(kept),
+        num_datasets=len({panel.dataset for panel in kept}),
         num_pairs=len({(panel.dataset, panel.pair) for panel in kept}),
         num_left_out=len(panels) - len(kept),
         is_exact=test.is_exact,
         num_without_noise=sum(num_without_noise(*pair) for pair in cells),
         source=kept[0].source if len({panel.source for panel in kept}) == 1 else "",
+        setting=next((panel.setting for panel in kept if panel.setting), ""),
         most_augmentations=max(len(panel.complete) for panel in kept),
         families=families,
         regret=pooled_regret(weights, tuple(shared), cells, bootstrap),
@@ -238,7 +245,7 @@ def t_interval(values: Array, level: float = LEVEL) -> Interval:
         return UNDEFINED
     reach = stdtrit(size - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(size)
     mean = values.mean()
-    return Interval(float(max(mean - reach, -1.0)), float(min(mean + reach, 1.0)))
+    return with_a_width(max(mean - reach, -1.0), min(mean + reach, 1.0))
 
 
 def furthest(names: Sequence[str], moves: Sequence[float]) -> tuple[str, float] | None:

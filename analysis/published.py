@@ -5,7 +5,7 @@ noise s of a panel is estimated from the store alone, pooled over its augmentati
 
     s^2 = sum_a (n_a - 1) s_a^2 / sum_a (n_a - 1),        nu = sum_a (n_a - 1) degrees of freedom
 
-and the difference d of a cell has the standard error s * sqrt(1 / n_a + 1 / 3) (Student, Biometrika 6, 1908).
+and the difference d of a cell has the standard error s * sqrt(1 / n_a + 1 / 3).
 That no difference is seen shows nothing where noise is large. So a cell is *the same* only where two one-sided
 tests at 5% (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987, p. 657) show that d lies within a margin, which is
 stated (`Margins`; by default half of the standard deviation of the published values over augmentations); *different* where it is not the same and d

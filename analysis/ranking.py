@@ -1,7 +1,7 @@
 """Augmentations in order of T. stddev: what to train a student with, before any student is trained.
 
 Lower is better, by the paper's claim. Two augmentations are told apart where their means differ by more than
-Tukey's honestly significant difference (Tukey 1949; Kramer, Biometrics 12, 1956, p. 307), which holds for all
+Tukey's honestly significant difference (Tukey, The Problem of Multiple Comparisons, 1953; Kramer, Biometrics 12, 1956, p. 307), which holds for all
 pairs at once at 5%:
 
     q(0.95; A, nu) * s / sqrt(S)
@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.coefficients import Array
+from analysis.correlation_tables import counted
 from analysis.grid import DASH, Entry, Grid, Row
 from analysis.metrics import T_STDDEV
 from analysis.points import Mean, in_order, mean_of
@@ -286,8 +287,12 @@ def _notes(ranking: Ranking) -> Iterator[str]:
         yield "nothing measured yet"
         return
     best = ranking.ranked[0]
-    if not ranking.has_uncertainty:
-        yield f"lowest: {best.augmentation}; with one seed nothing says how certain the order is"
+    if len(ranking.ranked) == 1:
+        yield f"only {best.augmentation} is measured: there is nothing to compare it with"
+    elif not ranking.has_uncertainty:
+        several = any(r.t_stddev.n > 1 for r in ranking.ranked)
+        why = "no two seeds that all have" if several else "one seed"
+        yield f"lowest: {best.augmentation}; with {why} nothing says how certain the order is"
     else:
         equals = [r.augmentation for r in ranking.ranked if set(r.groups) & set(best.groups)]
         if len(equals) > 1:
@@ -296,10 +301,15 @@ def _notes(ranking: Ranking) -> Iterator[str]:
             yield f"train first with {best.augmentation}: its T. stddev is lowest, told apart from all others"
         for names in ranking.not_told_apart():
             yield f"cannot be told apart at n = {ranking.num_seeds}: {', '.join(names)}"
-        yield "Tukey's honestly significant difference, all pairs at once at 5%; batches are shared by seed"
+        noise = (
+            "by the jackknife errors of single estimates"
+            if math.isnan(ranking.noise)
+            else "batches are shared by seed"
+        )
+        yield f"Tukey's honestly significant difference, all pairs at once at 5%; {noise}"
     if ranking.num_left_out:
         yield (
-            f"left out: {ranking.num_left_out} T. stddev trials of seeds that some augmentation lacks, or "
+            f"left out: {counted(ranking.num_left_out, 'T. stddev trial')} of seeds that some augmentation lacks, or "
             "has with a value that is not finite"
         )
     aside = in_order(

@@ -91,6 +91,9 @@ class PooledRegret(Regret):
     """In how many panels the choice has the lowest loss."""
 
 
+_NOTHING = 1e-12
+"""Of a loss: what rounding makes."""
+
 _QUANTITIES = ("choice", "random", "identity", "share", "top_1", "top_3")
 
 
@@ -218,7 +221,10 @@ def _ways(augmentations: Sequence[str], stddev: Array) -> Array:
 
 def _lost(ways: Array, losses: Array) -> Array:
     """[...] what ways [..., A] lose against the best of losses [..., A]."""
-    return np.asarray((ways * losses).sum(-1) - losses.min(-1))
+    least = losses.min(-1)
+    lost = (ways * losses).sum(-1) - least
+    # Of equal losses nothing is lost, whatever rounding makes of their mean.
+    return np.where(np.abs(lost) <= _NOTHING * np.abs(least), 0.0, lost)
 
 
 def _share(lost: Array, chance: Array) -> Array:

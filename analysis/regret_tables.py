@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from analysis.bootstrap import LEVEL, Interval
-from analysis.correlation_tables import STAR_NOTE
+from analysis.correlation_tables import STAR_NOTE, half_filled_notes, partial_pool_notes
 from analysis.evidence import Evidence, Findings
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
 from analysis.metrics import S_TEST_LOSS
@@ -44,7 +44,7 @@ def loss_lost(lost: Estimated) -> str:
 
 def share_lost(share: Estimated) -> str:
     """`12% (0% to 31%)`."""
-    return _written(share, lambda value: f"{value:.0%}")
+    return _written(share, lambda value: f"{value:z.0%}")
 
 
 def top_words(top: Estimated) -> str:
@@ -125,6 +125,7 @@ def _notes(evidence: Sequence[Evidence]) -> Iterator[str]:
         )
     if any(e.num_without_noise for e in evidence):
         yield STAR_NOTE
+    yield from half_filled_notes(evidence)
     num_short = sum(e.n < max(e.n for e in evidence) for e in evidence)
     if num_short:
         yield (
@@ -158,6 +159,7 @@ def _pooled_grid(findings: Findings) -> Grid:
         notes=(
             _POOLED_NOTE,
             *([STAR_NOTE] if any(pooled.num_without_noise for pooled, _ in pools) else []),
+            *partial_pool_notes([pooled for pooled, _ in pools]),
         ),
         records=tuple(_pooled_record(pooled, regret) for pooled, regret in pools),
         stub=1,

@@ -21,6 +21,9 @@ from analysis.teachers import Measured
 LEAST = 3
 """Points of a panel that has a correlation."""
 
+ALL_ALIKE = "all augmentations have the same T. stddev, or the same S. test loss"
+"""Why many points may have no correlation."""
+
 
 def table_grids(
     panels: Sequence[Panel],
@@ -37,18 +40,24 @@ def table_grids(
     if CORRELATION in metrics and (most >= LEAST or not grids):
         grids += [*correlation_grids(findings), *noise_free_grids(findings)]
     elif CORRELATION in metrics:
-        told = f"no correlation yet: {most} augmentations have both values, {LEAST} are needed"
-        grids[-1] = replace(grids[-1], notes=(*grids[-1].notes, told))
+        grids[-1] = replace(grids[-1], notes=(*grids[-1].notes, no_correlation(most)))
     if REGRET in metrics:
         grids += regret_grids(findings)
     return grids
+
+
+def no_correlation(n: int) -> str:
+    """Why there is none, of so many augmentations with both values."""
+    if n < LEAST:
+        return f"no correlation yet: {n} augmentations have both values, {LEAST} are needed"
+    return f"no correlation: {ALL_ALIKE}"
 
 
 def coefficient_lines(correlation: Correlation, p: Sequence[float] | None = None) -> list[str]:
     """A line per coefficient, with a p-value and n: those of a permutation test if given, else as printed."""
     n = correlation.n
     if math.isnan(correlation.pearson):
-        return [f"no correlation yet: {n} augmentations have both values, {LEAST} are needed"]
+        return [no_correlation(n)]
     shown = p if p is not None else [getattr(correlation, f"{name}_p") for name in NAMES]
     return [
         f"{name.capitalize():8} {getattr(correlation, name):z7.4f}  {p_equals(value)}  n = {n}"

@@ -24,6 +24,9 @@ import numpy as np
 from analysis.bootstrap import LEVEL, UNDEFINED, Bootstrap, Interval, bca_interval
 from analysis.coefficients import Array
 
+_NOTHING = 1e-12
+"""Of the size of values: by less they do not differ."""
+
 
 @dataclass(frozen=True)
 class WithinTeachers:
@@ -48,7 +51,7 @@ def within_teachers(x: Array, y: Array, bootstrap: Bootstrap) -> WithinTeachers:
     """Of T. stddev and S. test loss: [T, n] each, three augmentations or more."""
     num_teachers, n = x.shape
     r = float(repeated_measures(x, y))
-    centred = x - x.mean(1, keepdims=True)
+    centred = _centred(x)
     squares = float((centred**2).sum())
     freedom = num_teachers * (n - 1) - 1
     chosen = bootstrap.of_points(n)
@@ -67,11 +70,20 @@ def within_teachers(x: Array, y: Array, bootstrap: Bootstrap) -> WithinTeachers:
 
 def repeated_measures(x: Array, y: Array) -> Array:
     """[...] repeated-measures correlation of x, y: [..., T, n]; nan where one is constant within all teachers."""
-    xs, ys = (a - a.mean(-1, keepdims=True) for a in (x, y))
+    xs, ys = _centred(x), _centred(y)
     products, x2, y2 = ((a * b).sum((-2, -1)) for a, b in ((xs, ys), (xs, xs), (ys, ys)))
     norm = np.sqrt(x2 * y2)
     r = np.divide(products, norm, out=np.full_like(norm, np.nan), where=norm > 0)
     return np.asarray(np.clip(r, -1.0, 1.0))
+
+
+def _centred(values: Array) -> Array:
+    """Within teachers: [..., T, n] minus each teacher's mean; equal values are exactly 0."""
+    shifted = values - values[..., :1]
+    centred = shifted - shifted.mean(-1, keepdims=True)
+    # Means over a teacher's pairs are rounded, and differ by that where the pairs' values are equal.
+    reach = np.abs(values).max(-1, keepdims=True)
+    return np.where(np.abs(shifted).max(-1, keepdims=True) <= _NOTHING * reach, 0.0, centred)
 
 
 def _by_freedom(r: float, freedom: int, level: float = LEVEL) -> Interval:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.coefficients import Array
+from analysis.correlation_tables import counted
 from analysis.evidence import Findings, pools
 from analysis.grid import Record, finite
 from analysis.marks import marks
@@ -79,15 +80,13 @@ def clouds(findings: Findings, group_by: Sequence[str]) -> list[Cloud]:
         if title not in pooled_of or not kept:
             continue
         cells = [{a: (x.mean, y.mean) for a, x, y in panel.cells()} for panel in kept]
-        found.append(
-            Cloud(
-                pooled_of[title],
-                tuple(kept),
-                np.stack([standardised(np.array([c[a][0] for a in shared])) for c in cells]),
-                np.stack([standardised(np.array([c[a][1] for a in shared])) for c in cells]),
-                np.array(teacher_weights(teachers_of(kept))),
-            )
+        x, y = (
+            np.stack([standardised(np.array([c[a][k] for a in shared])) for c in cells])
+            for k in (0, 1)
         )
+        if np.isfinite(x).any() and np.isfinite(y).any():
+            weights = np.array(teacher_weights(teachers_of(kept)))
+            found.append(Cloud(pooled_of[title], tuple(kept), x, y, weights))
     if not found:
         raise ValueError("nothing to draw")
     return found
@@ -154,7 +153,7 @@ def draw_pooled(found: Sequence[Cloud], path: Path, sheet: Sheet) -> None:
             ax.plot(x, y, linestyle="", zorder=3, **edge, **look)
         _line(cloud, ax)
         pooled = cloud.pooled
-        title = f"{pooled.group}: n = {pooled.n}, {_counted(pooled.num_panels, 'panel')}, {_counted(len(pooled.teachers), 'teacher')}"
+        title = f"{pooled.group}: n = {pooled.n}, {counted(pooled.num_panels, 'panel')}, {counted(len(pooled.teachers), 'teacher')}"
         entitle(ax, title, layout.size[0], sheet)
         write_above(ax, coefficients_in_short(pooled.estimates), layout.size[1], sheet)
     label(flat[: len(found)], figure, *AXES, sheet)
@@ -167,7 +166,3 @@ def _line(cloud: Cloud, ax: "Axes") -> None:
     slope = cloud.pooled.estimates["pearson"].value
     ends = np.array([np.nanmin(cloud.x), np.nanmax(cloud.x)])
     ax.plot(ends, slope * ends, color="#666666", linewidth=0.8, linestyle="--", zorder=1)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

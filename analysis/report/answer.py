@@ -20,6 +20,7 @@ from analysis.points import Panel
 from analysis.pooling import Pooled
 from analysis.regret import Estimated, Regret
 from analysis.settings import OWN
+from analysis.tables import ALL_ALIKE, LEAST
 
 QUESTION = "Does T. stddev predict S. test loss?"
 CLAIM = "kendall"
@@ -64,7 +65,7 @@ def _tiles(rows: pd.DataFrame, panels: Sequence[Panel], num_failed: int) -> Iter
     num_imported = int((rows["source"] != OWN).sum())
     for count, one, many in (
         (len({p.dataset for p in panels}), "data set", "data sets"),
-        (len({p.pair for p in panels}), "pair", "pairs"),
+        (len({(p.dataset, p.pair) for p in panels}), "pair", "pairs"),
         (len(panels), "panel", "panels"),
         (len(augmentations), "augmentation", "augmentations"),
         (len(seeds), "seed", "seeds"),
@@ -88,14 +89,19 @@ def _claims(findings: Findings) -> tuple[str, ...]:
     for source in sorted(sources, key=lambda source: source != OWN):
         if claims := _claims_of(source, findings, is_alone=len(sources) == 1):
             return claims
+    if any(evidence.n >= LEAST for evidence in findings.evidence):
+        return (f"Not to be known: {ALL_ALIKE}.",)
     return ("Not yet known: no pair has three augmentations with both values.",)
 
 
 def headline(findings: Findings, source: str) -> Pooled | None:
-    """The widest pool of a source; None where it has none with a coefficient."""
-    pools = [pooled for pooled in findings.pooled if pooled.source == source]
-    is_defined = pools and math.isfinite(pools[-1].estimates[CLAIM].value)
-    return pools[-1] if is_defined else None
+    """The widest pool of a source, that of most panels; None where it has none with a coefficient."""
+    pools = [
+        pooled
+        for pooled in findings.pooled
+        if pooled.source == source and math.isfinite(pooled.estimates[CLAIM].value)
+    ]
+    return max(pools, key=lambda pooled: (pooled.num_panels, pooled.n), default=None)
 
 
 def _claims_of(source: str, findings: Findings, *, is_alone: bool) -> tuple[str, ...]:
@@ -112,6 +118,8 @@ def _claims_of(source: str, findings: Findings, *, is_alone: bool) -> tuple[str,
             where = f"Over {pooled.num_pairs} of {num_all} pairs of {teachers}"
         else:
             where = f"Over {pooled.num_pairs} pair{'s' if num_all > 1 else ''} of {teachers}"
+        if pooled.setting:
+            where += f" ({pooled.setting})"
         value, p, wide, n = estimate.value, estimate.p, estimate.over_augmentations, pooled.n
         regret = pooled.regret
     elif defined:
@@ -138,9 +146,9 @@ def _regret_claim(regret: Regret | None) -> Iterator[str]:
     if regret is None:
         return
     yield (
-        f"choosing an augmentation by T. stddev loses <b>{number(regret.choice.value, 3)}</b>"
+        f"choosing an augmentation by T. stddev loses <b>{number(regret.choice.value)}</b>"
         f"{_over_seeds(regret.choice)} of S. test loss against the best; "
-        f"a random choice loses {number(regret.random.value, 3)}."
+        f"a random choice loses {number(regret.random.value)}."
     )
 
 
@@ -148,7 +156,7 @@ def _over_seeds(estimated: Estimated) -> str:
     ends: Interval = estimated.over_seeds
     if math.isnan(ends.low):
         return ""
-    return f" ({LEVEL:.0%} over seeds: {ends.low:.3f} to {ends.high:.3f})"
+    return f" ({LEVEL:.0%} over seeds: {ends.low:z.4f} to {ends.high:z.4f})"
 
 
 def _progress(sweep: Progress) -> str:

@@ -17,9 +17,13 @@ from analysis.marks import Mark
 from analysis.markup import tag, text
 from analysis.plots.ranks import midranks
 from analysis.points import Mean
+from analysis.tables import no_correlation
 
 WIDTH, HEIGHT = 360, 270
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 34
+MOST_RANKS = 9
+"""Named at an axis."""
+
 MAX_POINTS = 80
 """Of a learning curve: what a card of this size can show."""
 
@@ -44,7 +48,9 @@ class Scale:
 
     def __init__(self, values: Sequence[float], start: float, end: float, margin: float) -> None:
         low, high = min(values), max(values)
-        reach = (high - low) or abs(high) or 1.0
+        size = max(abs(low), abs(high))
+        # Values that differ by rounding alone are one.
+        reach = high - low if high - low > 1e-9 * size else size or 1.0
         self.low, self.high = low - margin * reach, high + margin * reach
         self._start, self._end = start, end
 
@@ -117,7 +123,7 @@ def scatter_card(
             )
         )
     diagonal = f"M{x_rank(count[0])} {y_rank(count[0])}L{x_rank(count[1])} {y_rank(count[1])}"
-    ranks = [float(rank) for rank in range(1, len(cells) + 1)]
+    ranks = [float(rank) for rank in range(1, len(cells) + 1, -(-len(cells) // MOST_RANKS))]
     drawing = tag(
         "svg",
         tag(
@@ -158,7 +164,7 @@ def _scatter_gist(evidence: Evidence) -> str:
         f"lowest T. stddev: {least_stddev[0]} ({least_stddev[1].mean:.6f})",
         f"lowest S. test loss: {least_loss[0]} ({least_loss[2].mean:.4f})",
     ]
-    if evidence.n >= 3:
+    if not math.isnan(evidence.estimates["kendall"].value):
         told += [
             f"{name.capitalize()} {number(evidence.estimates[name].value, 3)}" for name in NAMES
         ]
@@ -166,8 +172,8 @@ def _scatter_gist(evidence: Evidence) -> str:
 
 
 def _coefficients(evidence: Evidence) -> str:
-    if evidence.n < 3:
-        return tag("p", text(f"no correlation yet: n = {evidence.n}, 3 are needed"), class_="note")
+    if math.isnan(evidence.estimates["kendall"].value):
+        return tag("p", text(no_correlation(evidence.n)), class_="note")
     items = [
         tag(
             "div",

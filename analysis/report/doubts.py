@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator, Sequence
 
 from analysis.bootstrap import LEVEL
-from analysis.correlation_tables import cells_of, interval, number
+from analysis.correlation_tables import cells_of, counted, half_filled_notes, interval, number
 from analysis.evidence import Evidence, Findings
 from analysis.grid import DASH
 from analysis.markup import tag, text
 from analysis.noise_free_tables import free_of_noise
 from analysis.pooling import Pooled
-from analysis.power import TARGET
+from analysis.power import MOST_AUGMENTATIONS, TARGET
 from analysis.report.answer import CLAIM, headline
 from analysis.result_tables import undefined_notes
 from analysis.settings import OWN
@@ -48,15 +48,11 @@ def _of_headline(shown: Pooled | Evidence) -> Iterator[Doubt]:
     estimate = shown.estimates[CLAIM]
     if (ends := interval(estimate.over_augmentations)) != DASH:
         yield "Other augmentations", f"with n = {shown.n}, τ is anywhere from {ends} ({LEVEL:.0%})."
+    else:
+        yield "Other augmentations", f"n = {shown.n} tell nothing of others: see the table's note."
     if isinstance(shown, Pooled):
         yield from _of_teachers(shown)
-    if (ends := interval(estimate.over_seeds)) != DASH:
-        yield "Other seeds", f"on average as many others give {ends} ({LEVEL:.0%})."
-    elif math.isnan(estimate.over_seeds.low):
-        yield "Other seeds", "cells of one seed tell nothing of their noise."
-    if (free := free_of_noise(estimate.without_noise)) != DASH:
-        hangs = "; how well the noise is known decides much of that" if _is_low(shown) else ""
-        yield "Seed noise", f"without it, τ would be {free}{hangs}."
+    yield from _of_seeds(shown)
     if found := shown.most_influential(CLAIM):
         yield (
             "One augmentation",
@@ -65,13 +61,33 @@ def _of_headline(shown: Pooled | Evidence) -> Iterator[Doubt]:
     if found := shown.most_influential_family(CLAIM):
         yield (
             "One family",
-            f"without all of {found[0]}, τ is {number(estimate.value + found[1], 2)}.",
+            f"without the family {found[0]}, τ is {number(estimate.value + found[1], 2)}.",
         )
     if shown.regret and math.isfinite(shown.regret.top_1):
         yield (
             "The choice",
             f"in redraws of the seeds, that of lowest T. stddev has the lowest S. test loss in "
             f"{shown.regret.top_1:.0%}.",
+        )
+
+
+def _of_seeds(shown: Pooled | Evidence) -> Iterator[Doubt]:
+    estimate = shown.estimates[CLAIM]
+    num_silent = shown.num_without_noise
+    if (ends := interval(estimate.over_seeds)) != DASH:
+        beside = "; where cells have one seed, their noise is not in it" if num_silent else ""
+        yield "Other seeds", f"on average as many others give {ends} ({LEVEL:.0%}){beside}."
+    elif num_silent:
+        yield "Other seeds", "cells of one seed tell nothing of their noise."
+    else:
+        yield "Other seeds", "all redraws of the seeds give the same τ."
+    if (free := free_of_noise(estimate.without_noise)) != DASH:
+        hangs = "; how well the noise is known decides much of that" if _is_low(shown) else ""
+        yield "Seed noise", f"without it, τ would be {free}{hangs}."
+    elif not num_silent:
+        yield (
+            "Seed noise",
+            "it alone spreads the means as far as they are: nothing is left to be told.",
         )
 
 
@@ -102,8 +118,7 @@ def _of_teachers(pooled: Pooled) -> Iterator[Doubt]:
 
 def _of_power(defined: Sequence[Evidence], *, has_stated_power: bool) -> Iterator[Doubt]:
     """What the weakest test of a panel could have found, where the noise is known."""
-    told = [e for e in defined if math.isfinite(e.estimates["pearson"].smallest_found)]
-    before = " What was said of power before is in the methods." if has_stated_power else ""
+    told = [e for e in defined if e.tells_of_noise and e.n <= MOST_AUGMENTATIONS]
     if not told:
         return
     # nan: no coefficient is found so often.
@@ -114,19 +129,18 @@ def _of_power(defined: Sequence[Evidence], *, has_stated_power: bool) -> Iterato
         if math.isfinite(least)
         else f"finds no τ, however high, in {TARGET:.0%} of studies"
     )
-    yield (
-        "Power",
-        f"the test of one panel with n = {worst.n} and {worst.most_seeds} seeds {finds}.{before}",
-    )
+    before = " What was said of power before is in the methods." if has_stated_power else ""
+    seeds = counted(worst.most_seeds, "seed")
+    yield "Power", f"the test of {worst.panel.title}, n = {worst.n} and {seeds}, {finds}.{before}"
 
 
 def _of_panels(defined: Sequence[Evidence], findings: Findings) -> Iterator[Doubt]:
     if len(defined) > 1:
-        weakest = min(defined, key=lambda e: e.estimates[CLAIM].value)
+        lowest = min(defined, key=lambda e: e.estimates[CLAIM].value)
         yield (
             "Single panels",
-            f"the weakest of {len(defined)} is {weakest.panel.title}, "
-            f"τ = {number(weakest.estimates[CLAIM].value, 2)}.",
+            f"the lowest of {len(defined)} is {lowest.panel.title}, "
+            f"τ = {number(lowest.estimates[CLAIM].value, 2)}.",
         )
     if findings.num_tests > 1:
         adjusted = [e.holm for panel in defined for e in panel.estimates.values()]
@@ -143,10 +157,11 @@ def _of_panels(defined: Sequence[Evidence], findings: Findings) -> Iterator[Doub
             f"T. stddev of {', '.join(aside)} needs a trained student, so nobody can choose it "
             "by T. stddev; it counts among the best.",
         )
-    if num_split := sum(e.num_parts > 1 for e in defined):
+    own = [e for e in defined if e.panel.source == OWN]
+    if num_split := sum(e.num_parts > 1 for e in own):
         yield (
             "Unequal seeds",
-            f"in {num_split} of {len(defined)} panels augmentations share no seed, so that their "
+            f"in {num_split} of {counted(len(own), 'panel')} augmentations share no seed, so that their "
             "differences hold what seeds shift.",
         )
     most = max(e.n for e in findings.evidence)
@@ -155,4 +170,5 @@ def _of_panels(defined: Sequence[Evidence], findings: Findings) -> Iterator[Doub
             "Partial",
             f"{num_short} of {len(findings.evidence)} panels have fewer augmentations than others.",
         )
+    yield from (("Partial", f"{note}.") for note in half_filled_notes(findings.evidence))
     yield from (("Undefined", f"{note}.") for note in undefined_notes(cells_of(findings)))

@@ -1,14 +1,17 @@
 """The methods paragraph: what was measured, how it was weighed, with which versions and n."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from analysis.correlation_tables import cells_of, found_notes, permutation_words
+from analysis.correlation_tables import cells_of, counted, found_notes, permutation_words
 from analysis.evidence import Findings
 from analysis.markup import tag, text
+from analysis.points import in_order
 from analysis.result_tables import undefined_notes
 from analysis.settings import OWN
+from analysis.teacher_columns import needs_student
 
 
 def methods(
@@ -34,7 +37,7 @@ def _measured(rows: pd.DataFrame, findings: Findings) -> Iterator[str]:
     yield (
         "S. test loss is the cross-entropy of the student on the whole test set after its last epoch. T. stddev is "
         "the standard deviation, over windows of batches, of the teacher's mean probability of each class, "
-        "averaged over classes; it needs no student, but for cutmixpick_s, which picks by its student's entropies."
+        f"averaged over classes; it needs no student{_but_for(findings)}."
     )
     yield (
         "A point is the mean over trials that differ in the seed only, by least squares (augmentation + seed) where "
@@ -45,7 +48,7 @@ def _measured(rows: pd.DataFrame, findings: Findings) -> Iterator[str]:
     if counts:
         low, high = min(counts), max(counts)
         yield (
-            f"Here n = {low} seeds per cell."
+            f"Here n = {counted(low, 'seed')} per cell."
             if low == high
             else f"Here n = {low} to {high} seeds per cell."
         )
@@ -53,16 +56,25 @@ def _measured(rows: pd.DataFrame, findings: Findings) -> Iterator[str]:
     imported = rows[rows["source"] != OWN]
     if len(imported):
         yield (
-            f"{len(imported)} runs were imported from logs of other software; "
-            "they make panels of their own, and the run's id takes the place of a seed."
+            f"Imported from logs of other software: {counted(len(imported), 'run')}, in panels of their own, where "
+            "the run's id takes the place of a seed."
         )
 
 
+def _but_for(findings: Findings) -> str:
+    """Of schemes that pick by a student."""
+    names = (point.augmentation for e in findings.evidence for point in e.panel.points)
+    picks = [name for name in in_order(names) if needs_student(name)]
+    return f", but for {', '.join(picks)}, picked by a student" if picks else ""
+
+
 def _weighed(findings: Findings) -> Iterator[str]:
-    sizes = {evidence.n for evidence in findings.evidence if evidence.n >= 3}
-    if sizes:
-        yield f"Each correlation is over n = {' or '.join(map(str, sorted(sizes)))} augmentations."
-    are_exact = {evidence.is_exact for evidence in findings.evidence if evidence.n >= 3}
+    tested = [e for e in findings.evidence if math.isfinite(e.estimates["kendall"].value)]
+    if not tested:
+        return
+    sizes = {evidence.n for evidence in tested}
+    yield f"Each correlation is over n = {' or '.join(map(str, sorted(sizes)))} augmentations."
+    are_exact = {evidence.is_exact for evidence in tested}
     sources = "Pitman 1937" + ("" if all(are_exact) else "; Phipson and Smyth 2010")
     yield (
         f"p-values are two-sided ({permutation_words(are_exact)}; {sources}), adjusted over all "
@@ -75,10 +87,12 @@ def _weighed(findings: Findings) -> Iterator[str]:
         "of the same shifted to the estimate, about the coefficient that as many other seeds give on average, "
         "which seed noise pulls towards 0; over augmentations, BCa (Efron 1987) for Pearson's coefficient and, for "
         "those of ranks in a panel, the test of a normal copula inverted (pooled: a hull for Spearman's, BCa else). "
-        "With nine augmentations they are wide, and rightly so. Without seed noise, Pearson's coefficient is divided by "
+        "With few augmentations they are wide, and rightly so. Without seed noise, Pearson's coefficient is divided by "
         "the square root of the product of the reliabilities of the means (Spearman 1904), and those of ranks are moved "
         "by as much as those of a normal distribution."
     )
+    if not findings.pooled:
+        return
     yield (
         "Pairs that share a teacher share T. stddev, so a pooled coefficient is the mean over a teacher's pairs and "
         "then over teachers; its p-value permutes the augmentations of all panels at once, and its interval over "

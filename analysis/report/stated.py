@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from analysis.correlation_tables import counted
+from analysis.power import MOST_AUGMENTATIONS
 from orchestrator.store.store import Store, is_named_rightly
 
 
@@ -32,7 +34,8 @@ def _words(stated: Mapping[str, Any]) -> Iterator[str]:
         f"deviations over augmentations ({assumed['source']}),"
     )
     shares = ", ".join(f"{name.capitalize()} {share:.0%}" for name, share in own["alone"].items())
+    many = "so many" if own["n"] <= MOST_AUGMENTATIONS else "at least so many"
     yield (
-        f"tests at {power['level']:.0%} find it in so many studies of {own['n']} augmentations and {own['num_seeds']} "
-        f"seeds: {shares}."
+        f"tests at {power['level']:.0%} find it in {many} studies of {own['n']} augmentations and "
+        f"{counted(own['num_seeds'], 'seed')}: {shares}."
     )

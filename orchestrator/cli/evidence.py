@@ -21,6 +21,7 @@ from orchestrator.cli.options import (
     Json,
     Metrics,
     Samples,
+    SamplesOfForest,
     Source,
     StatisticsSeed,
     StoreOfSweep,
@@ -204,7 +205,7 @@ def plot(
     ] = None,
     filters: Filters = None,
     group_by: GroupBy = "dataset",
-    samples: Samples = 10_000,
+    samples: SamplesOfForest = None,
     seed: StatisticsSeed = 0,
 ) -> None:
     """Draw T. stddev against S. test loss, or curves, ranks, coefficients (png, svg, pdf)."""
@@ -215,13 +216,17 @@ def plot(
 
     if output and (ending := output.suffix.lstrip(".")) not in FORMATS:
         raise UserError(f"{output}: unknown format {ending!r}{did_you_mean(ending, FORMATS)}")
+    if samples is not None and kind is not PlotKind.FOREST:
+        raise UserError(
+            f"--bootstrap {samples}: goes with --kind forest, which alone shows intervals"
+        )
     parsed, keys = _parsed(filters), _keys(group_by)
     shown = open_shown(source, store)
     picture = output or _usual_picture(shown.store, kind)
     panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
     try:
         with writing(picture):
-            drawing = _drawing(kind, shown.store, panels, keys, samples, seed)
+            drawing = _drawing(kind, shown.store, panels, keys, samples or 10_000, seed)
             drawing.draw(picture, Sheet(width, dpi))
     except ValueError as error:
         raise UserError(f"{source}: {error} as {kind}: {_too_little(kind)}") from error
@@ -238,7 +243,9 @@ def plot(
 
 def _too_little(kind: PlotKind) -> str:
     if kind is PlotKind.POOLED:
-        return "no two panels of a group share three augmentations that have both values"
+        return "no two panels of a group share three augmentations that have both values, and differ in them"
+    if kind is PlotKind.FOREST:
+        return "no panel has three augmentations that have both values, and differ in them"
     return "no augmentation has both values yet"
 
 

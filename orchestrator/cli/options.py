@@ -116,6 +116,16 @@ Metrics = Annotated[
     ),
 ]
 
+SamplesOfForest = Annotated[
+    int | None,
+    typer.Option(
+        "--bootstrap",
+        min=100,
+        max=1_000_000,
+        help="With --kind forest: samples of each interval. [default: 10000]",
+    ),
+]
+
 Samples = Annotated[
     int,
     typer.Option(

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from analysis.coefficients import NAMES
 from analysis.planned_power import PlannedPower
-from analysis.power import LEVEL, SIMULATIONS
+from analysis.power import LEVEL, MOST_AUGMENTATIONS, SIMULATIONS
 
 
 def power_table(planned: PlannedPower) -> Table:
@@ -24,12 +24,17 @@ def power_table(planned: PlannedPower) -> Table:
         seeds = f"{'* ' if is_own else ''}{size.num_seeds}"
         table.add_row(str(size.n), seeds, *shares, style="bold" if is_own else None)
     assumed = planned.assumptions
+    at_least = (
+        f"; of more than {MOST_AUGMENTATIONS} augmentations the share of {MOST_AUGMENTATIONS}, which is less"
+        if planned.own.n > MOST_AUGMENTATIONS
+        else ""
+    )
     table.caption = (
         f"*: this sweep; n: augmentations\nif Pearson's correlation without seed noise is {assumed.rho:.2f}, and one seed's noise is "
         f"{assumed.noise.t_stddev:.2f} (T. stddev) and {assumed.noise.s_test_loss:.2f} (S. test loss) standard "
         f"deviations over augmentations: {assumed.source}\n"
         f"each coefficient of one panel by itself, permutation test at {LEVEL:.0%}; Holm: at least so much is left "
-        f"after it, over {planned.num_tests} tests. {SIMULATIONS:,} simulated studies each, bivariate normal"
+        f"after it, over {planned.num_tests} tests. {SIMULATIONS:,} simulated studies each, bivariate normal{at_least}"
     )
     return table
 

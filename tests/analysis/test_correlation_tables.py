@@ -112,10 +112,12 @@ def test_the_next_teacher_is_by_teachers_and_by_architectures(
     entry = grid.rows[-1].entries[grid.headings.index("95% next teacher")]
     assert entry.text == f"{expected.next_unit.low:.3f} to {expected.next_unit.high:.3f}"
     assert any(
-        note.startswith("with the 3 architectures of teachers as units: all: ")
+        note.startswith(
+            "with the 3 architectures of teachers as units (random effects, 95%): all: mean Pearson "
+        )
         for note in grid.notes
     )
-    assert not any("units: cifar100" in note for note in grid.notes)
+    assert not any("cifar100: mean Pearson" in note for note in grid.notes)
 
 
 def test_the_slope_within_teachers_averages_a_teachers_pairs_first(

@@ -259,9 +259,9 @@ def test_the_answer_is_the_regret_beside_chance_and_the_coefficient(store: Store
     assert pooled.regret is not None
     choice, random = pooled.regret.choice, pooled.regret.random
     told = claim(page_of(found, store))
-    ends = f"{choice.over_seeds.low:.3f} to {choice.over_seeds.high:.3f}"
-    assert f"loses <b>{choice.value:.3f}</b> (95% over seeds: {ends}) of S. test loss" in told
-    assert f"a random choice loses {random.value:.3f}." in told
+    ends = f"{choice.over_seeds.low:.4f} to {choice.over_seeds.high:.4f}"
+    assert f"loses <b>{choice.value:.4f}</b> (95% over seeds: {ends}) of S. test loss" in told
+    assert f"a random choice loses {random.value:.4f}." in told
     assert f"Kendall's τ is <b>{pooled.estimates['kendall'].value:.2f}</b>" in told
 
 
@@ -274,13 +274,13 @@ def test_doubts_are_those_of_the_findings(store: Store) -> None:
     family = pooled.most_influential_family("kendall")
     assert family is not None
     assert told["One family"] == (
-        f"without all of {family[0]}, τ is {estimate.value + family[1]:.2f}."
+        f"without the family {family[0]}, τ is {estimate.value + family[1]:.2f}."
     )
     assert interval(estimate.over_teachers) in told["Other teachers"]
     assert told["The next teacher"] == "2 teachers cannot tell of one that was not tried."
     assert free_of_noise(estimate.without_noise) in told["Seed noise"]
     least = max(e.estimates["kendall"].smallest_found for e in findings.evidence)
-    assert f"n = 9 and 3 seeds finds a true τ of {least:.2f} in 80% of studies" in told["Power"]
+    assert f"n = 9 and 3 seeds, finds a true τ of {least:.2f} in 80% of studies" in told["Power"]
     assert "methods" not in told["Power"]
     assert "before is in the methods." in doubts(findings, has_stated_power=True)
     assert interval(estimate.over_augmentations) in told["Other augmentations"]
