@@ -109,6 +109,11 @@ def test_signals_within_two_seconds_are_one(times: list[float], expected: str) -
     assert said_by(code) == (0, expected)
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_each_of_them_stops_in_order_once(number: str) -> None:
+    assert said_by(TWICE.format(times=[100.0], numbers=[number])) == (0, "asked\nwent on\n")
+
+
 def test_the_signal_of_a_closing_terminal_is_left_ignored_where_it_was() -> None:
     """As `nohup` has it; anywhere else it stops the command."""
     code = """

@@ -7,6 +7,7 @@ CI runs the driver and its workers in one process with every error, and with Ray
 import errno
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,12 +36,15 @@ from orchestrator.store.patience import Patience
 from orchestrator.store.store import Store
 from orchestrator.worker import run as worker_module
 from orchestrator.worker.job import JobConfig
+from orchestrator.worker.keeper import StoreKeeper
 from tests.orchestrator.commands import run
 from tests.orchestrator.driver.test_sweep_run import OneMachine, Told, raises
 from tests.orchestrator.failing import failing_folder
 from tests.orchestrator.failing.failing_folder import failing, sites
 from tests.orchestrator.results import assert_same_results, is_clean
 from tests.orchestrator.sweeps import write_sweep
+from trainer.files import LocalFolder
+from trainer.keeper import Command, Progress
 from trainer.problems import UserError
 
 ERRORS = {
@@ -88,9 +92,12 @@ def border() -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-def run_here(folder: Path, view: Told) -> Summary:
+def run_here(folder: Path, view: Told, checkpoint_every_minutes: float = 1e-6) -> Summary:
     """Run a sweep into `folder/store`, and tell how it ended."""
-    changes = {"checkpoint_every_minutes": 1e-6, "student": {"epochs": 2}}
+    changes = {
+        "checkpoint_every_minutes": checkpoint_every_minutes,
+        "student": {"epochs": 2},
+    }
     plan = make_plan(
         load_sweep(write_sweep(folder, **changes)), Store(folder / "store"), retry_failed=False
     )
@@ -164,6 +171,67 @@ def test_where_nothing_is_tried_again_at_once_an_error_costs_at_most_an_attempt(
     assert {row["cause"] for row in failures} <= {Cause.IO.value, Cause.WORKER_DIED.value}
 
 
+class Outage:
+    """A store takes nothing, or its mount is gone, from a moment on until somebody has waited for it so often."""
+
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch, *, is_mounted: bool) -> None:
+        self._root, self._aside, self._is_mounted = root, root.with_name("aside"), is_mounted
+        self._waits_left = 0
+        self.num_steps = 0
+        """Those that were taken meanwhile."""
+        write, remove, wait, step = (
+            *(LocalFolder.write, LocalFolder.remove),
+            *(Patience._wait, StoreKeeper.after_step),
+        )
+
+        def begins(keeper: StoreKeeper, progress: Progress) -> Command:
+            if progress.trials[0].kind == "student" and self.num_steps == 0:
+                self._begin()
+            self.num_steps += self._is_on
+            return step(keeper, progress)
+
+        def waits(patience: Patience, seconds: float) -> None:
+            if self._is_on:
+                self._waits_left -= 1
+                if not self._is_on:
+                    self._end()
+            wait(patience, seconds)
+
+        def unless_read_only(act: Any) -> Any:
+            return lambda *given: refuse() if self._is_on and is_mounted else act(*given)
+
+        patch.setattr(StoreKeeper, "after_step", begins)
+        patch.setattr(Patience, "_wait", waits)
+        patch.setattr(LocalFolder, "write", unless_read_only(write))
+        patch.setattr(LocalFolder, "remove", unless_read_only(remove))
+
+    @property
+    def _is_on(self) -> bool:
+        return self._waits_left > 0
+
+    def _begin(self) -> None:
+        self._waits_left = 10
+        if not self._is_mounted:
+            self._root.rename(self._aside)
+
+    def _end(self) -> None:
+        if not self._is_mounted:
+            assert not self._root.exists(), "something was written below the mount"
+            self._aside.rename(self._root)
+
+
+@pytest.mark.parametrize("is_mounted", [True, False], ids=["read-only", "not mounted"])
+def test_training_goes_on_while_its_store_is_away(
+    is_mounted: bool, tmp_path: Path, undisturbed_here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has to be kept at the end is waited for; no attempt is lost, and the bits are the same."""
+    monkeypatch.setattr(store_module, "BRIEFLY_S", 0.0)
+    outage = Outage(tmp_path / "store", monkeypatch, is_mounted=is_mounted)
+    assert run_here(tmp_path, Told(), checkpoint_every_minutes=10_000) == ALL_FINISHED
+    assert_nothing_is_lost(Store(tmp_path / "store"), undisturbed_here)
+    assert outage.num_steps > 1
+
+
 def refuse(*_: object, **__: object) -> None:
     raise OSError(errno.EROFS, "Read-only file system")
 
@@ -189,6 +257,19 @@ def test_results_that_cannot_be_shown_change_no_exit_code(
         command.run(sweep, undisturbed_here.address)
     assert ended.value.code == DONE
     assert f"WARNING: the results cannot be read: {error}" in capsys.readouterr().out
+
+
+def test_a_plot_that_cannot_be_drawn_is_a_warning(
+    undisturbed_here: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(undisturbed_here.root, tmp_path / "store")
+    (tmp_path / "store" / "plots").write_text("a file where the plots' folder should be")
+    with pytest.raises(SystemExit) as ended:
+        command.run(undisturbed_here.root.parent / "sweep.yaml", str(tmp_path / "store"))
+    assert ended.value.code == DONE
+    told = capsys.readouterr().out
+    assert f"WARNING: {tmp_path}/store/plots/tiny.png could not be drawn: " in told
+    assert "Pearson" in told
 
 
 def test_a_stopped_run_says_how_to_go_on_though_its_results_are_damaged(

@@ -76,6 +76,8 @@ def test_only_what_misbehaves_fails(home: Path, tmp_path: Path, undisturbed: Sto
     (where,) = {row["place"] for row in failures if row["augmentation"] == "broken"}
     assert where.startswith("trainer/augmentations/own.py:")
     for row in failures:
+        if row["augmentation"] == "broken":
+            assert f'{path}", line 11, in broken' in row["traceback"]
         if row["augmentation"] == "endlesspick_s":
             assert "took longer than its 15 s (time_limit_minutes)" in row["error"]
             assert f'{path}", line 21 in endless' in row["traceback"]

@@ -1,5 +1,7 @@
 """What is tried again, when and where; and what failed for good."""
 
+import pytest
+
 from orchestrator.driver.retries import Attempt, after
 from orchestrator.planning.scheduling import Again
 from orchestrator.store.failures import Cause, Failure
@@ -13,13 +15,22 @@ def retries(attempts: list[Attempt]) -> list[Again | None]:
     return [after(attempts[: n + 1], now=100.0) for n in range(len(attempts))]
 
 
-def test_a_dying_worker_is_tried_again_later_and_later_and_elsewhere() -> None:
-    dying = [attempt(Cause.WORKER_DIED, node=node) for node in "abcd"]
+@pytest.mark.parametrize(
+    "cause",
+    [
+        *(Cause.WORKER_DIED, Cause.NODE_DIED, Cause.OUT_OF_MEMORY, Cause.HUNG, Cause.DEVICE),
+        *(Cause.NO_SPACE, Cause.NO_DATA, Cause.IO, Cause.NO_GPU, Cause.OTHER_CODE),
+    ],
+)
+def test_what_the_machine_did_is_tried_again_later_and_later_and_elsewhere(cause: Cause) -> None:
+    dying = [attempt(cause, node=node) for node in "abcd"]
     found = retries(dying)
     delays = [retry.ready_at - 100 for retry in found if retry]
     assert delays == [1, 4, 16]
     assert [sorted(retry.avoid) for retry in found if retry] == [["a"], ["a", "b"], ["a", "b", "c"]]
-    assert [retry.alone for retry in found if retry] == [False, True, True]
+    # Of a worker that died all of its group are suspects; of memory that one trial asked for it alone.
+    alone_at_once = cause is Cause.OUT_OF_MEMORY
+    assert [retry.alone for retry in found if retry] == [alone_at_once, True, True]
     assert found[-1] is None
 
 

@@ -17,6 +17,7 @@ from orchestrator.driver.view import unbroken
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.scheduling import Capacity
+from orchestrator.store.clocks import LONGEST_STEP_S
 from orchestrator.store.failures import Cause, Failure
 from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
@@ -225,14 +226,20 @@ def deaf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return Table(tmp_path)
 
 
-def test_a_hung_job_is_ended_though_nothing_can_be_printed(
-    deaf: Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed: list[str] = []
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The trials whose workers were ended."""
+    ended: list[str] = []
     monkeypatch.setattr(
         "orchestrator.driver.lookout.kill_worker",
-        lambda _cluster, sign: killed.append(sign.fingerprint) or "its stack",
+        lambda _cluster, sign: ended.append(sign.fingerprint) or "its stack",
     )
+    return ended
+
+
+def test_a_hung_job_is_ended_though_nothing_can_be_printed(
+    deaf: Table, killed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = deaf.hand_out("a")
     trial = TRIAL.validate_json(job.trials[0])
     deaf.store.signs.set_running(sign_of_life(trial, job.run_id, step=1, node="here"))
@@ -303,13 +310,8 @@ def looking(table: Table, monkeypatch: pytest.MonkeyPatch) -> Table:
 
 
 def test_a_store_that_can_be_read_but_not_written_is_noticed_and_nobody_hangs_for_it(
-    looking: Table, monkeypatch: pytest.MonkeyPatch
+    looking: Table, killed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed: list[str] = []
-    monkeypatch.setattr(
-        "orchestrator.driver.lookout.kill_worker",
-        lambda _cluster, sign: killed.append(sign.fingerprint),
-    )
     job = looking.hand_out("a")
     trial = TRIAL.validate_json(job.trials[0])
     looking.store.signs.set_running(sign_of_life(trial, job.run_id, step=1, node="here"))
@@ -336,6 +338,45 @@ def test_a_full_disk_is_borne_as_long_as_it_is_full(
         looking.run.tick()
     looking.run._guard.raise_kept()
     assert looking.view.notes == []
+
+
+def test_one_that_can_give_no_sign_on_a_full_disk_counts_as_hung(
+    looking: Table, killed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = looking.hand_out("a")
+    trial = TRIAL.validate_json(job.trials[0])
+    looking.store.signs.set_running(sign_of_life(trial, job.run_id, step=1, node="here"))
+    looking.run.tick()
+    for kind in (looking.store.signs._runs, looking.store.signs._running):
+        monkeypatch.setattr(kind, "write", no_space)
+    looking.run.tick()
+    assert killed == []
+    looking.run._lookout._watch._silence_s = -1.0
+    looking.run.tick()
+    assert killed == [trial.fingerprint]
+    assert not looking.run.must_leave
+
+
+@pytest.mark.parametrize("limit", ["_silence_s", "_limit_s"])
+def test_time_in_which_the_driver_was_stopped_is_neither_silence_nor_working_time(
+    limit: str, looking: Table, killed: list[str]
+) -> None:
+    """It was stopped for an hour, perhaps with the worker; then it looks on, and the worker gives no sign."""
+    now = [1000.0]
+    looking.run._lookout._clock._source = lambda: now[0]
+    looking.run._lookout._clock._looked_at = now[0]
+    setattr(looking.run._lookout._watch, limit, 2 * LONGEST_STEP_S)
+    job = looking.hand_out("a")
+    trial = TRIAL.validate_json(job.trials[0])
+    looking.store.signs.set_running(sign_of_life(trial, job.run_id, step=1, node="here"))
+    looking.run.tick()
+    now[0] += 3600.0
+    looking.run.tick()
+    assert killed == []
+    for _ in range(2):
+        now[0] += LONGEST_STEP_S
+        looking.run.tick()
+    assert killed == [trial.fingerprint]
 
 
 def test_a_run_that_leaves_a_store_that_is_gone_ends_by_what_ended_it(

@@ -13,6 +13,7 @@ from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand, make_plan
 from orchestrator.planning.states import counts_by_kind
 from orchestrator.store.failures import Cause, Failure
+from orchestrator.store.records import failure_row
 from orchestrator.store.store import Store
 from tests.trainer.data_files import write_image_folder
 from trainer.catalog import AUGMENTATIONS
@@ -167,6 +168,17 @@ def test_a_plan_against_a_store(tmp_path: Path) -> None:
     assert len(plan.missing) == 16
     assert sum(counts_by_kind(plan, {})["student"].values()) == 9
     assert len(make_plan(wanted, store, retry_failed=True).missing) == 18
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_what_the_machine_did_is_tried_again_by_any_run(cause: Cause, tmp_path: Path) -> None:
+    wanted, store = sweep(pairs=["resnet20/resnet8"], seeds=[0]), Store(tmp_path / "store")
+    teacher = expand(wanted)[0]
+    store.add_failure(failure_row(teacher, Failure(cause, "it failed")))
+    plan = make_plan(wanted, store, retry_failed=False)
+    is_programs = cause in (Cause.PROGRAM, Cause.DIVERGED)
+    assert (teacher in plan.missing) is not is_programs
+    assert teacher in make_plan(wanted, store, retry_failed=True).missing
 
 
 def test_prolonged_training_multiplies_epochs_and_milestones() -> None:
