@@ -284,6 +284,15 @@ def test_a_stopped_run_says_how_to_go_on_though_its_results_are_damaged(
     assert f"to go on: kdsweep run {sweep}" in capsys.readouterr().out
 
 
+def test_damage_is_told_by_the_exit_code_where_that_has_nothing_else_to_tell(
+    undisturbed_here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = UserError("results/a.parquet: damaged")
+    monkeypatch.setattr(command, "_show_results", raises(damaged))
+    with pytest.raises(UserError, match="damaged"):
+        command.run(undisturbed_here.root.parent / "sweep.yaml", undisturbed_here.address)
+
+
 class Deaf(Told):
     """Standard output is a file on a full disk."""
 

@@ -22,6 +22,7 @@ from trainer.checkpoint import CheckpointFolder
 from trainer.datasets.dataset import load_dataset
 from trainer.keeper import FolderKeeper
 from trainer.lockstep import run_group
+from trainer.positions import newest_position
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +97,13 @@ def students_are_at_work(store: Store) -> bool:
     return any(entry.epochs == 8 and entry.epoch > 2 for entry in store.signs.running().values())
 
 
+def students_saved_behind_an_epoch(store: Store) -> list[str]:
+    """Those at work that would not begin anew."""
+    students = [sign.fingerprint for sign in store.signs.running().values() if sign.epochs == 8]
+    saved = {fp: newest_position(store.checkpoint_folder(fp)) for fp in students}
+    return [fp for fp, position in saved.items() if position and position.epoch > 1]
+
+
 def test_a_worker_killed_in_the_middle(home: Path, sweep: Path, undisturbed: Store) -> None:
     store = Store(home / "worker-killed")
     process = start(home, "run", sweep, "--store", store.root, "--cpus", 2)
@@ -111,7 +119,8 @@ def test_a_worker_killed_in_the_middle(home: Path, sweep: Path, undisturbed: Sto
 def test_a_driver_killed_in_the_middle(home: Path, sweep: Path, undisturbed: Store) -> None:
     store = Store(home / "driver-killed")
     process = start(home, "run", sweep, "--store", store.root, "--cpus", 2)
-    wait_until(lambda: students_are_at_work(store))
+    wait_until(lambda: students_saved_behind_an_epoch(store))
+    cut_off = students_saved_behind_an_epoch(store)
     workers = trial_workers(process.pid)
     os.killpg(process.pid, signal.SIGKILL)
     finish(process)
@@ -120,6 +129,10 @@ def test_a_driver_killed_in_the_middle(home: Path, sweep: Path, undisturbed: Sto
     code, output = run(home, "run", sweep, "--store", store.root, "--cpus", 2)
     assert code == 0, output
     assert_same_results(store, undisturbed)
+    for fingerprint in cut_off:
+        log = (store.trial_folder(fingerprint) / "log.txt").read_text()
+        assert log.count(" epoch 1  ") == 1, "it went on, and did not begin anew"
+        assert log.count("to repeat: ") == 2
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])

@@ -31,6 +31,7 @@ from orchestrator.upkeep.bundle import export
 from orchestrator.upkeep.pruning import carry_out, removals
 from orchestrator.upkeep.verification import Finding, as_json, verify
 from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
+from tests.orchestrator.commands import run
 from tests.orchestrator.parquet import file_of, put, put_bytes
 from tests.orchestrator.sweeps import write_sweep
 from trainer.checkpoint import CheckpointError
@@ -418,6 +419,24 @@ def test_one_bad_answer_is_no_damage(
     assert verify(complete) == []
 
 
+@pytest.mark.parametrize(("num_bad", "num_removed"), [(2, 0), (3, 0), (4, 1)])
+def test_prune_takes_out_what_was_read_damaged_twice_and_twice_more(
+    num_bad: int, num_removed: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = weights_file(store, of_kind(store, "student")), LocalFolder.read
+    bad_answers = iter(range(num_bad))
+
+    def bad_so_often(folder: LocalFolder, name: str) -> bytes:
+        content = read(folder, name)
+        is_bad = folder.path / name == path and next(bad_answers, None) is not None
+        return content[:-1] if is_bad else content
+
+    monkeypatch.setattr(LocalFolder, "read", bad_so_often)
+    had = store.finished()
+    carry_out(removals(store, ["damaged"]))
+    assert len(had) - len(store.finished()) == num_removed
+
+
 def test_damaged_weights_are_the_machine_s_fault_and_made_again(store: Store, sweep: Sweep) -> None:
     """What needs them fails without a word against the program, so `prune damaged` and any run mend it."""
     *_, last = expand(sweep)
@@ -588,6 +607,25 @@ def test_weights_that_are_gone_all_the_same_are_made_again(store: Store, sweep: 
     assert store.finished() == {trial.fingerprint for trial in expand(sweep)}
     make_again(plan, store)
     assert len(store.finished()) == len(plan.trials), "another run has made them meanwhile"
+
+
+def test_a_plan_tells_of_weights_that_are_gone_and_a_run_asks_for_a_disk_that_is(
+    store: Store, tmp_path: Path
+) -> None:
+    sweep_file, had = write_sweep(tmp_path), store.finished()
+    there = (sweep_file, "--store", store.root)
+    for path in store.checkpoints.glob("*/final.safetensors"):
+        path.rename(path.with_name("aside"))
+    code, output = run(tmp_path, "plan", *there)
+    assert code == 0, output
+    assert output.count("runs again: its weights are gone") == 2
+    store.checkpoints.rename(tmp_path / "disk")
+    code, output = run(tmp_path, "run", *there)
+    assert code == 2, output
+    assert output.startswith(f"{store.checkpoints}: ")
+    assert "is that disk mounted?" in output
+    assert len(output.splitlines()) == 1
+    assert store.finished() == had
 
 
 def test_weights_on_a_disk_that_is_not_mounted_are_not_taken_for_gone(
