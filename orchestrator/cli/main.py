@@ -20,10 +20,10 @@ from orchestrator.cli import (
     trial,
     upkeep,
 )
-from orchestrator.cli.console import BAD_INPUT, STOPPED, print_json, stderr, stdout
+from orchestrator.cli.console import BAD_INPUT, DONE, STOPPED, print_json, stderr, stdout
 from orchestrator.cli.options import Json
 from orchestrator.cli.usage import READER_LEFT, call
-from orchestrator.cluster.interruption import broke_in, end_deaf, listen
+from orchestrator.cluster.interruption import all_is_done, broke_in, end_deaf, listen
 
 app = typer.Typer(
     name="kdsweep",
@@ -83,8 +83,12 @@ def command_line() -> None:
     from trainer.problems import UserError
 
     try:
-        _stand_somewhere()
-        call(app)
+        try:
+            _stand_somewhere()
+            call(app)
+        finally:
+            # How it ended is decided: nothing breaks into the telling of it.
+            end_deaf()
     except (UserError, OSError) as error:
         with suppress(SystemExit):  # rich's, where nobody reads
             stderr().print(
@@ -92,16 +96,15 @@ def command_line() -> None:
             )
         sys.exit(BAD_INPUT)
     except SystemExit as ended:
-        code = STOPPED if ended.code == INTERRUPTED else ended.code
+        code = _code_of_interrupted() if ended.code == INTERRUPTED else ended.code
         # Typer and rich both leave so when standard output is closed.
         code = READER_LEFT if isinstance(ended.__context__, BrokenPipeError) else code
         _leave_if_broken_into(code)
         sys.exit(code)
     except KeyboardInterrupt:
-        _leave_if_broken_into(STOPPED)
-        sys.exit(STOPPED)
-    finally:
-        end_deaf()
+        code = _code_of_interrupted()
+        _leave_if_broken_into(code)
+        sys.exit(code)
 
 
 def _stand_somewhere() -> None:
@@ -127,10 +130,13 @@ def _in_words(error: Exception) -> str:
     return str(error)
 
 
+def _code_of_interrupted() -> int:
+    return DONE if all_is_done() else STOPPED
+
+
 def _leave_if_broken_into(code: object) -> None:
     """Python's own end would wait for threads of a Ray that does not answer, or take them down under their feet."""
     if broke_in() and isinstance(code, int):
-        end_deaf()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

@@ -107,7 +107,7 @@ def resume(
 @contextmanager
 def _leaving_at_once() -> Iterator[None]:
     """A second Ctrl-C, one before anything runs, a Ray that dies, a store that is gone for good end in a line too."""
-    from orchestrator.cluster.interruption import lost
+    from orchestrator.cluster.interruption import all_is_done, lost
     from orchestrator.driver.guard import StoreUnusableError
 
     try:
@@ -116,6 +116,8 @@ def _leaving_at_once() -> Iterator[None]:
     except StoreUnusableError as error:
         why = str(error)
     except KeyboardInterrupt:
+        if all_is_done():
+            leave(DONE)
         why = lost() or "left at once"
     told = f"{why}; the same command goes on from the last checkpoints"
     with suppress(OSError, SystemExit):  # the latter is rich's, where nobody reads
@@ -151,10 +153,35 @@ def _run(
     *,
     has_metrics: bool,
 ) -> NoReturn:
+    from orchestrator.cluster.interruption import all_is_done
+
+    console = lasting_stdout()
+    try:
+        code = _run_and_show(sweep_file, plan, store, data, place, deadline_s, afresh, console)
+    except KeyboardInterrupt:
+        if not all_is_done():
+            raise
+        code = DONE
+        told = f"all is done; the tables: {as_command('table', store.address)}"
+        console.print(told, soft_wrap=True)
+    leave(code)
+
+
+def _run_and_show(
+    sweep_file: Path,
+    plan: "Plan",
+    store: "Store",
+    data: Path | None,
+    place: "Place",
+    deadline_s: float | None,
+    afresh: "Sequence[Trial]",
+    console: "Console",
+) -> int:
+    """The exit code."""
+    from orchestrator.cluster.interruption import tell_all_is_done
     from orchestrator.cluster.submission import own_job_id
     from trainer.problems import UserError
 
-    console = lasting_stdout()
     code = DONE
     here = _here(sweep_file, store, data, place)
     for warning in plan.warnings:
@@ -166,12 +193,12 @@ def _run(
         )
     elif plan.failed:
         code = SOME_FAILED
-    if plan.failed and not plan.missing:
         told = f"{len(plan.failed)} trials failed before: {as_command('resume', *here)}"
         console.print(told, soft_wrap=True)
+    else:
+        tell_all_is_done()
+        console.print(f"all {len(plan.trials)} trials are finished already")
     try:
-        if not (plan.missing or plan.failed):
-            console.print(f"all {len(plan.trials)} trials are finished already")
         _show_results(plan, store, console)
     except (OSError, UserError) as error:
         # Damage is told by the exit code too, unless that has more to tell.
@@ -179,12 +206,6 @@ def _run(
             raise
         told = f"WARNING: the results cannot be read: {error}"
         console.print(told, style="yellow", markup=False, soft_wrap=True)
-    except KeyboardInterrupt:
-        if code != DONE:
-            raise
-        # All is done, whatever is shown of it.
-        told = f"the tables: {as_command('table', store.address)}"
-        console.print(told, soft_wrap=True)
     if code == STOPPED and own_job_id():
         console.print("\nto go on: submit it again")
     elif code == STOPPED:
@@ -192,7 +213,7 @@ def _run(
     elif code == SOME_FAILED:
         status = as_command("status", *here[:3])
         console.print(f"\nthe reasons: {status}", soft_wrap=True)
-    leave(code)
+    return code
 
 
 def _here(

@@ -4,6 +4,7 @@
     with stopping_in_order(stop): # of a run: the first signal calls `stop`, a later one raises KeyboardInterrupt
         ...
     check()                       # raises it again where a library has swallowed it
+    tell_all_is_done()            # from now on a signal only cuts short what is still shown: `all_is_done`
 
 Signals within two seconds of each other are one: Slurm's and a forwarding script's, or those that a process gets
 for itself and for its group. `lose` ends a run that has lost its Ray, from whatever thread notices.
@@ -37,6 +38,7 @@ class _Interruption:
         self._counted_at = -ONE_WITHIN_S
         self._stop: Callable[[], None] | None = None
         self._lost: str | None = None
+        self._all_is_done = False
 
     def listen(self) -> None:
         """To be said first of all, and again after a library may have set handlers of its own."""
@@ -57,7 +59,7 @@ class _Interruption:
     def stopping_in_order(self, stop: Callable[[], None]) -> Iterator[None]:
         """While this goes on, the first signal calls `stop`, and only a later one raises KeyboardInterrupt."""
         self.check()
-        self._stop = stop
+        self._stop, self._all_is_done = stop, False
         try:
             yield
         finally:
@@ -72,6 +74,14 @@ class _Interruption:
     def lost(self) -> str | None:
         """Why the run has lost its Ray, if it has."""
         return self._lost
+
+    def tell_all_is_done(self) -> None:
+        """Nothing is left to do but to leave and to show it: no signal makes that undone."""
+        self._all_is_done = True
+
+    def all_is_done(self) -> bool:
+        """Whether that was told."""
+        return self._all_is_done
 
     def broke_in(self) -> bool:
         """Whether something was interrupted wherever it was, and not stopped in order."""
@@ -99,6 +109,8 @@ check = _of_this_process.check
 stopping_in_order = _of_this_process.stopping_in_order
 lose = _of_this_process.lose
 lost = _of_this_process.lost
+tell_all_is_done = _of_this_process.tell_all_is_done
+all_is_done = _of_this_process.all_is_done
 broke_in = _of_this_process.broke_in
 
 

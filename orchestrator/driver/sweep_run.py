@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.cluster import Cluster
-from orchestrator.cluster.interruption import stopping_in_order
+from orchestrator.cluster.interruption import stopping_in_order, tell_all_is_done
 from orchestrator.driver.claims import Claims
 from orchestrator.driver.deadline import LONGEST_TO_SAVE_S, Deadline
 from orchestrator.driver.guard import Guard
@@ -55,6 +55,10 @@ class Summary:
     blocked: int
     missing: int
     """Neither done nor failed: the run was stopped before."""
+
+    @property
+    def is_all_done(self) -> bool:
+        return not (self.failed or self.blocked or self.missing)
 
 
 class SweepRun:
@@ -128,6 +132,8 @@ class SweepRun:
                     self._claims.release(job)
                 self._claims.end()
                 self._tidy()
+            if self.summary().is_all_done:
+                tell_all_is_done()
 
     def _tune(self) -> None:
         from orchestrator.driver.searcher import tuner_of
