@@ -194,6 +194,10 @@ HELD: dict[str, list[str]] = {
         "orchestrator/cluster/test_vigil.py::test_a_main_thread_that_does_not_come_back_is_ended_with_its_process",
         "orchestrator/cluster/test_interruption.py::test_a_lost_ray_is_raised_in_the_main_thread",
     ],
+    "the disk for temporary files": [
+        "orchestrator/driver/test_scratch.py::test_a_full_disk_under_tune_stops_the_run_and_is_told_in_a_line",
+        "orchestrator/driver/test_scratch.py::test_a_run_whose_temporary_files_find_no_space_goes_on_later",
+    ],
     "the store cannot be written when a run begins": [
         "orchestrator/cli/test_where_things_are.py::test_a_store_that_cannot_be_written_is_refused_before_anything_starts",
         "orchestrator/cli/test_where_things_are.py::test_asking_whether_a_store_can_be_written_makes_none",

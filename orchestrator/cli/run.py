@@ -106,14 +106,14 @@ def resume(
 
 @contextmanager
 def _leaving_at_once() -> Iterator[None]:
-    """A second Ctrl-C, one before anything runs, a Ray that dies, a store that is gone for good end in a line too."""
+    """A second Ctrl-C, one before anything runs, a Ray that dies, a store or a disk that fails for good end in a line too."""
     from orchestrator.cluster.interruption import all_is_done, lost
-    from orchestrator.driver.guard import StoreUnusableError
+    from orchestrator.driver.guard import MachineFailedError
 
     try:
         yield
         return
-    except StoreUnusableError as error:
+    except MachineFailedError as error:
         why = str(error)
     except KeyboardInterrupt:
         if all_is_done():

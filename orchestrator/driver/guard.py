@@ -21,8 +21,12 @@ UNUSABLE_S = 600.0
 """So long a store may refuse before the run is stopped."""
 
 
-class StoreUnusableError(Exception):
-    """A store has refused for too long; the run was stopped, and goes on when it is started again."""
+class MachineFailedError(Exception):
+    """What a run needs of its machines failed; it was stopped, and goes on when it is started again."""
+
+
+class StoreUnusableError(MachineFailedError):
+    """A store has refused for too long."""
 
 
 class Guard:

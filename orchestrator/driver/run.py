@@ -55,7 +55,7 @@ def run_plan(
     Raises:
         UserError: data or published checkpoints are missing or wrong, a job asks for more than any node
             has, no cluster answers, the store cannot be used, or no worker could see it; nothing was started.
-        StoreUnusableError: the store could not be used for too long.
+        MachineFailedError: the store could not be used for too long, or the disk for temporary files.
         KeyboardInterrupt: it was to stop at once, by a second signal.
         RayLostError: the Ray that it uses has died.
     """

@@ -6,7 +6,6 @@ store refuses for a moment. `Guard` keeps errors out of Tune's loop.
 
 import shlex
 import sys
-import tempfile
 import time
 import uuid
 from collections import deque
@@ -25,6 +24,7 @@ from orchestrator.driver.lookout import Lookout
 from orchestrator.driver.meter import RunState
 from orchestrator.driver.outcomes import Outcomes, position_in
 from orchestrator.driver.overdue import Watch
+from orchestrator.driver.scratch import scratch
 from orchestrator.driver.view import View
 from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
@@ -138,8 +138,8 @@ class SweepRun:
     def _tune(self) -> None:
         from orchestrator.driver.searcher import tuner_of
 
-        with tempfile.TemporaryDirectory(prefix="tune-", dir=self._cluster.folder.path) as folder:
-            tuner_of(self, self._run_job, name=self._run_id, folder=Path(folder)).fit()
+        with scratch(self._cluster.folder.path) as folder:
+            tuner_of(self, self._run_job, name=self._run_id, folder=folder).fit()
 
     def _tidy(self) -> None:
         """A courtesy: whoever comes next may do it as well."""

@@ -26,7 +26,9 @@ from orchestrator.store.store import (
     is_named_rightly,
 )
 from orchestrator.store.table import Listing, ParquetTable, fingerprint_in
-from trainer.files import LocalFolder
+from orchestrator.worker.attempts import NAME as ATTEMPTS
+from orchestrator.worker.attempts import attempts_in
+from trainer.files import Folder, LocalFolder
 from trainer.positions import FINAL
 from trainer.problems import PlacedError
 from trainer.trial import TRIAL, computed_in, num_epochs
@@ -276,6 +278,7 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
                     "nothing to do: the run goes on from the checkpoint before, or from the start"
                 )
                 yield Finding(error.where, error.problem, mend)
+        yield from _attempts_finding(folder)
     leaving = {fp for fp, row in rows.items() if row["kind"] != "stddev"}
     try:
         if leaving:
@@ -292,6 +295,16 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
         if fingerprint in leaving and FINAL not in names and PRUNED not in names:
             where = f"{folders.address}/{fingerprint}"
             yield Finding(where, "its final weights are missing", RUN_AGAIN, fingerprint)
+
+
+def _attempts_finding(folder: Folder) -> Iterator[Finding]:
+    try:
+        is_whole = attempts_in(folder.read(ATTEMPTS)) is not None
+    except FileNotFoundError:
+        return
+    if not is_whole:
+        mend = "nothing to do: how often its trial was begun stays unknown"
+        yield Finding(f"{folder.address}/{ATTEMPTS}", "damaged: its digest is another", mend)
 
 
 def as_json(findings: list[Finding]) -> list[dict[str, str | bool | None]]:

@@ -80,6 +80,7 @@ def kept_files(root: Path) -> list[Path]:
         "*/*.parquet",
         "*/_dropped/*",
         "checkpoints/*/*.safetensors",
+        "checkpoints/*/attempts.json",
         "trials/*/trial.yaml",
         "sweeps/*",
     )

@@ -150,6 +150,34 @@ def test_attempts_are_counted_over_interruptions(store: Store, sweep: Sweep) -> 
     assert row["num_attempts"] == 2
 
 
+def test_attempts_whose_file_is_damaged_are_unknown_and_the_trial_goes_on(
+    store: Store, sweep: Sweep
+) -> None:
+    *_, last = expand(sweep)
+    (path,) = store.root.glob("checkpoints/*/attempts.json")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"count": 1', b'"count": 3'))
+    assert path.read_bytes() != whole
+    (finding,) = verify(store)
+    assert (finding.where, finding.problem) == (str(path), "damaged: its digest is another")
+    work(store, [last], ImpatientKeeper)
+    assert verify(store) == [], "that nobody knows is written down"
+    work(store, [last])
+    (row,) = store.results([last.fingerprint]).to_pylist()
+    assert row["num_attempts"] is row["started_at"] is None
+    assert verify(store) == []
+
+
+def test_attempts_of_an_older_version_are_counted_on(store: Store, sweep: Sweep) -> None:
+    *_, last = expand(sweep)
+    (path,) = store.root.glob("checkpoints/*/attempts.json")
+    path.write_text('{"first_started_at": "2026-01-02T03:04:05+00:00", "count": 4}')
+    assert verify(store) == []
+    work(store, [last])
+    (row,) = store.results([last.fingerprint]).to_pylist()
+    assert (row["num_attempts"], row["started_at"].year) == (5, 2026)
+
+
 # verify
 
 
