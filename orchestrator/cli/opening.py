@@ -49,8 +49,6 @@ def check_writable(store: "Store") -> None:
     """
     import tempfile
 
-    from trainer.problems import UserError
-
     if store.is_remote:
         return
     folder = store.root
@@ -60,10 +58,7 @@ def check_writable(store: "Store") -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(
-            f"{store.address}: a store cannot be written there: {error.strerror}; --store, KDSWEEP_STORE or "
-            "the sweep's key store name another place"
-        ) from error
+        raise store.unusable(error) from error
 
 
 def is_store(store: "Store") -> bool:

@@ -69,8 +69,12 @@ def connected(place: Place, tell: Callable[[str], None]) -> Iterator[Cluster]:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    _have_a_home()
-    with run_folder() as folder, _kept_after_an_error(folder), ExitStack() as at_the_end:
+    with (
+        _having_a_home(),
+        run_folder() as folder,
+        _kept_after_an_error(folder),
+        ExitStack() as at_the_end,
+    ):
         own = OwnRay(folder)
         starting: AbstractContextManager[None] = nullcontext()
         if isinstance(place, LocalCluster):
@@ -98,12 +102,20 @@ def connected(place: Place, tell: Callable[[str], None]) -> Iterator[Cluster]:
             yield Cluster(ray, f"{context.address_info['session_dir']}/logs", folder)
 
 
-def _have_a_home() -> None:
-    """Ray asks where it is, though nothing is written there; where there is none, it is one that nobody can make."""
+@contextmanager
+def _having_a_home() -> Iterator[None]:
+    """Ray asks where it is, though nothing is written there; where there is none, it is meanwhile one that nobody can make."""
     try:
         Path.home()
     except RuntimeError:
         os.environ["HOME"] = os.devnull
+    else:
+        yield
+        return
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
 
 
 def _size(place: LocalCluster) -> dict[str, Any]:

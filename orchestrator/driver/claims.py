@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from orchestrator.planning.scheduling import Job
 from orchestrator.store.patience import NO_SPACE
 from orchestrator.store.processes import this_process
-from orchestrator.store.signs import Run, Running, sign_of_life
+from orchestrator.store.signs import LONGEST_LIFE_S, Run, Running, sign_of_life
 from orchestrator.store.store import Store
 
 RUN_LIVES_FOR_S = 60.0
-CLAIM_LIVES_FOR_S = 120.0
+CLAIM_LIVES_FOR_S = LONGEST_LIFE_S
 
 
 class Claims:

@@ -106,10 +106,7 @@ def _used(store: Store) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = error.strerror or error
-        raise UserError(
-            f"{store.address}: the store cannot be used: {why}; --store names another"
-        ) from error
+        raise store.unusable(error) from error
 
 
 def make_again(plan: Plan, store: Store) -> None:

@@ -29,7 +29,7 @@ ASKED_EVERY_S = 0.5
 """So often whoever waits looks whether it has to leave."""
 
 LONGEST_OPERATION_S = 120.0
-"""What takes longer to fail was stopped meanwhile (an object store has given up after a minute and a half)."""
+"""What takes longer to fail was stopped meanwhile (an object store has given up before: `orchestrator.store.bounds`)."""
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 USED_UP = NO_SPACE | {errno.EMFILE, errno.ENFILE, errno.ENOMEM}

@@ -2,9 +2,9 @@
 
 All that a store asks for can be asked twice: a file is put whole, and removed if it is there. So whatever may
 pass (no connection, an answer cut short, a 500) is tried again here: `RETRIES` is for what the library itself
-knows how to repeat (a part of a large file, a token), `ask` for the whole. It gives up after a minute
-and a half at most, unless a large file is on its way, and the errors say which settings to look at. How long a
-run bears that is decided far above.
+knows how to repeat (a part of a large file, a token), `ask` for the whole. It gives up within
+two minutes, unless a large file is on its way, and the errors say which settings to look at. How long a run bears
+that is decided above; what it comes to in `orchestrator.store.bounds`.
 """
 
 import errno

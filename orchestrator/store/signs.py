@@ -27,8 +27,8 @@ from trainer.trial import Count, Trial, steps_per_epoch
 DEAD_AFTER_S = 60.0
 """So long a worker's sign is believed."""
 
-LONGEST_LIFE_S = 3600.0
-"""A sign that says to live longer holds nobody up."""
+LONGEST_LIFE_S = 120.0
+"""No sign says to live longer than a driver's claim: one that does is damaged, and holds nobody up."""
 
 LOOK_AGAIN_S = 1.0
 

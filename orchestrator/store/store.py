@@ -115,6 +115,13 @@ class Store:
         """The path or URI by which any process finds this store."""
         return self.folder.address
 
+    def unusable(self, error: OSError) -> UserError:
+        """What is told of a store that refuses before anything runs: the user's to mend."""
+        return UserError(
+            f"{self.address}: the store cannot be used: {error.strerror or error}; --store, KDSWEEP_STORE or the "
+            "sweep's key store name another"
+        )
+
     @property
     def name(self) -> str:
         """The last part of its address."""

@@ -27,8 +27,8 @@ def test_a_store_that_cannot_be_written_is_refused_before_anything_starts(
 ) -> None:
     code, out, err = kd("run", write_sweep(tmp_path), "--store", "/proc/kdsweep")
     assert (code, out) == (2, "")
-    assert err.startswith("/proc/kdsweep: a store cannot be written there: ")
-    assert "--store, KDSWEEP_STORE or the sweep's key store name another place" in err
+    assert err.startswith("/proc/kdsweep: the store cannot be used: ")
+    assert "--store, KDSWEEP_STORE or the sweep's key store name another" in err
     assert len(err.splitlines()) == 1
 
 

@@ -73,7 +73,7 @@ def test_one_that_is_written_again_lives_on_though_it_says_the_same(
     assert set(reader.running()) == {ONE}
 
 
-@pytest.mark.parametrize("lives_for_s", [-1.0, 0.0, 5 * 3600.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("lives_for_s", [-1.0, 0.0, 121.0, 3600.0, float("inf"), float("nan")])
 def test_one_that_says_to_live_for_ever_or_never_lives_as_others_do(
     lives_for_s: float, reader: Signs, writer: Signs, clock: OwnTime
 ) -> None:
@@ -118,13 +118,16 @@ def test_only_what_is_known_to_be_dead_is_tidied_away(
     assert reader.last(OTHER) is None
 
 
+@pytest.mark.parametrize("claimed_s", [DEAD_AFTER_S, 3500.0], ids=["", "damaged"])
 def test_whoever_must_know_looks_until_each_has_changed_or_is_dead(
+    claimed_s: float,
     reader: Signs,
     writer: Signs,
     clock: OwnTime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alive, dead = running(ONE, ELSEWHERE), running(OTHER, ELSEWHERE)
+    dead = replace(dead, lives_for_s=claimed_s)
 
     def wait(_seconds: float) -> None:
         clock.now += 10
