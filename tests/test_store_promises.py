@@ -183,6 +183,7 @@ HELD: dict[str, list[str]] = {
         "orchestrator/cluster/test_interruption.py::test_the_signal_of_a_closing_terminal_is_left_ignored_where_it_was",
         "orchestrator/driver/test_run.py::test_stopped_by_a_signal_and_run_again",
         "orchestrator/driver/test_resume.py::test_left_at_once_then_started_over_in_part_then_run",
+        "orchestrator/cluster/test_own_ray.py::test_a_signal_is_heard_while_ray_shuts_down",
         "orchestrator/driver/test_signals_when_done.py::test_a_signal_gives_3_and_0_where_all_is_done",
         "orchestrator/driver/test_faults.py::test_a_deadline_saves_and_leaves_in_time",
         "orchestrator/driver/test_signals.py::test_a_signal_before_anything_runs",

@@ -130,7 +130,29 @@ def _size(place: LocalCluster) -> dict[str, Any]:
 def _shut_down(ray: Any) -> None:
     """A Ray that is gone is not asked to shut down: it would not answer."""
     if interruption.lost() is None and ray.is_initialized():
-        ray.shutdown()
+        with _signals_heard_again():
+            ray.shutdown()
+
+
+@contextmanager
+def _signals_heard_again() -> Iterator[None]:
+    """When Ray lets go of a driver it sets SIGTERM back to what ends a process at once, and then takes its time to end
+    its servers: before that, signals are ours again.
+    """
+    from ray._private import worker
+
+    node: Any = worker._global_node  # noqa: SLF001
+    end_servers = node.kill_all_processes
+
+    def after_listening(*given: Any, **named: Any) -> None:
+        interruption.listen()
+        end_servers(*given, **named)
+
+    node.kill_all_processes = after_listening
+    try:
+        yield
+    finally:
+        interruption.listen()
 
 
 @contextmanager

@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cluster import undertaker
-from tests.orchestrator.commands import descendants, start, trial_workers, wait_until
+from tests.orchestrator.commands import (
+    descendants,
+    hear_signals,
+    start,
+    trial_workers,
+    wait_until,
+)
 from tests.orchestrator.sweeps import write_sweep
 
 LISTENS = "0A"
@@ -157,6 +163,40 @@ def test_a_user_without_name_and_home_has_a_local_ray_and_a_cache(tmp_path: Path
     assert uid == str(UNKNOWN)
     assert Path(cache).parts[-2:] == (f"kdsweep-{UNKNOWN}", "cache")
     assert ended.stderr == ""
+
+
+SIGNALLED = """
+import signal
+from orchestrator.cluster import interruption
+from orchestrator.cluster.connection import LocalCluster, connected
+from ray._private.node import Node
+
+interruption.listen()
+end_servers = Node.kill_all_processes
+
+def signalled(*given, **named):
+    signal.raise_signal(signal.SIGTERM)
+    end_servers(*given, **named)
+
+Node.kill_all_processes = signalled
+try:
+    with connected(LocalCluster(1), print):
+        pass
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_is_heard_while_ray_shuts_down() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SIGNALLED],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=hear_signals,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "heard\n", "")
 
 
 def test_what_is_ended_is_in_a_session_and_has_a_file_of_the_folder_open(tmp_path: Path) -> None:
