@@ -157,7 +157,17 @@ def _run(
 
     console = lasting_stdout()
     try:
-        code = _run_and_show(sweep_file, plan, store, data, place, deadline_s, afresh, console)
+        code = _run_and_show(
+            sweep_file,
+            plan,
+            store,
+            data,
+            place,
+            deadline_s,
+            afresh,
+            console,
+            has_metrics=has_metrics,
+        )
     except KeyboardInterrupt:
         if not all_is_done():
             raise
@@ -176,6 +186,8 @@ def _run_and_show(
     deadline_s: float | None,
     afresh: "Sequence[Trial]",
     console: "Console",
+    *,
+    has_metrics: bool,
 ) -> int:
     """The exit code."""
     from orchestrator.cluster.interruption import tell_all_is_done
