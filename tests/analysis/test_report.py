@@ -244,7 +244,7 @@ def test_tiles_count_data_sets_pairs_and_panels(page: str) -> None:
     tiles = re.findall(r'<div class="tile[a-z ]*"><b>(\d+)</b> <span>(.*?)</span>', page)
     assert tiles[:5] == [
         ("2", "data sets"),
-        ("2", "pairs"),
+        ("4", "pairs"),
         ("4", "panels"),
         ("9", "augmentations"),
         ("3", "seeds"),
