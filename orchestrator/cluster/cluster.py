@@ -13,14 +13,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from orchestrator.cluster.nodes import Node
+from orchestrator.cluster.nodes import NOTHING, Node
 from orchestrator.cluster.run_folder import RunFolder
 from orchestrator.planning.scheduling import Capacity
 from orchestrator.worker.foreign import last_line, missing_module
 
 T = TypeVar("T")
-
-NOTHING = Capacity(cpu=0.0, gpu=0.0)
 
 
 class TaskFailedError(Exception):
@@ -54,7 +52,7 @@ class Cluster:
         self._ray = ray
         self.log_folder = log_folder
         self.folder = folder
-        self._most = most
+        self.most = most
 
     def nodes(self) -> list[Node]:
         """The nodes that are there now."""
@@ -70,12 +68,16 @@ class Cluster:
         (node,) = (n for n in self._ray.nodes() if n["NodeID"] == here)
         return f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
 
-    def capacity(self) -> Capacity:
-        """What all nodes have together, or may have once all have come that a user told of."""
-        nodes = self.nodes()
+    def capacity(self, without: Collection[str] = ()) -> Capacity:
+        """What all nodes have together, or may have once all have come that a user told of.
+
+        Args:
+            without: nodes that do not count.
+        """
+        nodes = [node for node in self.nodes() if node.name not in without]
         return Capacity(
-            cpu=max(sum(n.cpu for n in nodes), self._most.cpu),
-            gpu=max(sum(n.gpu for n in nodes), self._most.gpu),
+            cpu=max(sum(n.cpu for n in nodes), self.most.cpu),
+            gpu=max(sum(n.gpu for n in nodes), self.most.gpu),
         )
 
     def start_on(self, node: str, function: Callable[..., T], *arguments: object) -> Task[T]:

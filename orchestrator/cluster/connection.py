@@ -12,9 +12,11 @@ from typing import Any
 
 from orchestrator.cluster import interruption
 from orchestrator.cluster.cluster import Cluster
+from orchestrator.cluster.nodes import NOTHING
 from orchestrator.cluster.own_ray import OwnRay
 from orchestrator.cluster.run_folder import RunFolder, run_folder
 from orchestrator.cluster.vigil import HeadOfACluster, Watched, watching
+from orchestrator.planning.scheduling import Capacity
 from orchestrator.store.provenance import PACKAGES, TOP
 from orchestrator.worker import own_packages
 from orchestrator.worker.foreign import first_line, is_other_version, wants_token
@@ -48,9 +50,13 @@ class LocalCluster:
 
 @dataclass(frozen=True)
 class ExistingCluster:
-    """A Ray cluster that runs already: `HOST:PORT`, or `auto` for the one of this machine."""
+    """A Ray cluster that runs already: `HOST:PORT`, or `auto` for the one of this machine.
+
+    `most` is what its autoscaler may bring it to.
+    """
 
     address: str
+    most: Capacity = NOTHING
 
 
 Place = LocalCluster | ExistingCluster
@@ -96,10 +102,11 @@ def connected(place: Place, tell: Callable[[str], None]) -> Iterator[Cluster]:
         for name in ("ray.tune", "ray.train", "ray.air"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         watched: Watched = own
+        most = NOTHING
         if isinstance(place, ExistingCluster):
-            watched = HeadOfACluster(context.address_info["gcs_address"])
+            watched, most = HeadOfACluster(context.address_info["gcs_address"]), place.most
         with watching(watched, tell):
-            yield Cluster(ray, f"{context.address_info['session_dir']}/logs", folder)
+            yield Cluster(ray, f"{context.address_info['session_dir']}/logs", folder, most)
 
 
 @contextmanager

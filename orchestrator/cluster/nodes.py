@@ -1,5 +1,6 @@
 """The machines of a cluster, and whether what a plan asks for fits on any of them."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +8,11 @@ from pathlib import Path
 
 from orchestrator.language.resources import KINDS, SECTIONS, AllResources, Kind, Resources
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.scheduling import Capacity
 from trainer.problems import UserError
 from trainer.trial import Trial, computed_in
+
+NOTHING = Capacity(cpu=0.0, gpu=0.0)
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,20 @@ def has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists()
 
 
-def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
-    """A line for each kind of missing trials that no node can compute, or whose resources none has."""
-    has_gpus = any(node.gpu for node in nodes)
+def unmet_requests(plan: Plan, nodes: Sequence[Node], most: Capacity = NOTHING) -> list[str]:
+    """A line for each kind of missing trials that no node can compute, or whose resources none has.
+
+    Of nodes that may come, up to `most` in all, it is known how many CPUs and GPUs they have together, no more.
+    """
+    has_gpus = _has_gpus(nodes, most)
     kinds = {trial.kind for trial in plan.missing}
     unmet = []
     for kind in (kind for kind in KINDS if kind in kinds):
         wanted = plan.sweep.resources.of(kind).on(has_gpus)
-        if not any(node.holds(wanted) for node in nodes):
-            sizes = "; ".join(f"{n.cpu:g} CPU, {n.gpu:g} GPU" for n in nodes)
+        if not (any(node.holds(wanted) for node in nodes) or _may_come(wanted, most)):
+            sizes = "; ".join(f"{n.cpu:g} CPU, {n.gpu:g} GPU" for n in nodes) or "nothing"
+            if most != NOTHING:
+                sizes += f"; --scale-to says that {most.cpu:g} CPU and {most.gpu:g} GPU may come"
             extra = [f"{v:g} {k}" for k, v in wanted.custom.items()]
             if wanted.accelerator:
                 extra.append(f"a GPU of type {wanted.accelerator}")
@@ -63,12 +72,25 @@ def unmet_requests(plan: Plan, nodes: Sequence[Node]) -> list[str]:
                 f"{''.join(f' and {e}' for e in extra)}; the cluster's nodes have: {sizes}; "
                 "gpu left out takes a GPU where there are any"
             )
+        elif not wanted.gpu and math.isinf(most.cpu):
+            unmet.append(
+                f"resources.{kind}: jobs take no GPU, so it must be told how many CPUs may come: "
+                f"--scale-to {most.gpu:g},CPUS"
+            )
         elif not wanted.gpu and (trials := _tf32_trials(plan, kind)):
             unmet.append(
                 f"{SECTIONS[kind]}.precision: tf32 needs a GPU from Ampere on, and a {kind} job takes none here "
                 f"({len(trials):,} trials); fp32 runs anywhere"
             )
     return unmet
+
+
+def _has_gpus(nodes: Sequence[Node], most: Capacity) -> bool:
+    return most.gpu > 0 or any(node.gpu for node in nodes)
+
+
+def _may_come(wanted: Resources, most: Capacity) -> bool:
+    return wanted.cpu <= most.cpu and (wanted.gpu or 0.0) <= most.gpu
 
 
 def tf32_without_gpu(plan: Plan) -> list[str]:
@@ -86,13 +108,15 @@ def _tf32_trials(plan: Plan, kind: Kind) -> list[Trial]:
     return [t for t in plan.missing if t.kind == kind and computed_in(t) == "tf32"]
 
 
-def decided_resources(plan: Plan, nodes: Sequence[Node]) -> AllResources:
+def decided_resources(plan: Plan, nodes: Sequence[Node], most: Capacity = NOTHING) -> AllResources:
     """The resources of each kind, checked: a request that no node can meet would hang for ever.
+
+    `most` is what may come.
 
     Raises:
         UserError: there is one.
     """
-    if unmet := unmet_requests(plan, nodes):
+    if unmet := unmet_requests(plan, nodes, most):
         raise UserError("\n".join(unmet))
-    has_gpus = any(node.gpu for node in nodes)
+    has_gpus = _has_gpus(nodes, most)
     return AllResources(**{kind: plan.sweep.resources.of(kind).on(has_gpus) for kind in KINDS})

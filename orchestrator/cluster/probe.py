@@ -1,149 +1,75 @@
-"""Before anything is trained on a cluster: does every node that may run jobs have what jobs need?
+"""Does every node that may run jobs have what jobs need? Asked before anything is trained, and of who joins later.
 
-A task on each such node compares its kdsweep and its libraries with the driver's, reads from the store what the
-driver wrote, writes what the driver reads back, and prepares the data: so they are decoded once per node, and
-a node that lacks them says so at once, not at its first job.
+A task on each such node answers (`orchestrator.worker.questions`): so data are decoded once per node, and a
+node that lacks something says so at once, not at its first job. What the driver leaves in the store for the nodes
+to read stays there for as long as it asks.
+
+    with asking(cluster, plan, resources, store, data_folder, note) as probe:
+        probe.ask_all()                     # those that are there; what they lack is the user's to mend
+        task = probe.start(node)            # one that joined
+        probe.problems(node, task)
 """
 
 import socket
-import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from orchestrator.cluster.cluster import Cluster, Task, TaskFailedError
 from orchestrator.cluster.nodes import Node
 from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
-from orchestrator.store.provenance import PACKAGES, TOP, digest_of, version_of
+from orchestrator.store.provenance import TOP
 from orchestrator.store.store import Store
-from orchestrator.worker.preparation import prepare, samples
+from orchestrator.worker.preparation import samples
+from orchestrator.worker.questions import (
+    BETWEEN_LOOKS_S,
+    LOOKS,
+    Question,
+    answer,
+    not_installed,
+    software,
+)
 from trainer.problems import UserError
-from trainer.trial import TRIAL
 
 STILL_WAITING_EVERY_S = 30.0
-LOOKS, BETWEEN_LOOKS_S = 5, 1.0
-"""A shared file system may take a moment to show one machine what another has written."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """What a node is asked, as plain data: `marks` are the names of what the driver and the node write."""
-
-    store: str
-    drivers_mark: str
-    nodes_mark: str
-    software: dict[str, str]
-    driver_has_it_in: str
-    data_folder: str
-    trials: tuple[dict[str, Any], ...]
-
-
-def software() -> dict[str, str]:
-    """What must be equal everywhere, as a trial's numbers may depend on it."""
-    return {
-        "Python": ".".join(map(str, sys.version_info[:2])),
-        **{
-            name: version_of(name) or "not installed"
-            for name in ("ray", "torch", "torchvision", "pyarrow")
-        },
-        "kdsweep": f"{version_of('kdsweep') or 'not installed'} (code {digest_of(*PACKAGES)[:12]})",
-    }
-
-
-def answer(question: Question) -> list[str]:
-    """What is wrong on this node; runs there. Empty where all is well."""
-    here = software()
-    problems = [
-        f"{name} is {here.get(name, 'unknown')}{_of(TOP, name)}, "
-        f"the driver has {wanted}{_of(question.driver_has_it_in, name)}"
-        for name, wanted in question.software.items()
-        if here.get(name) != wanted
-    ]
-    if not problems:
-        problems = [text for text in (_store_problem(question), _data_problem(question)) if text]
-    return problems
-
-
-def _of(folder: object, name: str) -> str:
-    return f" in {folder}" if name == "kdsweep" else ""
-
-
-def _store_problem(question: Question) -> str | None:
-    try:
-        store = Store(question.store)
-        for _ in range(LOOKS):
-            if store.probes.is_listed(question.drivers_mark):
-                store.probes.set(question.nodes_mark)
-                return None
-            time.sleep(BETWEEN_LOOKS_S)
-    except (OSError, UserError) as error:
-        return f"the store cannot be used: {error}"
-    return (
-        f"store {question.store}: what the driver wrote there is not seen here; "
-        "give a place that all nodes share, such as NFS or s3://"
-    )
-
-
-def _data_problem(question: Question) -> str | None:
-    trials = [TRIAL.validate_python(trial) for trial in question.trials]
-    try:
-        prepare(trials, Path(question.data_folder))
-    except (OSError, UserError) as error:
-        return str(error)
-    return None
-
-
-def probe(
+@contextmanager
+def asking(
     cluster: Cluster,
     plan: Plan,
     resources: AllResources,
     store: Store,
     data_folder: Path,
     note: Callable[[str], None],
-) -> None:
-    """Ask every node that may run one of the plan's jobs.
+) -> Iterator["Probe"]:
+    """As long as this goes on, nodes can be asked.
 
     Raises:
-        UserError: something is missing, with a line for each node and problem.
+        UserError: the store cannot be written.
     """
-    kinds = {trial.kind for trial in plan.missing}
-    asked = [n for n in cluster.nodes() if any(n.holds(resources.of(kind)) for kind in kinds)]
-    note(f"asking {_nodes(asked)} for the store, the data and the same software")
-    marks = [uuid.uuid4().hex for _ in asked]
-    drivers_mark = uuid.uuid4().hex
-    _leave(store, drivers_mark)
-    trials = tuple(trial.model_dump(mode="json") for trial in samples(plan.missing))
-    here, data = software(), str(data_folder)
+    mark = uuid.uuid4().hex
+    question = Question(
+        store=store.address,
+        drivers_mark=mark,
+        nodes_mark=None,
+        software=software(),
+        driver_has_it_in=str(TOP),
+        data_folder=str(data_folder),
+        trials=tuple(trial.model_dump_json() for trial in samples(plan.missing)),
+    )
+    wanted = [resources.of(kind) for kind in {trial.kind for trial in plan.missing}]
+    _leave(store, mark)
     try:
-        questions = [
-            Question(store.address, drivers_mark, mark, here, str(TOP), data, trials)
-            for mark in marks
-        ]
-        problems = _ask(cluster, asked, questions, note)
-        for node, mark in zip(asked, marks, strict=True):
-            if not problems[node.name] and not _appears(store, mark):
-                problems[node.name] = [
-                    f"store {store.address}: what it wrote there is not seen by the driver on "
-                    f"{socket.gethostname()}; give a place that all nodes share, such as NFS or s3://"
-                ]
+        yield Probe(cluster, store, question, lambda node: any(map(node.holds, wanted)), note)
     finally:
         with suppress(OSError):
-            for mark in (drivers_mark, *marks):
-                store.probes.clear(mark)
+            store.probes.clear(mark)
             store.probes.tidy()
-    lines = [f"{node}: {problem}" for node in asked for problem in problems[node.name]]
-    if lines:
-        raise UserError("\n".join(lines))
-    note(f"every node has what it needs ({_nodes(asked)})")
-
-
-def _nodes(nodes: Sequence[Node]) -> str:
-    return "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
 
 
 def _leave(store: Store, mark: str) -> None:
@@ -156,41 +82,120 @@ def _leave(store: Store, mark: str) -> None:
         ) from error
 
 
-def _appears(store: Store, mark: str) -> bool:
-    for _ in range(LOOKS):
-        if store.probes.is_listed(mark):
-            return True
-        time.sleep(BETWEEN_LOOKS_S)
-    return False
+@dataclass(frozen=True)
+class Asked:
+    """A node that is being asked; `mark` is what it leaves in the store for the driver to see."""
+
+    node: Node
+    mark: str | None
+    task: Task[list[str]]
 
 
-def _ask(
-    cluster: Cluster,
-    nodes: Sequence[Node],
-    questions: Sequence[Question],
-    note: Callable[[str], None],
-) -> dict[str, list[str]]:
-    """What is wrong, by node."""
-    waiting = {
-        cluster.start_on(node.name, answer, question): node
-        for node, question in zip(nodes, questions, strict=True)
-    }
-    problems: dict[str, list[str]] = {}
-    while waiting:
-        task = cluster.first_over(waiting, STILL_WAITING_EVERY_S)
-        if task is None:
-            note(f"still waiting for {', '.join(map(str, waiting.values()))}")
-        else:
-            problems[waiting.pop(task).name] = _answer_of(cluster, task)
-    return problems
+class Probe:
+    """Asks nodes.
 
+    Args:
+        cluster: whose nodes.
+        store: where they and the driver leave marks for each other.
+        question: what all are asked.
+        is_of_use: whether a node may run any job at all; others are not asked.
+        note: tells a person.
+    """
 
-def _answer_of(cluster: Cluster, task: Task[list[str]]) -> list[str]:
-    try:
-        return cluster.answer(task)
-    except TaskFailedError as error:
-        if error.missing:
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        question: Question,
+        is_of_use: Callable[[Node], bool],
+        note: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._question = question
+        self._is_of_use = is_of_use
+        self._note = note
+
+    @property
+    def of_a_job(self) -> Question:
+        """What a worker asks its node, which is to add the trials of its job."""
+        return replace(self._question, trials=())
+
+    def nodes(self) -> list[Node]:
+        """The nodes of now that may run a job."""
+        return [node for node in self._cluster.nodes() if self._is_of_use(node)]
+
+    def ask_all(self) -> frozenset[str]:
+        """Ask every node that is there, and wait for all.
+
+        Returns:
+            Their names: all have what they need.
+
+        Raises:
+            UserError: something is missing, with a line for each node and problem.
+        """
+        nodes = self.nodes()
+        if not nodes:
+            return frozenset()
+        self._note(f"asking {_count(nodes)} for the store, the data and the same software")
+        problems = self._answers([self._start(node, uuid.uuid4().hex) for node in nodes])
+        if lines := [f"{node}: {problem}" for node in nodes for problem in problems[node.name]]:
+            raise UserError("\n".join(lines))
+        self._note(f"every node has what it needs ({_count(nodes)})")
+        return frozenset(node.name for node in nodes)
+
+    def start(self, node: Node) -> Asked:
+        """Ask a node; it answers in its own time, and nobody has to wait for what it writes."""
+        return self._start(node, None)
+
+    def _start(self, node: Node, mark: str | None) -> Asked:
+        question = replace(self._question, nodes_mark=mark)
+        return Asked(node, mark, self._cluster.start_on(node.name, answer, question))
+
+    def first_over(self, asked: Sequence[Asked], timeout_s: float) -> Asked | None:
+        """One who has answered; None where nobody has within the time."""
+        by_task = {one.task: one for one in asked}
+        task = self._cluster.first_over(by_task, timeout_s)
+        return None if task is None else by_task[task]
+
+    def problems(self, asked: Asked) -> list[str]:
+        """What is wrong on a node that has answered; empty where all is well."""
+        try:
+            problems = self._cluster.answer(asked.task)
+        except TaskFailedError as error:
+            return [not_installed(error.missing) if error.missing else str(error)]
+        if not problems and asked.mark is not None and not self._appears(asked.mark):
             return [
-                f"{error.missing} is not installed there (kdsweep submit brings kdsweep itself)"
+                f"store {self._store.address}: what it wrote there is not seen by the driver on "
+                f"{socket.gethostname()}; give a place that all nodes share, such as NFS or s3://"
             ]
-        return [str(error)]
+        return problems
+
+    def _answers(self, asked: Sequence[Asked]) -> dict[str, list[str]]:
+        """What is wrong, by node."""
+        waiting = list(asked)
+        problems: dict[str, list[str]] = {}
+        while waiting:
+            one = self.first_over(waiting, STILL_WAITING_EVERY_S)
+            if one is None:
+                self._note(f"still waiting for {', '.join(str(w.node) for w in waiting)}")
+            else:
+                waiting.remove(one)
+                problems[one.node.name] = self.problems(one)
+        return problems
+
+    def _appears(self, mark: str) -> bool:
+        """Whether a node's mark can be seen; it is taken away then."""
+        try:
+            for _ in range(LOOKS):
+                if self._store.probes.is_listed(mark):
+                    return True
+                time.sleep(BETWEEN_LOOKS_S)
+            return False
+        finally:
+            with suppress(OSError):
+                self._store.probes.clear(mark)
+
+
+def _count(nodes: Sequence[Node]) -> str:
+    return "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from orchestrator.cluster.cluster import Cluster
 from orchestrator.driver.claims import Claims
 from orchestrator.driver.handed_out import HandedOut
+from orchestrator.driver.newcomers import Newcomers
 from orchestrator.driver.outcomes import Outcomes
 from orchestrator.driver.overdue import Overdue, Watch
 from orchestrator.driver.reaper import kill_worker
@@ -27,6 +28,7 @@ class Lookout:
         claims: what this run and others have in hand.
         outcomes: is told why a job was ended.
         watch: notices jobs that hang.
+        newcomers: asks nodes that join; None where there are none.
         note: tells a person.
     """
 
@@ -37,6 +39,7 @@ class Lookout:
         claims: Claims,
         outcomes: Outcomes,
         watch: Watch,
+        newcomers: Newcomers | None,
         note: Callable[[str], None],
     ) -> None:
         self._cluster = cluster
@@ -44,6 +47,7 @@ class Lookout:
         self._claims = claims
         self._outcomes = outcomes
         self._watch = watch
+        self._newcomers = newcomers
         self._note = note
         self._clock = AttentiveClock()
         self._claimed_at = time.monotonic()
@@ -63,21 +67,33 @@ class Lookout:
             self._scheduler.running, self._claims.own(signs), self._clock()
         ):
             self._end(overdue)
-        self._scheduler.capacity = self._cluster.capacity()
+        if self._newcomers:
+            self._newcomers.look()
+        self._scheduler.capacity = self._cluster.capacity(without=self.closed)
         if now - self._claimed_at >= CLAIM_AGAIN_EVERY_S:
             self._claimed_at = now
             for job in handed_out.waiting().values():
                 self._claims.claim(job)
 
-    def has_place(self, job: Job) -> bool:
-        """Whether any node that the job does not avoid is large enough for it."""
-        nodes = self._cluster.nodes()
-        return any(node.name not in job.avoid and node.holds(job.resources) for node in nodes)
+    @property
+    def closed(self) -> frozenset[str]:
+        """Nodes where no job is to be placed."""
+        return self._newcomers.closed if self._newcomers else frozenset()
 
-    def homeless(self, handed_out: HandedOut) -> frozenset[str]:
-        """Jobs, by Tune's ids, that wait for a place that is gone: all that they do not avoid were lost."""
+    def has_place(self, job: Job) -> bool:
+        """Whether any open node that the job does not avoid is large enough for it."""
+        shut = job.avoid | self.closed
+        nodes = self._cluster.nodes()
+        return any(node.name not in shut and node.holds(job.resources) for node in nodes)
+
+    def misplaced(self, handed_out: HandedOut) -> frozenset[str]:
+        """Jobs, by Tune's ids, that wait where they should not.
+
+        All nodes that they do not avoid were lost, or other nodes are closed by now than when they were handed out.
+        """
         waiting = handed_out.waiting().items()
-        return frozenset(name for name, job in waiting if job.avoid and not self.has_place(job))
+        homeless = {name for name, job in waiting if job.avoid and not self.has_place(job)}
+        return handed_out.outdated(self.closed) | homeless
 
     def _end(self, overdue: Overdue) -> None:
         self._note(f"{overdue.job.trials[0].fingerprint[:12]}: {overdue.failure.error}")

@@ -6,7 +6,7 @@ the whole DAG.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from orchestrator.cluster.connection import (
@@ -16,10 +16,11 @@ from orchestrator.cluster.connection import (
     connected,
 )
 from orchestrator.cluster.nodes import decided_resources
-from orchestrator.cluster.probe import probe
+from orchestrator.cluster.probe import asking
 from orchestrator.cluster.submission import watched
 from orchestrator.driver.deadline import Deadline
 from orchestrator.driver.gauges import Gauges, through_ray
+from orchestrator.driver.newcomers import Newcomers
 from orchestrator.driver.sweep_run import Summary, SweepRun
 from orchestrator.driver.view import View, unbroken
 from orchestrator.planning.plan import Plan
@@ -67,10 +68,15 @@ def run_plan(
         prepare(plan.missing, data_folder)
     with connected(place, view.note) as cluster:
         # Before anything is written: what no node can carry leaves no store behind.
-        resources = decided_resources(plan, cluster.nodes())
-        with watched(store) as tell_that_it_begins:
+        resources = decided_resources(plan, cluster.nodes(), cluster.most)
+        with ExitStack() as at_the_end:
+            tell_that_it_begins = at_the_end.enter_context(watched(store))
+            newcomers = None
             if isinstance(place, ExistingCluster):
-                probe(cluster, plan, resources, store, data_folder, view.note)
+                probe = at_the_end.enter_context(
+                    asking(cluster, plan, resources, store, data_folder, view.note)
+                )
+                newcomers = Newcomers(probe, probe.ask_all(), view.note)
             with _used(store):
                 store.save_sweep(plan.sweep.name, plan.sweep.model_dump(mode="json"))
             tell_that_it_begins()
@@ -80,7 +86,9 @@ def run_plan(
                     store.signs.until_known(view.note)
                 make_again(plan, store)
                 num_afresh = start_over(afresh, store)
-            run = SweepRun(plan, store, data_folder, resources, cluster, view, deadline, run_job)
+            run = SweepRun(
+                plan, store, data_folder, resources, cluster, view, deadline, run_job, newcomers
+            )
             if has_metrics:
                 view.note(f"metrics: {cluster.metrics_address()}")
             view.begin(plan, logs=cluster.log_folder)

@@ -5,21 +5,24 @@ ready fits. None is only safe while something runs (else Tune blocks), and the e
 all: the scheduler guarantees both.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.driver.actors import take_the_place_of_tunes
 from orchestrator.worker.job import JobConfig, JobReport, RunJob
+from orchestrator.worker.questions import not_installed
 
 NODE_LABEL = "ray.io/node-id"
 REPORT = "report"
-"""Under this key a job's last result holds its `JobReport`."""
+LACKS = "lacks"
+"""Under the first of these keys a job's last result holds its `JobReport`; under the second the node that could not
+even load it, and the module that was missing there."""
 
 
 class Director(Protocol):
@@ -33,8 +36,8 @@ class Director(Protocol):
         """Nothing runs and nothing more will."""
 
     @property
-    def homeless(self) -> Collection[str]:
-        """By Tune's ids, jobs that wait for a place that is gone."""
+    def misplaced(self) -> Collection[str]:
+        """By Tune's ids, jobs that wait where they should not."""
 
     def on_withdrawn(self, trial_id: str) -> None:
         """Tune has let go of a job that had not started."""
@@ -55,16 +58,36 @@ class Director(Protocol):
 
 
 def job_trainable(run: RunJob) -> type[tune.Trainable]:
-    """What Tune runs a job with. A class, not a function: its step runs in the main thread, where signals arrive."""
+    """What Tune runs a job with. A class, not a function: its step runs in the main thread, where signals arrive.
+
+    It travels by its code, with what is kdsweep's own packed within: where that cannot be imported, it still
+    tells so, and where it is.
+    """
+    packed = cloudpickle.dumps((JobConfig, run))  # type: ignore[no-untyped-call]
 
     class JobTrainable(tune.Trainable):
         def setup(self, config: dict[str, Any]) -> None:
-            self._job = JobConfig(**config)
+            self._config = config
 
         def step(self) -> dict[str, Any]:
-            return {REPORT: run(self._job), "done": True}
+            import ray
+
+            try:
+                job_config, run_job = cloudpickle.loads(packed)
+            except ImportError as error:
+                node = ray.get_runtime_context().get_node_id()
+                return {LACKS: (node, error.name or str(error)), "done": True}
+            return {REPORT: run_job(job_config(**self._config)), "done": True}
 
     return JobTrainable
+
+
+def _report_in(result: dict[str, Any]) -> JobReport:
+    if LACKS in result:
+        node, module = result[LACKS]
+        return JobReport(node=node, lacks=(not_installed(module),))
+    report: JobReport = result[REPORT]
+    return report
 
 
 class DagSearcher(Searcher):
@@ -98,7 +121,7 @@ class DagSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         if not error and result is not None:
-            self._director.on_report(trial_id, result[REPORT])
+            self._director.on_report(trial_id, _report_in(result))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: what is done and where to go on is decided by the store."""
@@ -133,7 +156,7 @@ class Reports(tune.Callback):
 
 
 class Withdrawing(FIFOScheduler):
-    """Takes back from Tune what waits for a place that is gone; nothing that runs is touched.
+    """Takes back from Tune what waits where it should not; nothing that runs is touched.
 
     What a job asks for is fixed once Tune has it: to go anywhere else it must be handed out anew.
     """
@@ -152,9 +175,9 @@ class Withdrawing(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Called at every turn of Tune's loop."""
-        homeless = self._director.homeless
-        for trial in list(tune_controller.get_live_trials()) if homeless else ():
-            if trial.trial_id in homeless and trial.status == Trial.PENDING:
+        misplaced = self._director.misplaced
+        for trial in list(tune_controller.get_live_trials()) if misplaced else ():
+            if trial.trial_id in misplaced and trial.status == Trial.PENDING:
                 tune_controller.stop_trial(trial)
                 self._director.on_withdrawn(trial.trial_id)
         return super().choose_trial_to_run(tune_controller)
@@ -181,7 +204,7 @@ def tuner_of(director: Director, run: RunJob, *, name: str, folder: Path) -> tun
     """Tune, as a run uses it; what it writes into `folder` is never needed again."""
     take_the_place_of_tunes()
     return tune.Tuner(
-        tune.with_resources(job_trainable(run), resources_of),
+        tune.with_resources(job_trainable(run), placing()),
         tune_config=tune.TuneConfig(
             search_alg=DagSearcher(director), scheduler=Withdrawing(director), num_samples=-1
         ),
@@ -196,10 +219,17 @@ def tuner_of(director: Director, run: RunJob, *, name: str, folder: Path) -> tun
     )
 
 
-def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """What Tune reserves for a job: its own CPUs and share of a GPU, on a node it does not avoid."""
-    bundle = config["bundle"]
-    if not config["avoid"]:
-        return tune.PlacementGroupFactory([bundle])
-    elsewhere = {NODE_LABEL: f"!in({','.join(config['avoid'])})"}
-    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[elsewhere])
+def placing() -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
+    """What Tune reserves for a job: its own CPUs and share of a GPU, on a node it does not avoid.
+
+    Made here, so that it travels to workers by its code, as `JobTrainable` does.
+    """
+
+    def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        bundle = config["bundle"]
+        if not config["avoid"]:
+            return tune.PlacementGroupFactory([bundle])
+        elsewhere = {NODE_LABEL: f"!in({','.join(config['avoid'])})"}
+        return tune.PlacementGroupFactory([bundle], bundle_label_selector=[elsewhere])
+
+    return resources_of

@@ -22,10 +22,12 @@ from orchestrator.driver.guard import Guard
 from orchestrator.driver.handed_out import HandedOut
 from orchestrator.driver.lookout import Lookout
 from orchestrator.driver.meter import RunState
+from orchestrator.driver.newcomers import Newcomers
 from orchestrator.driver.outcomes import Outcomes, position_in
 from orchestrator.driver.overdue import Watch
 from orchestrator.driver.scratch import scratch
 from orchestrator.driver.view import View
+from orchestrator.driver.waiting import Waiting
 from orchestrator.language.resources import AllResources
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduling import Job, Scheduler
@@ -77,6 +79,7 @@ class SweepRun:
         view: View,
         deadline: Deadline,
         run_job: RunJob,
+        newcomers: Newcomers | None = None,
     ) -> None:
         sweep = plan.sweep
         self._plan = plan
@@ -87,6 +90,8 @@ class SweepRun:
         self._note = view.note
         self._deadline = deadline
         self._run_job = run_job
+        self._newcomers = newcomers
+        self._waiting = Waiting(cluster.most, self._note)
         capacity = cluster.capacity()
         simulated = best_simulation(plan.missing, plan.done, capacity, resources)
         self._scheduler = Scheduler(
@@ -103,14 +108,14 @@ class SweepRun:
         self._claims = Claims(store, sweep.name)
         self._outcomes = Outcomes(store, self._scheduler, self._claims, self._note)
         self._lookout = Lookout(
-            cluster, self._scheduler, self._claims, self._outcomes, watch, self._note
+            cluster, self._scheduler, self._claims, self._outcomes, watch, newcomers, self._note
         )
         self._guard = Guard(self.stop, self._note)
         self._handed_out = HandedOut()
         self._ended: deque[tuple[Job, JobReport | str]] = deque()
         """Jobs that Tune told the end of, with their report or Ray's account of their death."""
-        self._homeless: frozenset[str] = frozenset()
-        """Jobs, by Tune's ids, that wait for a place that is gone."""
+        self._misplaced: frozenset[str] = frozenset()
+        """Jobs, by Tune's ids, that wait where they should not."""
         self._signs_at = self._looked_at = -REMOTE_EVERY_S
         self._state = RunState(self._scheduler, {}, self._outcomes.failed)
 
@@ -188,15 +193,16 @@ class SweepRun:
                 return None
             has_place = not job.avoid or self._lookout.has_place(job)
             placed = job if has_place else replace(job, avoid=frozenset())
-            config = self._config(placed)
+            closed = self._lookout.closed
+            config = self._config(placed, closed)
             self._claims.claim(placed)
         except Exception:
             self._scheduler.take_back(job)
             raise
-        self._handed_out.add(trial_id, placed)
+        self._handed_out.add(trial_id, placed, closed)
         return config
 
-    def _config(self, job: Job) -> dict[str, Any]:
+    def _config(self, job: Job, closed: frozenset[str]) -> dict[str, Any]:
         sweep = self._plan.sweep
         return JobConfig(
             run_id=self._run_id,
@@ -207,18 +213,20 @@ class SweepRun:
             cpu=job.resources.cpu,
             gpu=job.resources.gpu or 0.0,
             bundle=job.resources.bundle,
-            avoid=tuple(sorted(job.avoid)),
+            avoid=tuple(sorted(job.avoid | closed)),
             execution=sweep.execution,
             checkpoint_every_s=60 * sweep.checkpoint_every_minutes,
             checkpoint_every_epochs=sweep.checkpoint_every_epochs,
             command=shlex.join(sys.argv),
             code=str(TOP),
             trainer_sha256=trainer_digest(),
+            asked=tuple(sorted(self._newcomers.fit)) if self._newcomers else (),
+            question=self._newcomers.question if self._newcomers else None,
         ).as_config()
 
     @property
-    def homeless(self) -> frozenset[str]:
-        return self._homeless
+    def misplaced(self) -> frozenset[str]:
+        return self._misplaced
 
     # What Tune tells
 
@@ -258,13 +266,22 @@ class SweepRun:
         while self._ended:
             job, told = self._ended.popleft()
             try:
-                if isinstance(told, JobReport):
-                    self._outcomes.reported(job, told)
-                else:
+                if not isinstance(told, JobReport):
                     self._outcomes.died(job, told)
+                elif told.lacks:
+                    self._give_back(job, told)
+                else:
+                    self._outcomes.reported(job, told)
             except OSError:
                 self._ended.appendleft((job, told))
                 raise
+
+    def _give_back(self, job: Job, report: JobReport) -> None:
+        """Its worker's node lacks something, so it has not begun: it is handed out again, elsewhere."""
+        if self._newcomers:
+            self._newcomers.refused(report.node, report.lacks)
+        self._claims.release(job)
+        self._scheduler.take_back(job)
 
     def _settle_all(self) -> None:
         """Tune's loop is over; what it told last must not be lost, unless it is too late or a bug."""
@@ -287,7 +304,21 @@ class SweepRun:
             self._looked_at = now
             self._lookout.look(self._state.signs, self._handed_out)
             self._guard.relieve()
-            self._homeless = self._lookout.homeless(self._handed_out)
+            self._misplaced = self._lookout.misplaced(self._handed_out)
+            self._end_what_is_in_vain()
+
+    def _end_what_is_in_vain(self) -> None:
+        """Where nothing works and nothing will, the run is stopped."""
+        if self._scheduler.stopping:
+            return
+        waiting = self._handed_out.waiting().values() if self._handed_out.nothing_works else ()
+        has_place = any(map(self._lookout.has_place, waiting))
+        if self._newcomers and waiting and self._newcomers.is_hopeless:
+            self._note("stopping: one node after the other has come, and each lacked something")
+            self.stop()
+        elif self._waiting.is_in_vain(waiting, has_place=has_place):
+            self._note("stopping: it was waited long enough")
+            self.stop()
 
     def stop(self) -> None:
         """Start nothing more, and ask what runs to save and leave.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from orchestrator.store.failures import Failure
+from orchestrator.worker.questions import Question
 from trainer.trial import ExecutionMode
 
 
@@ -14,7 +15,8 @@ class JobConfig:
 
     `trials` are written as they will stand in their rows. `bundle` is what Ray reserves for the job, `avoid`
     are the nodes, by Ray's names, where it is not to be placed. `trainer_sha256` is the digest of the code that
-    is to compute them, `code` the folder that has it where the driver is.
+    is to compute them, `code` the folder that has it where the driver is. A node that is not among those `asked`
+    answers the `question` before it begins; without one there is nothing to ask.
     """
 
     run_id: str
@@ -32,6 +34,8 @@ class JobConfig:
     command: str
     code: str
     trainer_sha256: str
+    asked: tuple[str, ...] = ()
+    question: Question | None = None
 
     def as_config(self) -> dict[str, Any]:
         """As Tune wants it; `JobConfig(**config)` is the way back."""
@@ -53,12 +57,13 @@ class FailedTrial:
 class JobReport:
     """How a job ended, by fingerprint. What is neither finished nor failed was stopped and can go on later.
 
-    `node` is Ray's name of where it ran.
+    `node` is Ray's name of where it ran. It lacks what `lacks` says, a line each: then the job has not begun.
     """
 
     finished: tuple[str, ...] = ()
     failed: Mapping[str, FailedTrial] = field(default_factory=dict)
     node: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 RunJob = Callable[[JobConfig], JobReport]

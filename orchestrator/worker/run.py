@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +20,7 @@ from orchestrator.store.signs import sign_of_life
 from orchestrator.store.store import Store
 from orchestrator.worker.causes import of_exception
 from orchestrator.worker.job import JobConfig, JobReport
+from orchestrator.worker.questions import answer
 from orchestrator.worker.stacks import stack_on_request
 from trainer.trial import TRIAL, Trial, computed_in
 
@@ -32,6 +34,8 @@ def run_job(job: JobConfig) -> JobReport:
     # First of all: whatever comes may take minutes, of a store that refuses for instance.
     with signals_heard() as must_leave, stack_on_request():
         node = see_only_given_gpus()
+        if lacks := _lacks(job, node):
+            return JobReport(node=node, lacks=lacks)
         store = Store(job.store, waits_s=WAITS_S, is_made=True, must_leave=must_leave)
         trials = {written: TRIAL.validate_json(written) for written in job.trials}
         done = store.finished()
@@ -39,6 +43,13 @@ def run_job(job: JobConfig) -> JobReport:
         todo = {written: t for written, t in trials.items() if t.fingerprint not in done}
         report = _run(job, store, todo, node, must_leave) if todo else JobReport()
     return JobReport(before + report.finished, report.failed, node)
+
+
+def _lacks(job: JobConfig, node: str) -> tuple[str, ...]:
+    """What is missing on a node that nobody asked before it was given a job: it may have joined a moment ago."""
+    if job.question is None or node in job.asked:
+        return ()
+    return tuple(answer(replace(job.question, trials=job.trials)))
 
 
 def see_only_given_gpus() -> str:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from orchestrator.cluster.jobs import Handover
 from orchestrator.cluster.packing import for_elsewhere, pack, write_packed
-from orchestrator.cluster.probe import software
 from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand
 from orchestrator.store.provenance import PACKAGES, git_state
 from orchestrator.worker.preparation import samples
+from orchestrator.worker.questions import software
 from tests.orchestrator.commands import KDSWEEP, fresh_environment, run
 from tests.orchestrator.planning.test_scheduling import trials
 from tests.orchestrator.sweeps import write_sweep
@@ -100,7 +100,7 @@ def test_a_package_runs_by_itself_and_knows_where_it_comes_from(tmp_path: Path) 
     libraries = [p for p in sys.path if "site-packages" in p]
     script = (
         "import sys, json; sys.path += json.loads(sys.argv[1])\n"
-        "import orchestrator.store.provenance as p, orchestrator.cluster.probe as q\n"
+        "import orchestrator.store.provenance as p, orchestrator.worker.questions as q\n"
         "print(json.dumps([str(p.TOP), p.git_state(), q.software()]))"
     )
     answer = subprocess.run(

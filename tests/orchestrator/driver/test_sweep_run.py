@@ -2,7 +2,7 @@
 
 import errno
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ class OneMachine:
     """The outermost border: a cluster of one node with two CPUs."""
 
     log_folder = ""
+    most = Capacity(0.0, 0.0)
 
     def nodes(self) -> list[Node]:
         return [Node("here", {"CPU": 2.0})]
 
-    def capacity(self) -> Capacity:
+    def capacity(self, without: Collection[str] = ()) -> Capacity:
         return Capacity(2.0, 0.0)
 
 
@@ -423,17 +424,17 @@ def test_a_job_whose_places_are_lost_is_handed_out_anew_and_no_other_is_stopped(
     assert waits is not None
     assert (waits["trials"], waits["avoid"]) == (left.trials, ("here",))
     table.run.tick()
-    assert table.run.homeless == frozenset()
+    assert table.run.misplaced == frozenset()
     del nodes[1]
     table.run.tick()
-    assert table.run.homeless == {"waits"}
+    assert table.run.misplaced == {"waits"}
     assert not table.run.must_leave
     assert not table.store.stops.is_set(left.run_id)
     table.run.on_withdrawn("waits")
     again = table.hand_out("again")
     assert (again.trials, again.avoid) == (left.trials, ())
     table.run.tick()
-    assert table.run.homeless == frozenset()
+    assert table.run.misplaced == frozenset()
     table.run.on_report("again", table.finish(again))
     table.run.tick()
     assert table.run.summary().finished == 1

@@ -80,7 +80,7 @@ class TwoJobs:
         return not self._names
 
     @property
-    def homeless(self) -> set[str]:
+    def misplaced(self) -> set[str]:
         if list(self._folder.glob("works *")) and "withdrawn waits" not in self.told:
             return {trial_id for trial_id, name in self._names.items() if name == "waits"}
         return set()
