@@ -27,6 +27,7 @@ from orchestrator.cli.options import (
     Deadline,
     JobId,
     Json,
+    ScaleTo,
     StoreOption,
     SweepFile,
     Yes,
@@ -62,6 +63,7 @@ def submit(
     address: DashboardAddress = None,
     store: StoreOption = None,
     data: DataOption = None,
+    scale_to: ScaleTo = None,
     deadline: Deadline = None,
     retry_failed: Annotated[
         bool, typer.Option(help="As resume: also what failed by an error of the program.")
@@ -71,6 +73,7 @@ def submit(
 ) -> None:
     """Hand a sweep to a Ray cluster, and return when it has begun there. Submitted again, it goes on."""
     from orchestrator.cli.durations import seconds
+    from orchestrator.cli.scaling import most_of, written
     from orchestrator.cluster.jobs import Handover
     from orchestrator.language.sweep import load_sweep
     from orchestrator.store.store import Store
@@ -80,6 +83,7 @@ def submit(
         store=_store_of_a_cluster(loaded, store),
         data=_data_of_a_cluster(loaded, data),
         deadline=deadline,
+        scale_to=scale_to and written(most_of(scale_to)),
         verb="resume" if retry_failed else "run",
     )
     if deadline is not None:

@@ -74,6 +74,15 @@ RayAddress = Annotated[
     typer.Option(help="HOST:PORT of a running Ray cluster, or auto for this machine's."),
 ]
 
+ScaleTo = Annotated[
+    str | None,
+    typer.Option(
+        "--scale-to",
+        metavar="GPUS[,CPUS]",
+        help="What the cluster's autoscaler may bring it to: jobs are handed out for it, and wait for it.",
+    ),
+]
+
 DashboardAddress = Annotated[
     str | None,
     typer.Option(

@@ -25,6 +25,7 @@ from orchestrator.cli.options import (
     Gpus,
     Prometheus,
     RayAddress,
+    ScaleTo,
     StoreOption,
     SweepFile,
     Yes,
@@ -54,6 +55,7 @@ def run(
     cpus: Cpus = None,
     gpus: Gpus = None,
     address: RayAddress = None,
+    scale_to: ScaleTo = None,
     deadline: Deadline = None,
     prometheus: Prometheus = False,
     yes: Yes = False,
@@ -63,7 +65,7 @@ def run(
     from orchestrator.planning.plan import make_plan
 
     with _leaving_at_once():
-        opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
+        opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address, scale_to)
         plan = with_lost_weights(make_plan(*opened, retry_failed=False), opened[1])
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
@@ -77,6 +79,7 @@ def resume(
     cpus: Cpus = None,
     gpus: Gpus = None,
     address: RayAddress = None,
+    scale_to: ScaleTo = None,
     deadline: Deadline = None,
     only: Annotated[
         list[str] | None,
@@ -94,7 +97,7 @@ def resume(
     from orchestrator.planning.plan import make_plan
 
     with _leaving_at_once():
-        opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address)
+        opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address, scale_to)
         plan = with_lost_weights(make_plan(*opened, retry_failed=True), opened[1])
         if only:
             plan = selection.only(plan, only)
@@ -125,15 +128,24 @@ def _leaving_at_once() -> Iterator[None]:
     leave(STOPPED)
 
 
-def _cluster(cpus: int | None, gpus: int | None, address: str | None) -> "Place":
+def _cluster(
+    cpus: int | None, gpus: int | None, address: str | None, scale_to: str | None
+) -> "Place":
+    from orchestrator.cli.scaling import most_of
     from orchestrator.cluster.connection import ExistingCluster, LocalCluster
     from trainer.problems import UserError
 
     if address is None:
+        if scale_to is not None:
+            raise UserError("--scale-to is for the autoscaler of a cluster: add its --address")
         return LocalCluster(cpus, gpus)
     if cpus is not None or gpus is not None:
         raise UserError("--cpus and --gpus size a Ray of our own; the one of --address has its own")
-    return ExistingCluster(address)
+    return (
+        ExistingCluster(address)
+        if scale_to is None
+        else ExistingCluster(address, most_of(scale_to))
+    )
 
 
 def _seconds(deadline: str | None) -> float | None:
@@ -232,13 +244,17 @@ def _here(
     sweep_file: Path, store: "Store", data: Path | None, place: "Place"
 ) -> tuple[object, ...]:
     """The words by which the same sweep is run again: its file, its store, then where its data and nodes are."""
+    from orchestrator.cli.scaling import written
     from orchestrator.cluster.connection import ExistingCluster
+    from orchestrator.cluster.nodes import NOTHING
 
     words: tuple[object, ...] = (sweep_file, "--store", store.address)
     if data is not None:
         words += ("--data", data)
     if isinstance(place, ExistingCluster):
         words += ("--address", place.address)
+        if place.most != NOTHING:
+            words += ("--scale-to", written(place.most))
     return words
 
 

@@ -51,6 +51,15 @@ SETTINGS = {
     "RAY_JOB_STOP_WAIT_TIME_S": str(TIME_TO_SAVE_S),
 }
 
+HEADS_PYTHON = (
+    "raylet=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$PPID/status 2>/dev/null); "
+    r"""python=$(cat "/proc/$raylet/cmdline" 2>/dev/null | tr '\0' '\n' | """
+    r"""sed -n 's/^--python_worker_command="\{0,1\}\([^" ]*\).*/\1/p'); """
+    '[ -x "$python" ] || python=python3'
+)
+"""Words of a shell that find the Python by which the head's Ray was started: whoever started it by its full path may
+have another one, or none, in the `PATH`. A job's grandparent is the raylet, which was told how to start workers."""
+
 TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -68,15 +77,20 @@ class Handover:
     store: str
     data: str | None = None
     deadline: str | None = None
+    scale_to: str | None = None
     verb: Literal["run", "resume"] = "run"
 
     def entrypoint(self, sweep_file: str) -> str:
         """For the shell of the cluster's head; `exec`, so that a signal reaches kdsweep itself."""
-        command = ["python3", "-m", "orchestrator", self.verb, sweep_file, "--address", "auto"]
+        command = ["-m", "orchestrator", self.verb, sweep_file, "--address", "auto"]
         command += ["--store", self.store, "--yes"]
-        for option, value in (("--data", self.data), ("--deadline", self.deadline)):
+        for option, value in (
+            ("--data", self.data),
+            ("--deadline", self.deadline),
+            ("--scale-to", self.scale_to),
+        ):
             command += [option, value] if value else []
-        return f"exec {shlex.join(command)}"
+        return f'{HEADS_PYTHON}; exec "$python" {shlex.join(command)}'
 
 
 @dataclass(frozen=True)

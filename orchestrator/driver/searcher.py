@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -155,6 +156,14 @@ class Reports(tune.Callback):
         self._director.on_death(trial.trial_id, account)
 
 
+class Silence(TrialProgressCallback):
+    """In the place of what prints, however quiet Tune is to be, that a job which was taken back is complete."""
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Any], trial: Any, **info: Any
+    ) -> None: ...
+
+
 class Withdrawing(FIFOScheduler):
     """Takes back from Tune what waits where it should not; nothing that runs is touched.
 
@@ -212,7 +221,7 @@ def tuner_of(director: Director, run: RunJob, *, name: str, folder: Path) -> tun
             name=name,
             storage_path=str(folder),
             verbose=0,
-            callbacks=[Reports(director)],
+            callbacks=[Reports(director), Silence()],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=Leaving(director),
         ),

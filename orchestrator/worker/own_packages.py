@@ -60,7 +60,8 @@ def hook_for(top: str, names: Sequence[str]) -> Callable[[], None]:
     def pin_own_packages() -> None:
         import os
 
-        if all(os.path.isdir(os.path.join(top, name)) for name in names):  # noqa: PTH112, PTH118
+        starts = [os.path.join(top, name, "__init__.py") for name in names]  # noqa: PTH118
+        if all(map(os.path.isfile, starts)):
             pin(top, names)
 
     return pin_own_packages

@@ -94,7 +94,7 @@ class Raylets:
         )
         pretended = {"KDSWEEP_PRETEND_GPUS": "1"}
         surroundings = fresh_environment(self._home) | WITH_TOKEN | pretended | dict(environment)
-        surroundings["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        surroundings["PATH"] = environment.get("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
         with (folder / "start.log").open("wb") as log:
             process = subprocess.Popen(
                 command, env=surroundings, stdout=log, stderr=log, start_new_session=True

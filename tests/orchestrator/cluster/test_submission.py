@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cluster.jobs import Handover
+from orchestrator.cluster.jobs import HEADS_PYTHON, Handover
 from orchestrator.cluster.packing import for_elsewhere, pack, write_packed
 from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand
@@ -134,11 +134,48 @@ def test_paths_of_a_sweep_are_made_absolute(
 
 
 def test_the_command_on_the_cluster_is_safe_for_a_shell() -> None:
-    handover = Handover("/a store;rm", data="$HOME", deadline="2h", verb="resume")
-    assert handover.entrypoint("x.yaml") == (
-        "exec python3 -m orchestrator resume x.yaml --address auto "
-        "--store '/a store;rm' --yes --data '$HOME' --deadline 2h"
+    handover = Handover("/a store;rm", data="$HOME", deadline="2h", scale_to="8,64", verb="resume")
+    assert handover.entrypoint("x.yaml").endswith(
+        '; exec "$python" -m orchestrator resume x.yaml --address auto '
+        "--store '/a store;rm' --yes --data '$HOME' --deadline 2h --scale-to 8,64"
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (f"--python_worker_command={sys.executable} a.py b.py", sys.executable),
+        ('--python_worker_command="/a folder/python" a.py', "python3"),
+        ("--python_worker_command=/gone/python a.py", "python3"),
+        ("--something_else=1", "python3"),
+    ],
+)
+def test_the_python_of_a_job_is_that_of_its_head(told: str, expected: str) -> None:
+    """A raylet, its worker, and the worker's shell; where the raylet doesn't tell, the first in the PATH."""
+    shell = ["sh", "-c", f'{HEADS_PYTHON}; echo "$python"']
+    worker = f"import subprocess; subprocess.run({shell!r}, check=True)"
+    raylet = (
+        f"import subprocess; subprocess.run([{sys.executable!r}, '-c', {worker!r}], check=True)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", raylet, told], capture_output=True, text=True, check=True
+    )
+    assert (answer.stdout, answer.stderr) == (f"{expected}\n", "")
+
+
+def test_a_python_without_the_libraries_is_named(tmp_path: Path) -> None:
+    pack(load_sweep(SWEEPS / "smoke.yaml"), tmp_path)
+    answer = subprocess.run(
+        [sys.executable, "-S", "-m", "orchestrator", "--version"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith(f"{sys.executable}: typer is not installed for this Python")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from orchestrator.cluster.nodes import Node
 from orchestrator.driver.deadline import Deadline
 from orchestrator.driver.guard import StoreUnusableError
 from orchestrator.driver.meter import RunState
+from orchestrator.driver.newcomers import Newcomers
 from orchestrator.driver.sweep_run import SweepRun
 from orchestrator.driver.view import unbroken
 from orchestrator.language.sweep import load_sweep
@@ -80,17 +81,22 @@ class Table:
         sweep = load_sweep(write_sweep(folder))
         self.plan = make_plan(sweep, self.store, retry_failed=False)
         self.view = Told()
+        self.build()
+
+    def build(self, newcomers: Newcomers | None = None) -> None:
+        """Make the run."""
         cluster: Any = OneMachine()
         never = Deadline.after(None)
         self.run = SweepRun(
             self.plan,
             self.store,
-            folder,
+            self.store.root.parent,
             ONE_CPU,
             cluster,
             unbroken(self.view),
             never,
             lambda job: JobReport(),
+            newcomers,
         )
 
     def hand_out(self, trial_id: str) -> JobConfig:
@@ -438,3 +444,84 @@ def test_a_job_whose_places_are_lost_is_handed_out_anew_and_no_other_is_stopped(
     table.run.on_report("again", table.finish(again))
     table.run.tick()
     assert table.run.summary().finished == 1
+
+
+class Doors:
+    """Newcomers, as a run sees them."""
+
+    question = None
+
+    def __init__(self) -> None:
+        self.fit = frozenset({"here"})
+        self.closed: frozenset[str] = frozenset()
+        self.is_hopeless = False
+
+    def look(self) -> None:
+        pass
+
+    def refused(self, name: str, problems: tuple[str, ...]) -> None:
+        self.closed |= {name}
+
+
+@pytest.fixture
+def doors(table: Table, monkeypatch: pytest.MonkeyPatch) -> Doors:
+    """The table's run, once more, on a cluster that nodes join."""
+    monkeypatch.setattr("orchestrator.driver.sweep_run.SEE_EVERY_S", 0.0)
+    monkeypatch.setattr("orchestrator.driver.sweep_run.LOOK_EVERY_S", 0.0)
+    doors: Any = Doors()
+    table.build(doors)
+    found: Doors = doors
+    return found
+
+
+def test_a_job_that_its_node_cannot_run_goes_elsewhere_and_no_attempt_is_counted(
+    table: Table, doors: Doors
+) -> None:
+    first = table.hand_out("first")
+    assert first.asked == ("here",)
+    table.run.on_report("first", JobReport(node="bad", lacks=("no data",)))
+    table.run.tick()
+    assert table.store.failures().num_rows == 0
+    assert not table.store.signs.running()
+    again = table.hand_out("again")
+    assert (again.trials, again.avoid) == (first.trials, ("bad",))
+    table.run.on_report("again", table.finish(again))
+    table.run.tick()
+    assert table.run.summary().finished == 1
+
+
+def test_what_waits_is_handed_out_anew_when_a_node_closes_or_opens(
+    table: Table, doors: Doors
+) -> None:
+    assert table.run.next_config("a") is not None
+    table.run.tick()
+    assert table.run.misplaced == frozenset()
+    doors.closed = frozenset({"bad"})
+    table.run.tick()
+    assert table.run.misplaced == {"a"}
+    table.run.on_withdrawn("a")
+    config = table.run.next_config("b")
+    assert config is not None
+    assert config["avoid"] == ("bad",)
+    table.run.tick()
+    assert table.run.misplaced == frozenset()
+    doors.closed = frozenset()
+    table.run.tick()
+    assert table.run.misplaced == {"b"}
+
+
+def test_a_run_on_which_every_node_that_comes_lacks_something_is_stopped(
+    table: Table, doors: Doors
+) -> None:
+    job = table.hand_out("works")
+    doors.is_hopeless = True
+    table.run.tick()
+    assert not table.run.must_leave, "something works"
+    table.run.on_report("works", JobReport(node="bad", lacks=("no data",)))
+    assert table.run.next_config("waits") is None
+    table.run.tick()
+    assert table.run.next_config("waits") is not None
+    table.run.tick()
+    assert table.run.must_leave
+    assert table.store.stops.is_set(job.run_id)
+    assert "each lacked something" in table.view.notes[-1]
