@@ -67,10 +67,13 @@ def unmet_requests(plan: Plan, nodes: Sequence[Node], most: Capacity = NOTHING) 
             extra = [f"{v:g} {k}" for k, v in wanted.custom.items()]
             if wanted.accelerator:
                 extra.append(f"a GPU of type {wanted.accelerator}")
+            hint = "gpu left out takes a GPU where there are any"
+            if not any(node.cpu for node in nodes) and most == NOTHING:
+                hint = "--scale-to tells what an autoscaler may bring"
             unmet.append(
                 f"resources.{kind}: no node has {wanted.cpu} CPU and {wanted.gpu:g} GPU"
                 f"{''.join(f' and {e}' for e in extra)}; the cluster's nodes have: {sizes}; "
-                "gpu left out takes a GPU where there are any"
+                f"{hint}"
             )
         elif not wanted.gpu and math.isinf(most.cpu):
             unmet.append(

@@ -10,6 +10,7 @@ to read stays there for as long as it asks.
         probe.problems(node, task)
 """
 
+import math
 import socket
 import time
 import uuid
@@ -136,6 +137,11 @@ class Probe:
         """
         nodes = self.nodes()
         if not nodes:
+            most = self._cluster.most
+            cpus = "" if math.isinf(most.cpu) else f" and {most.cpu:g} CPU"
+            self._note(
+                f"no node is there yet; up to {most.gpu:g} GPU{cpus} may come, and are waited for"
+            )
             return frozenset()
         self._note(f"asking {_count(nodes)} for the store, the data and the same software")
         problems = self._answers([self._start(node, uuid.uuid4().hex) for node in nodes])
