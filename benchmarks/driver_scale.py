@@ -82,7 +82,7 @@ def measure(num_trials: int, jobs: int, folder: Path) -> float:
     plan = make_plan(Sweep.model_validate(content), store, retry_failed=False)
     watch = Stopwatch(jobs)
     begun = time.perf_counter()
-    run_plan(plan, store, folder, LocalCluster(cpus=2, gpus=0), watch, run_job=stand_in)
+    run_plan(plan, store, str(folder), LocalCluster(cpus=2, gpus=0), watch, run_job=stand_in)
     per_job = (watch.cpu[-1] - watch.cpu[0]) / (len(watch.cpu) - 1)
     print(
         f"{len(plan.trials):>6,} trials known, {watch.trials_ended:,} ended in {len(watch.cpu)} jobs and "

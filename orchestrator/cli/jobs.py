@@ -121,20 +121,22 @@ def _store_of_a_cluster(sweep: "Sweep", given: str | None) -> str:
     return address
 
 
-def _data_of_a_cluster(sweep: "Sweep", given: Path | None) -> str | None:
+def _data_of_a_cluster(sweep: "Sweep", given: str | None) -> str | None:
     """The data folder as the nodes see it; None where nothing but embedded data is asked for."""
+    from orchestrator.store.addresses import is_remote
     from trainer.datasets.source import EMBEDDED
     from trainer.problems import UserError
 
-    folder = given or (Path(sweep.data) if sweep.data else None)
+    folder = given or sweep.data
     names = [c.name for c in sweep.dataset if c.path is None and c.name != EMBEDDED]
     if folder is None and names:
         raise UserError(f"--data: expected the folder on the cluster's nodes that has {names[0]}")
-    if folder and not (folder.is_absolute() or str(folder).startswith("~")):
+    if folder and not (is_remote(folder) or Path(folder).is_absolute() or folder.startswith("~")):
         raise UserError(
-            f"--data: {folder}: expected an absolute path, as the cluster's nodes see it"
+            f"--data: {folder}: expected an absolute path, as the cluster's nodes see it, or an address "
+            "such as s3://bucket/data"
         )
-    return str(folder) if folder else None
+    return folder or None
 
 
 def _jobs(address: str | None) -> "Jobs":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trainer.trial import Trial
 
 DEFAULT_STORE = "kdsweep-store"
-DEFAULT_DATA = Path("data")
+DEFAULT_DATA = "data"
 
 
 def open_sweep(sweep_file: Path, store: str | Path | None) -> "tuple[Sweep, Store]":
@@ -36,9 +36,12 @@ def _check_not_empty(store: str | Path | None) -> None:
         raise UserError("store: expected a folder or an address, not ''")
 
 
-def data_folder(sweep: "Sweep", given: Path | None) -> Path:
-    """Where the data sets are: as given, else as the sweep says, else the default."""
-    return (given or (Path(sweep.data) if sweep.data else DEFAULT_DATA)).expanduser().absolute()
+def data_folder(sweep: "Sweep", given: str | None) -> str:
+    """Where the data sets are: as given, else as the sweep says, else the default; a folder or an address."""
+    from orchestrator.store.addresses import is_remote
+
+    place = given or sweep.data or DEFAULT_DATA
+    return place if is_remote(place) else str(Path(place).expanduser().absolute())
 
 
 def check_writable(store: "Store") -> None:

@@ -37,8 +37,12 @@ StoreOfSweep = Annotated[
 ]
 
 DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", envvar="KDSWEEP_DATA", help="The folder of data sets."),
+    str | None,
+    typer.Option(
+        "--data",
+        envvar="KDSWEEP_DATA",
+        help="The folder of data sets, or its address (s3://...): each node fetches what it needs, once.",
+    ),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

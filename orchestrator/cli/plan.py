@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.console import print_json, stderr, stdout
-from orchestrator.cli.opening import open_sweep
-from orchestrator.cli.options import Json, StoreOption, SweepFile
+from orchestrator.cli.opening import data_folder, open_sweep
+from orchestrator.cli.options import DataOption, Json, StoreOption, SweepFile
 from orchestrator.cli.output import writing
 from orchestrator.cli.power import Asked, power_of
 from orchestrator.cli.power import keep as keep_power
@@ -32,6 +32,7 @@ def add_commands(app: typer.Typer) -> None:
 def plan(
     sweep: SweepFile,
     store: StoreOption = None,
+    data: DataOption = None,
     address: Annotated[
         str | None,
         typer.Option(help="HOST:PORT of a Ray cluster: check what it has, simulate its GPUs."),
@@ -122,6 +123,8 @@ def plan(
     else:
         told = unmet + (_priced_as_fp32(planned, named) if named else [])
         _print(planned, bill, forecasts, told, is_asked=is_asked, is_by_device=named is not None)
+        for line in _to_fetch(planned, data):
+            stdout().print(line, markup=False, soft_wrap=True)
         if html:
             stdout().print(f"page: {html}", soft_wrap=True)
         if found:
@@ -130,6 +133,18 @@ def plan(
             stdout().print(power_table(found))
         if kept:
             stdout().print(f"kept: {kept}", soft_wrap=True)
+
+
+def _to_fetch(planned: "Plan", data: str | None) -> list[str]:
+    """What nodes will fetch of the data, and how large it is; or why that could not be seen from here."""
+    from orchestrator.worker.data_places import announced
+    from trainer.datasets.errors import DataError
+
+    try:
+        place = data_folder(planned.sweep, data)
+        return announced((trial.data for trial in planned.missing), place)
+    except DataError as error:
+        return [f"WARNING: the data cannot be seen from here: {error}"]
 
 
 def _check_output(html: Path | None, *, dot: bool, as_json: bool) -> None:

@@ -96,7 +96,7 @@ def _plan_without_students(sweep: "Sweep", store: "Store") -> "Plan":
     return with_lost_weights(without_students(make_plan(sweep, store, retry_failed=False)), store)
 
 
-def _run_here(plan: "Plan", store: "Store", data: Path | None) -> None:
+def _run_here(plan: "Plan", store: "Store", data: str | None) -> None:
     """Run what is missing of a plan, on this machine."""
     from orchestrator.cluster.connection import LocalCluster
     from orchestrator.driver.run import run_plan

@@ -158,7 +158,7 @@ def _run(
     sweep_file: Path,
     plan: "Plan",
     store: "Store",
-    data: Path | None,
+    data: str | None,
     place: "Place",
     deadline_s: float | None,
     afresh: "Sequence[Trial]" = (),
@@ -240,9 +240,7 @@ def _run_and_show(
     return code
 
 
-def _here(
-    sweep_file: Path, store: "Store", data: Path | None, place: "Place"
-) -> tuple[object, ...]:
+def _here(sweep_file: Path, store: "Store", data: str | None, place: "Place") -> tuple[object, ...]:
     """The words by which the same sweep is run again: its file, its store, then where its data and nodes are."""
     from orchestrator.cli.scaling import written
     from orchestrator.cluster.connection import ExistingCluster
@@ -261,7 +259,7 @@ def _here(
 def _run_missing(
     plan: "Plan",
     store: "Store",
-    data: Path,
+    data: str,
     place: "Place",
     deadline_s: float | None,
     afresh: "Sequence[Trial]",

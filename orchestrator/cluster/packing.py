@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.language.settings import DatasetChoice
 from orchestrator.language.sweep import Sweep
+from orchestrator.store.addresses import is_remote
 from orchestrator.store.provenance import COMMIT_FILE, PACKAGES, TOP, git_state
 from trainer.problems import UserError
 from trainer.yaml_source import MAX_BYTES
@@ -73,5 +74,5 @@ def _with_absolute_path(choice: DatasetChoice) -> DatasetChoice:
 
 
 def _absolute(path: str) -> str:
-    """`~` stays: it is the home of whoever runs the cluster's nodes."""
-    return path if path.startswith("~") else str(Path(path).absolute())
+    """`~` stays: it is the home of whoever runs the cluster's nodes. So does the address of an object store."""
+    return path if path.startswith("~") or is_remote(path) else str(Path(path).absolute())

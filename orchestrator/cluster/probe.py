@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from orchestrator.cluster.cluster import Cluster, Task, TaskFailedError
 from orchestrator.cluster.nodes import Node
@@ -45,7 +44,7 @@ def asking(
     plan: Plan,
     resources: AllResources,
     store: Store,
-    data_folder: Path,
+    data_folder: str,
     note: Callable[[str], None],
 ) -> Iterator["Probe"]:
     """As long as this goes on, nodes can be asked.
@@ -60,7 +59,7 @@ def asking(
         nodes_mark=None,
         software=software(),
         driver_has_it_in=str(TOP),
-        data_folder=str(data_folder),
+        data_folder=data_folder,
         trials=tuple(trial.model_dump_json() for trial in samples(plan.missing)),
     )
     wanted = [resources.of(kind) for kind in {trial.kind for trial in plan.missing}]

@@ -7,7 +7,6 @@ the whole DAG.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from orchestrator.cluster.connection import (
     ExistingCluster,
@@ -26,9 +25,11 @@ from orchestrator.driver.view import View, unbroken
 from orchestrator.planning.plan import Plan
 from orchestrator.store.addresses import is_memory
 from orchestrator.store.store import Store
+from orchestrator.worker.data_places import announced
 from orchestrator.worker.job import RunJob
 from orchestrator.worker.preparation import prepare
 from orchestrator.worker.run import run_job
+from trainer.datasets.errors import DataError
 from trainer.positions import FINAL
 from trainer.problems import UserError
 from trainer.trial import Trial
@@ -37,7 +38,7 @@ from trainer.trial import Trial
 def run_plan(
     plan: Plan,
     store: Store,
-    data_folder: Path,
+    data_folder: str,
     place: Place,
     view: View,
     deadline_s: float | None = None,
@@ -49,7 +50,7 @@ def run_plan(
     """Run all that a plan is missing. Blocks until everything ended, or was stopped.
 
     A signal stops it (`orchestrator.cluster.interruption`), and so does the deadline, in seconds from now: nothing
-    more is launched, and what runs is saved. The checkpoints of what is to run `afresh` are dropped once nothing can be refused any
+    more is launched, and what runs is saved. `data_folder` may be an address. The checkpoints of what is to run `afresh` are dropped once nothing can be refused any
     more. `run_job` is what a worker does; a benchmark of the driver puts its own there. With `has_metrics` the run
     tells its numbers to whoever scrapes Ray's metrics.
 
@@ -64,6 +65,7 @@ def run_plan(
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
     view = unbroken(Gauges(view, through_ray()) if has_metrics else view)
     deadline = Deadline.after(deadline_s)
+    _tell_what_is_fetched(plan, data_folder, view)
     if isinstance(place, LocalCluster):
         prepare(plan.missing, data_folder)
     with connected(place, view.note) as cluster:
@@ -106,6 +108,14 @@ def run_plan(
                 cluster.folder.is_wanted = True
                 view.note(f"Ray's own logs are kept: {cluster.log_folder}")
     return summary
+
+
+def _tell_what_is_fetched(plan: Plan, data_folder: str, view: View) -> None:
+    try:
+        for line in announced((trial.data for trial in plan.missing), data_folder):
+            view.note(line)
+    except DataError as error:
+        raise UserError(str(error)) from error
 
 
 @contextmanager

@@ -61,6 +61,24 @@ def open_folder(address: str, effort: Effort = THOROUGH) -> Folder:
             raise UserError(f"{address}: unknown kind of address{did_you_mean(other, SCHEMES)}")
 
 
+def is_remote(place: str) -> bool:
+    """Whether a place is in an object store, and no path of a file system."""
+    scheme = _ADDRESS.match(place)
+    return scheme is not None and scheme[1] not in ("file", "memory")
+
+
+def open_bucket_folder(address: str) -> ObjectFolder:
+    """The folder at an address of an object store; nothing is asked yet.
+
+    Raises:
+        UserError: as `open_folder`, or it is in no object store.
+    """
+    folder = open_folder(address)
+    if not isinstance(folder, ObjectFolder):
+        raise UserError(f"{address}: expected an address such as s3://bucket/folder")
+    return folder
+
+
 def is_memory(address: str) -> bool:
     """Whether no other process can see what is written there."""
     return address.startswith("memory://")

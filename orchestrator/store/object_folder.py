@@ -6,6 +6,7 @@ before its last part is. A listing asks for what is directly below a folder and 
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.store.requests import THOROUGH, Effort, ShortAnswerError, ask
@@ -22,6 +23,18 @@ PARTS_AT_ONCE = 4
 LOOKS, BETWEEN_LOOKS_S = 3, 0.2
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells one content of an object from another: its length in bytes, and its tag where the store gives one."""
+
+    size: int
+    etag: str | None
+
+
+class ChangedError(OSError):
+    """An object is another one than it was a moment ago."""
 
 
 class ObjectFolder:
@@ -100,6 +113,67 @@ class ObjectFolder:
             lambda: self._ask(name, lambda: int(head(self._store, path)["size"]))
         )
 
+    def versions(self, name: str) -> dict[str, Version]:
+        """The file `name`, else all files below the folder `name` (empty: below this one), by their paths from here.
+
+        Raises:
+            OSError: the store cannot be asked, or an object has a name that no file can have.
+        """
+        if name:
+            try:
+                return {name: self._version(name)}
+            except FileNotFoundError:
+                pass
+        from obstore import list as list_below
+
+        prefix = self._path_of(name) if name else self._path or None
+        found: Sequence[ObjectMeta] = ask(
+            self.address,
+            self._settings,
+            lambda: list_below(self._store, prefix).collect(),
+            self._effort,
+        )
+        inside = f"{self._path}/" if self._path else ""
+        by_name = {meta["path"].removeprefix(inside): _version_of(meta) for meta in found}
+        return {path: version for path, version in by_name.items() if not path.endswith("/")}
+
+    def _version(self, name: str) -> Version:
+        from obstore import head
+
+        return self._ask(name, lambda: _version_of(head(self._store, self._path_of(name))))
+
+    def part(self, name: str, start: int, end: int, version: Version) -> bytes:
+        """The bytes from `start` to before `end` of one version of a file.
+
+        Raises:
+            ChangedError: the file is another one by now.
+        """
+        from obstore import get
+        from obstore.exceptions import PreconditionError
+
+        path = self._path_of(name)
+
+        def get_part() -> bytes | None:
+            try:
+                answer = get(
+                    self._store,
+                    path,
+                    options={"range": (start, end), "if_match": version.etag},
+                )
+            except PreconditionError:
+                return None
+            content = bytes(answer.bytes())
+            if answer.meta["size"] != version.size:
+                return None
+            if len(content) != end - start:
+                raise ShortAnswerError(f"{len(content)} bytes of {end - start}")
+            return content
+
+        content = self._ask(name, get_part)
+        if content is None:
+            raise ChangedError(f"{self.address}: {name} was changed while it was read")
+        return content
+
     def _ask(self, name: str, request: Callable[[], T]) -> T:
         where = f"{self.address.partition('?')[0].rstrip('/')}/{name}"
         return ask(where, self._settings, request, self._effort)
@@ -135,6 +209,10 @@ class ObjectFolder:
 
     def free_bytes(self) -> None:
         return None
+
+
+def _version_of(meta: "ObjectMeta") -> Version:
+    return Version(int(meta["size"]), meta["e_tag"])
 
 
 def _whole(store: "ObjectStore", path: str) -> bytes:

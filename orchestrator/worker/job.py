@@ -13,7 +13,7 @@ from trainer.trial import ExecutionMode
 class JobConfig:
     """A job as it travels to its worker, in plain values, with all that its rows need.
 
-    `trials` are written as they will stand in their rows. `bundle` is what Ray reserves for the job, `avoid`
+    `data_folder` may be an address. `trials` are written as they will stand in their rows. `bundle` is what Ray reserves for the job, `avoid`
     are the nodes, by Ray's names, where it is not to be placed. `trainer_sha256` is the digest of the code that
     is to compute them, `code` the folder that has it where the driver is. A node that is not among those `asked`
     answers the `question` before it begins; without one there is nothing to ask.

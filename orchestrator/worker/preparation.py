@@ -20,8 +20,10 @@ def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     return tuple({trial.fingerprint: trial for trial in by_need.values()}.values())
 
 
-def prepare(trials: Sequence[Trial], data_folder: Path) -> None:
+def prepare(trials: Sequence[Trial], place: str) -> None:
     """Decode data into this node's cache, read published teachers, let own schemes act on noise.
+
+    `place` is the data folder, or its address.
 
     Raises:
         UserError: something is missing, damaged, wrong, or not what was planned.
@@ -35,7 +37,7 @@ def prepare(trials: Sequence[Trial], data_folder: Path) -> None:
     if absent:
         raise UserError("\n".join(f"teachers.checkpoint: {path}: no such file" for path in absent))
     for data in {trial.data: None for trial in few}:
-        _decode(data, data_folder)
+        _decode(data, place)
     for trial in few:
         if isinstance(trial, TeacherTrial):
             _read_checkpoint(trial)
@@ -43,12 +45,13 @@ def prepare(trials: Sequence[Trial], data_folder: Path) -> None:
             _try_own_scheme(trial)
 
 
-def _decode(data: Data, data_folder: Path) -> None:
+def _decode(data: Data, place: str) -> None:
+    from orchestrator.worker.data_places import here
     from trainer.datasets.errors import DataError
     from trainer.datasets.source import open_arrays
 
     try:
-        open_arrays(data, data_folder)
+        open_arrays(*here(data, place))
     except DataError as error:
         raise UserError(str(error)) from error
 

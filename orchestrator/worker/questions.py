@@ -8,7 +8,6 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 
 from orchestrator.store.provenance import PACKAGES, TOP, digest_of, version_of
 from orchestrator.store.store import Store
@@ -94,7 +93,7 @@ def _store_problem(question: Question) -> str | None:
 def _data_problem(question: Question) -> str | None:
     trials = [TRIAL.validate_json(trial) for trial in question.trials]
     try:
-        prepare(trials, Path(question.data_folder))
+        prepare(trials, question.data_folder)
     except (OSError, UserError) as error:
         return str(error)
     return None

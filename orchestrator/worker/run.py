@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -110,6 +109,7 @@ def _run(
     node: str,
     must_leave: Callable[[], bool],
 ) -> JobReport:
+    from orchestrator.worker.data_places import folder_of, here
     from orchestrator.worker.keeper import Intervals, Place, StoreKeeper, record_failure
     from trainer.datasets.dataset import load_dataset
     from trainer.device import NoGpuError, check_precision, device_name, prepare_device
@@ -117,7 +117,6 @@ def _run(
     from trainer.replay import execution_on
 
     trials = list(written.values())
-    data_folder = Path(job.data_folder)
     with suppress(OSError):
         for trial in trials:
             store.signs.set_running(sign_of_life(trial, job.run_id, step=0, node=node))
@@ -139,8 +138,8 @@ def _run(
         must_leave=must_leave,
     )
     try:
-        keeper.begin(written, data_folder)
-        dataset = load_dataset(trials[0].data, data_folder)
+        keeper.begin(written, folder_of(job.data_folder))
+        dataset = load_dataset(*here(trials[0].data, job.data_folder))
         run_group(trials, keeper, dataset, device, execution)
     except Exception as error:  # noqa: BLE001
         for trial in trials:

@@ -65,6 +65,11 @@ def _entry(checksum: str) -> Path:
     return cache_root() / "data" / checksum.replace(":", "-")
 
 
+def is_cached(checksum: str) -> bool:
+    """Whether a data set is in the cache, whole."""
+    return _open(_entry(checksum)) is not None
+
+
 def cached(checksum: str, build: Callable[[], Arrays]) -> Arrays:
     """The arrays of a data set, from the cache; `build` decodes them where they are not there yet.
 
@@ -77,7 +82,7 @@ def cached(checksum: str, build: Callable[[], Arrays]) -> Arrays:
         return arrays
     with cache_is_writable(entry):
         make_shared(entry.parent)
-    with _alone(entry):
+    with alone(entry):
         arrays = _open(entry)
         if arrays is None:
             shutil.rmtree(entry, ignore_errors=True)
@@ -113,9 +118,9 @@ def _mode(path: Path) -> int:
 
 
 @contextmanager
-def _alone(entry: Path) -> Iterator[None]:
+def alone(entry: Path) -> Iterator[None]:
     """Wait for others that make this entry; without a lock, where another user has made it for themselves, do not."""
-    lock = FileLock(f"{entry}.lock", mode=_for_the_same(entry.parent))
+    lock = FileLock(f"{entry}.lock", mode=mode_of_files(entry.parent))
     with cache_is_writable(entry), suppress(PermissionError):
         lock.acquire()
     try:
@@ -124,7 +129,7 @@ def _alone(entry: Path) -> Iterator[None]:
         lock.release()
 
 
-def _for_the_same(folder: Path) -> int:
+def mode_of_files(folder: Path) -> int:
     """The mode of a file that those may read and write who may do so with the folder."""
     return stat.S_IRUSR | stat.S_IWUSR | (_mode(folder) & OTHERS & READ_AND_WRITE)
 
@@ -139,7 +144,7 @@ def _write(entry: Path, arrays: Arrays) -> None:
             about = json.dumps({"class_names": arrays.class_names})
             write_atomically(folder / "about.json", about.encode())
             for path in folder.iterdir():
-                path.chmod(_for_the_same(entry.parent))
+                path.chmod(mode_of_files(entry.parent))
             folder.chmod(_mode(entry.parent))
             try:
                 folder.rename(entry)

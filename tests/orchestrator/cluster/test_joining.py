@@ -69,9 +69,11 @@ def test_nodes_that_join_are_asked_before_they_get_a_job(
         "--num-cpus=1", mounts={data: empty}, environment={"KDSWEEP_CACHE": str(tmp_path / "cache")}
     )
     cluster.add_node("--num-cpus=1")
-    wait_until(lambda: nodes_of(store) - first, timeout=300)
-    process.send_signal(signal.SIGINT)
-    code, output = finish(process)
+    try:
+        wait_until(lambda: process.poll() is not None or nodes_of(store) - first, timeout=300)
+    finally:
+        process.send_signal(signal.SIGINT)
+        code, output = finish(process)
     assert code == 3, output
     assert "asking 1 node for" in output
     lines = [line for line in output.splitlines() if "gets no job:" in line]

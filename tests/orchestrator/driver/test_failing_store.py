@@ -102,7 +102,7 @@ def run_here(folder: Path, view: Told, checkpoint_every_minutes: float = 1e-6) -
         load_sweep(write_sweep(folder, **changes)), Store(folder / "store"), retry_failed=False
     )
     store = Store(folder / "store")
-    return run_plan(plan, store, DATA, LocalCluster(), view, afresh=plan.missing)
+    return run_plan(plan, store, str(DATA), LocalCluster(), view, afresh=plan.missing)
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ for number in range(runs):
     store = Store(folder / f"store-{number}")
     plan = make_plan(sweep, store, retry_failed=False)
     view = make_view(Console(file=sys.stderr))
-    summary = run_plan(plan, store, folder / "data", LocalCluster(1), view)
+    summary = run_plan(plan, store, str(folder / "data"), LocalCluster(1), view)
     gc.collect()
     state = {
         "finished": summary.finished,

@@ -66,7 +66,7 @@ def table(tmp_path: Path) -> Any:
     nodes.there = {"first": 4.0}
     store = Store(tmp_path / "store")
     plan = make_plan(load_sweep(write_sweep(tmp_path)), store, retry_failed=False)
-    with asking(nodes, plan, ONE_CPU, store, tmp_path, lambda _: None) as probe:
+    with asking(nodes, plan, ONE_CPU, store, str(tmp_path), lambda _: None) as probe:
         yield Table(probe, nodes)
     assert not list(store.root.glob("marks/*"))
 

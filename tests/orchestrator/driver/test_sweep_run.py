@@ -90,7 +90,7 @@ class Table:
         self.run = SweepRun(
             self.plan,
             self.store,
-            self.store.root.parent,
+            str(self.store.root.parent),
             ONE_CPU,
             cluster,
             unbroken(self.view),
