@@ -137,7 +137,8 @@ def _fetch(remote: ObjectFolder, missing: Mapping[str, Version], place: Path) ->
                 done.result()
                 path, version = on_the_way[done]
                 with cache_is_writable(place), (place / JOURNAL).open("a") as journal:
-                    journal.write(json.dumps([path, *astuple(version)]) + "\n")
+                    # The line break first: the line before may have been cut off.
+                    journal.write("\n" + json.dumps([path, *astuple(version)]))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
