@@ -27,7 +27,7 @@ def test_a_sweep_brings_the_nodes_that_it_needs_and_they_are_asked_first(
     words = ["kdsweep", "run", sweep, "--store", store, "--address", ADDRESS]
     command = shlex.join(map(str, words))
     code, output = on_an_autoscaled_cluster(
-        home, f"{command}; echo code $?; {command} --scale-to 0,2", {"CPU": 1}, most_nodes=3
+        home, f"{command}; echo code $?; {command} --scale-to 0,2", {"CPU": 1}, most_nodes=2
     )
     first, _, second = output.partition("code 2\n")
     assert "no node has 1 CPU" in first
