@@ -118,12 +118,13 @@ def plan(
     forecasts = _forecasts(planned, price, counts or [1], is_asked=is_asked)
     if html:
         _write_page(html, planned, bill, forecasts)
+    to_fetch = _to_fetch(planned, data)
     if as_json:
-        _print_json(planned, bill, forecasts if is_asked else [], unmet, found)
+        _print_json(planned, bill, forecasts if is_asked else [], unmet, to_fetch, found)
     else:
         told = unmet + (_priced_as_fp32(planned, named) if named else [])
         _print(planned, bill, forecasts, told, is_asked=is_asked, is_by_device=named is not None)
-        for line in _to_fetch(planned, data):
+        for line in to_fetch:
             stdout().print(line, markup=False, soft_wrap=True)
         if html:
             stdout().print(f"page: {html}", soft_wrap=True)
@@ -212,13 +213,18 @@ def _print_json(
     bill: "Bill",
     forecasts: "Sequence[Forecast]",
     unmet: "Sequence[str]",
+    to_fetch: "Sequence[str]",
     power: "PlannedPower | None",
 ) -> None:
     from orchestrator.planning.bill import bill_as_json
     from orchestrator.reports.plan import plan_as_json
     from orchestrator.reports.power import power_as_json
 
-    figures = {"bill": bill_as_json(bill, forecasts), "requests_no_node_meets": unmet}
+    figures = {
+        "bill": bill_as_json(bill, forecasts),
+        "requests_no_node_meets": unmet,
+        "data_to_fetch": to_fetch,
+    }
     if power:
         figures["power"] = power_as_json(power)
     print_json(plan_as_json(planned) | figures)

@@ -29,10 +29,11 @@ from orchestrator.worker.data_places import announced
 from orchestrator.worker.job import RunJob
 from orchestrator.worker.preparation import prepare
 from orchestrator.worker.run import run_job
+from trainer.datasets.cache import is_cached
 from trainer.datasets.errors import DataError
 from trainer.positions import FINAL
 from trainer.problems import UserError
-from trainer.trial import Trial
+from trainer.trial import Data, Trial
 
 
 def run_plan(
@@ -65,9 +66,13 @@ def run_plan(
         raise UserError(f"{store.address}: no worker can see this process's memory; give a folder")
     view = unbroken(Gauges(view, through_ray()) if has_metrics else view)
     deadline = Deadline.after(deadline_s)
-    _tell_what_is_fetched(plan, data_folder, view)
+    needed = list(dict.fromkeys(trial.data for trial in plan.missing))
     if isinstance(place, LocalCluster):
+        lacking = [data for data in needed if not is_cached(data.checksum)]
+        _tell_what_is_fetched(lacking, data_folder, view)
         prepare(plan.missing, data_folder)
+    else:
+        _tell_what_is_fetched(needed, data_folder, view)
     with connected(place, view.note) as cluster:
         # Before anything is written: what no node can carry leaves no store behind.
         resources = decided_resources(plan, cluster.nodes(), cluster.most)
@@ -110,12 +115,11 @@ def run_plan(
     return summary
 
 
-def _tell_what_is_fetched(plan: Plan, data_folder: str, view: View) -> None:
-    try:
-        for line in announced((trial.data for trial in plan.missing), data_folder):
+def _tell_what_is_fetched(needed: Sequence[Data], data_folder: str, view: View) -> None:
+    """What cannot be seen from here may be seen by those who need it; else they say so."""
+    with suppress(DataError):
+        for line in announced(needed, data_folder):
             view.note(line)
-    except DataError as error:
-        raise UserError(str(error)) from error
 
 
 @contextmanager
