@@ -51,14 +51,8 @@ SETTINGS = {
     "RAY_JOB_STOP_WAIT_TIME_S": str(TIME_TO_SAVE_S),
 }
 
-HEADS_PYTHON = (
-    "raylet=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$PPID/status 2>/dev/null); "
-    r"""python=$(cat "/proc/$raylet/cmdline" 2>/dev/null | tr '\0' '\n' | """
-    r"""sed -n 's/^--python_worker_command="\{0,1\}\([^" ]*\).*/\1/p'); """
-    '[ -x "$python" ] || python=python3'
-)
-"""Words of a shell that find the Python by which the head's Ray was started: whoever started it by its full path may
-have another one, or none, in the `PATH`. A job's grandparent is the raylet, which was told how to start workers."""
+ON_THE_HEAD = "orchestrator/cluster/on_the_head.sh"
+"""In the package; runs kdsweep by the right Python."""
 
 TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",
@@ -82,7 +76,7 @@ class Handover:
 
     def entrypoint(self, sweep_file: str) -> str:
         """For the shell of the cluster's head; `exec`, so that a signal reaches kdsweep itself."""
-        command = ["-m", "orchestrator", self.verb, sweep_file, "--address", "auto"]
+        command = ["sh", ON_THE_HEAD, self.verb, sweep_file, "--address", "auto"]
         command += ["--store", self.store, "--yes"]
         for option, value in (
             ("--data", self.data),
@@ -90,7 +84,7 @@ class Handover:
             ("--scale-to", self.scale_to),
         ):
             command += [option, value] if value else []
-        return f'{HEADS_PYTHON}; exec "$python" {shlex.join(command)}'
+        return f"exec {shlex.join(command)}"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cluster.jobs import HEADS_PYTHON, Handover
+from orchestrator.cluster.jobs import ON_THE_HEAD, Handover
 from orchestrator.cluster.packing import for_elsewhere, pack, write_packed
 from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import expand
-from orchestrator.store.provenance import PACKAGES, git_state
+from orchestrator.store.provenance import PACKAGES, TOP, git_state
 from orchestrator.worker.preparation import samples
 from orchestrator.worker.questions import software
 from tests.orchestrator.commands import KDSWEEP, fresh_environment, run
@@ -135,8 +135,8 @@ def test_paths_of_a_sweep_are_made_absolute(
 
 def test_the_command_on_the_cluster_is_safe_for_a_shell() -> None:
     handover = Handover("/a store;rm", data="$HOME", deadline="2h", scale_to="8,64", verb="resume")
-    assert handover.entrypoint("x.yaml").endswith(
-        '; exec "$python" -m orchestrator resume x.yaml --address auto '
+    assert handover.entrypoint("x.yaml") == (
+        "exec sh orchestrator/cluster/on_the_head.sh resume x.yaml --address auto "
         "--store '/a store;rm' --yes --data '$HOME' --deadline 2h --scale-to 8,64"
     )
 
@@ -144,23 +144,33 @@ def test_the_command_on_the_cluster_is_safe_for_a_shell() -> None:
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        (f"--python_worker_command={sys.executable} a.py b.py", sys.executable),
+        ("--python_worker_command={folder}/of_ray a.py b.py", "of_ray"),
         ('--python_worker_command="/a folder/python" a.py', "python3"),
         ("--python_worker_command=/gone/python a.py", "python3"),
         ("--something_else=1", "python3"),
     ],
 )
-def test_the_python_of_a_job_is_that_of_its_head(told: str, expected: str) -> None:
+def test_the_python_of_a_job_is_that_of_its_head(told: str, expected: str, tmp_path: Path) -> None:
     """A raylet, its worker, and the worker's shell; where the raylet doesn't tell, the first in the PATH."""
-    shell = ["sh", "-c", f'{HEADS_PYTHON}; echo "$python"']
+    say_so = tmp_path / "python3"
+    say_so.write_text('#!/bin/sh\necho "$0 $*"\n')
+    say_so.chmod(0o755)
+    told = told.format(folder=tmp_path)
+    shell = ["sh", "-c", f"exec sh {TOP / ON_THE_HEAD} run 'x y'"]
     worker = f"import subprocess; subprocess.run({shell!r}, check=True)"
     raylet = (
         f"import subprocess; subprocess.run([{sys.executable!r}, '-c', {worker!r}], check=True)"
     )
+    (tmp_path / "of_ray").symlink_to(say_so)
     answer = subprocess.run(
-        [sys.executable, "-c", raylet, told], capture_output=True, text=True, check=True
+        [sys.executable, "-c", raylet, told],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert (answer.stdout, answer.stderr) == (f"{expected}\n", "")
+    assert answer.stderr == ""
+    assert answer.stdout == f"{tmp_path / expected} -m orchestrator run x y\n"
 
 
 def test_a_python_without_the_libraries_is_named(tmp_path: Path) -> None:
