@@ -196,6 +196,8 @@ def _messages_into(path: Path) -> Iterator[None]:
 def _started(ray: Any, place: Place, where: Mapping[str, Any]) -> Any:
     """Ray's context, once it has started or connected."""
     try:
+        if isinstance(place, ExistingCluster) and place.address != "auto":
+            _check_versions(place.address)
         with _by_value(own_packages), _standing_in(STANDARD_LIBRARY):
             return ray.init(
                 **where,
@@ -212,6 +214,21 @@ def _started(ray: Any, place: Place, where: Mapping[str, Any]) -> Any:
         raise UserError(f"{place.address}: {_refusal(error)}") from error
     except SystemExit as error:
         raise KeyboardInterrupt from error
+
+
+def _check_versions(address: str) -> None:
+    """Ray itself asks late: first it waits, for a minute, for a node that it understands.
+
+    Raises:
+        RuntimeError: the cluster is one of another Ray or Python.
+        RayError: it does not let us in.
+    """
+    from ray._common.usage.usage_lib import get_cluster_metadata
+    from ray._private.utils import check_version_info
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    if metadata := get_cluster_metadata(GcsClient(address=address)):
+        check_version_info(metadata, "this process")
 
 
 @contextmanager

@@ -154,6 +154,7 @@ def test_the_address_and_the_token(home: Path, cluster: Raylets, tmp_path: Path)
     directly = ("run", sweep, "--store", tmp_path / "store", "--address", cluster.address)
     code, output = run(home, *directly, environment=wrong)
     assert code == 2, output
+    assert output.count("InvalidAuthToken") <= 1, "it is asked once"
     assert "RAY_AUTH_TOKEN (or ~/.ray/auth_token) is not it" in output
     assert "Traceback" not in output
     code, output = run(
