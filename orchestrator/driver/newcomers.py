@@ -74,8 +74,8 @@ class Newcomers:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether one node after the other came and lacked something, and there is no other."""
-        return not self._fit and len(self._in_a_row) >= CLOSED_IN_A_ROW
+        """Whether one node after the other came and lacked something, and there is no other to hope for."""
+        return not (self._fit or self._asked) and len(self._in_a_row) >= CLOSED_IN_A_ROW
 
     def look(self) -> None:
         """See who came and who left, hear who has answered, ask whom nobody has asked."""
