@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.orchestrator.commands import fresh_environment
@@ -32,7 +33,11 @@ def can_have_namespaces() -> bool:
 
 
 def on_an_autoscaled_cluster(
-    home: Path, commands: str, node: Mapping[str, float], most_nodes: int
+    home: Path,
+    commands: str,
+    node: Mapping[str, float],
+    most_nodes: int,
+    surroundings: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[int, str]:
     """Run commands of a shell beside a head without CPUs: exit code and output.
 
@@ -41,6 +46,7 @@ def on_an_autoscaled_cluster(
         commands: in them, `kdsweep` is the command.
         node: the resources of each node that the autoscaler may start.
         most_nodes: how many of them.
+        surroundings: environment variables of head, nodes and commands.
     """
     with tempfile.TemporaryDirectory(prefix="kda-") as folder:
         configuration = Path(folder) / "cluster.yaml"
@@ -53,6 +59,7 @@ def on_an_autoscaled_cluster(
         )
         environment = fresh_environment(home) | {
             **WITH_TOKEN,
+            **surroundings,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY": str(BIN / "ray"),
             "LOG": f"{folder}/start.log",
