@@ -193,7 +193,7 @@ def _run_and_show(
     sweep_file: Path,
     plan: "Plan",
     store: "Store",
-    data: Path | None,
+    data: str | None,
     place: "Place",
     deadline_s: float | None,
     afresh: "Sequence[Trial]",

@@ -11,7 +11,6 @@ import uuid
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from orchestrator.cluster.cluster import Cluster
