@@ -12,6 +12,7 @@ from orchestrator.cli import (
     evidence,
     importing,
     jobs,
+    kubernetes,
     plan,
     rank,
     run,
@@ -143,7 +144,7 @@ def _leave_if_broken_into(code: object) -> None:
         os._exit(code)
 
 
-for commands in (plan, run, status, jobs, evidence, rank, importing, trial):
+for commands in (plan, run, status, jobs, kubernetes, evidence, rank, importing, trial):
     commands.add_commands(app)
 
 

@@ -1,0 +1,48 @@
+"""Where a store or data can be so that every pod sees it: below the claim, or in an object store."""
+
+import posixpath
+from pathlib import PurePosixPath
+
+from orchestrator.cluster.kubernetes.request import CLAIM_IS_AT
+from orchestrator.store.buckets import BucketAddress
+from trainer.problems import UserError, did_you_mean, printable
+
+OBJECT_STORES = ("s3", "gs", "abfs", "abfss")
+EXPANDED_BY_SHELLS = "$`"
+"""KubeRay writes what it tells Ray of a job between double quotes."""
+
+
+def is_remote(place: str) -> bool:
+    """Whether it is in an object store."""
+    return "://" in place
+
+
+def check_place(place: str, what: str) -> str:
+    """The place as pods name it; `what` names the option or key.
+
+    Raises:
+        UserError: no pod would find it there.
+    """
+    if any(c in EXPANDED_BY_SHELLS or not c.isprintable() for c in place):
+        raise UserError(
+            f"{what}: {printable(place)!r}: expected no '$', '`' or control character in a path on Kubernetes"
+        )
+    if is_remote(place):
+        scheme = place.partition("://")[0]
+        if scheme not in OBJECT_STORES:
+            raise UserError(
+                f"{what}: {place}: unknown kind of address{did_you_mean(scheme, OBJECT_STORES)}"
+            )
+        address = BucketAddress.parse(place)
+        if not scheme.startswith("abfs"):
+            address.refuse_user()
+        return place
+    path = PurePosixPath(posixpath.normpath(place))
+    if path.is_relative_to(CLAIM_IS_AT) and path != PurePosixPath(CLAIM_IS_AT):
+        return str(path)
+    near = posixpath.normpath(posixpath.join("/", place)).lstrip("/").removeprefix("~").lstrip("/")
+    hint = f"{CLAIM_IS_AT}/{near}" if near else f"{CLAIM_IS_AT}/store"
+    raise UserError(
+        f"{what}: {place!r}: expected a path below {CLAIM_IS_AT}, where pods see the claim, "
+        f"or an address such as s3://bucket/store; did you mean {hint!r}?"
+    )
