@@ -48,6 +48,9 @@ TIME_TO_SAVE_S = 120
 SUBMITTER_RETRIES = 2
 
 GPU = "nvidia.com/gpu"
+COMPONENT = "app.kubernetes.io/component"
+"""`kubectl apply -l` takes one kind of object alone by it."""
+
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 NOT_PRIVILEGED: Json = {
     "allowPrivilegeEscalation": False,
@@ -83,22 +86,29 @@ def command_of(request: Request) -> list[str]:
     return words
 
 
-def _metadata(request: Request, name: str) -> Json:
-    labels = {
-        "app.kubernetes.io/name": "kdsweep",
-        "app.kubernetes.io/instance": request.name,
-        "app.kubernetes.io/version": re.sub(r"[^\w.-]", "-", request.kdsweep_version),
-    }
+def _metadata(request: Request, name: str, labels: Mapping[str, str]) -> Json:
     where = {"namespace": request.namespace} if request.namespace else {}
+    labels = {"app.kubernetes.io/name": "kdsweep", **labels}
     return {"name": name, **where, "labels": labels}
 
 
+def _of_this_sweep(request: Request, component: str) -> Json:
+    version = re.sub(r"[^\w.-]", "-", request.kdsweep_version)
+    labels = {
+        COMPONENT: component,
+        "app.kubernetes.io/instance": request.name,
+        "app.kubernetes.io/version": version,
+    }
+    return _metadata(request, request.name, labels)
+
+
 def _claim_of(request: Request, claim: Claim) -> Json:
+    """Sweeps may have it in common, so nothing in it is of this one."""
     by_class = {"storageClassName": claim.storage_class} if claim.storage_class else {}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": _metadata(request, claim.name),
+        "metadata": _metadata(request, claim.name, {COMPONENT: "claim"}),
         "spec": {
             "accessModes": ["ReadWriteMany"],
             **by_class,
@@ -121,13 +131,13 @@ def _config_map(request: Request) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(request, request.name),
+        "metadata": _of_this_sweep(request, "sweep"),
         "data": data,
     }
 
 
 def _ray_job(request: Request) -> Json:
-    metadata = _metadata(request, request.name)
+    metadata = _of_this_sweep(request, "job")
     spec: Json = {
         "entrypoint": ENTRY_POINT,
         "jobId": job_id_of(request.name),
