@@ -18,6 +18,7 @@ from orchestrator.cli import (
     run,
     status,
     sweeps,
+    track,
     trial,
     upkeep,
 )
@@ -144,7 +145,7 @@ def _leave_if_broken_into(code: object) -> None:
         os._exit(code)
 
 
-for commands in (plan, run, status, jobs, kubernetes, evidence, rank, importing, trial):
+for commands in (plan, run, status, jobs, kubernetes, evidence, rank, track, importing, trial):
     commands.add_commands(app)
 
 

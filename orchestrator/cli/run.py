@@ -17,6 +17,7 @@ from orchestrator.cli.console import (
     leave,
     stderr,
 )
+from orchestrator.cli.notifying import Ending, Notify, notifying
 from orchestrator.cli.opening import check_writable, data_folder, open_sweep
 from orchestrator.cli.options import (
     Cpus,
@@ -58,18 +59,19 @@ def run(
     scale_to: ScaleTo = None,
     deadline: Deadline = None,
     prometheus: Prometheus = False,
+    notify: Notify = None,
     yes: Yes = False,
 ) -> None:
     """Run what is missing, then print the correlation tables. Running it again goes on."""
     from orchestrator.planning.lost_weights import with_lost_weights
     from orchestrator.planning.plan import make_plan
 
-    with _leaving_at_once():
+    with notifying(notify) as ending, _leaving_at_once():
         opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address, scale_to)
         plan = with_lost_weights(make_plan(*opened, retry_failed=False), opened[1])
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
-        _run(sweep, plan, opened[1], data, where, until, has_metrics=prometheus)
+        _run(sweep, plan, opened[1], data, where, until, ending, has_metrics=prometheus)
 
 
 def resume(
@@ -89,6 +91,7 @@ def resume(
         bool, typer.Option("--from-scratch", help="Start them over, without their checkpoints.")
     ] = False,
     prometheus: Prometheus = False,
+    notify: Notify = None,
     yes: Yes = False,
 ) -> None:
     """As run, and also retry trials that failed by an error of the program."""
@@ -96,7 +99,7 @@ def resume(
     from orchestrator.planning.lost_weights import with_lost_weights
     from orchestrator.planning.plan import make_plan
 
-    with _leaving_at_once():
+    with notifying(notify) as ending, _leaving_at_once():
         opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address, scale_to)
         plan = with_lost_weights(make_plan(*opened, retry_failed=True), opened[1])
         if only:
@@ -104,7 +107,7 @@ def resume(
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
         afresh = selection.to_start_over(plan, only or ()) if from_scratch else ()
-        _run(sweep, plan, opened[1], data, where, until, afresh, has_metrics=prometheus)
+        _run(sweep, plan, opened[1], data, where, until, ending, afresh, has_metrics=prometheus)
 
 
 @contextmanager
@@ -161,6 +164,7 @@ def _run(
     data: str | None,
     place: "Place",
     deadline_s: float | None,
+    ending: Ending,
     afresh: "Sequence[Trial]" = (),
     *,
     has_metrics: bool,
@@ -176,6 +180,7 @@ def _run(
             data,
             place,
             deadline_s,
+            ending,
             afresh,
             console,
             has_metrics=has_metrics,
@@ -196,6 +201,7 @@ def _run_and_show(
     data: str | None,
     place: "Place",
     deadline_s: float | None,
+    ending: Ending,
     afresh: "Sequence[Trial]",
     console: "Console",
     *,
@@ -208,12 +214,23 @@ def _run_and_show(
 
     code = DONE
     here = _here(sweep_file, store, data, place)
+    ending.sweep, ending.store = plan.sweep.name, store.address
+    ending.finished, ending.failed = len(plan.done), len(plan.failed)
+    ending.blocked, ending.missing = len(plan.blocked), len(plan.missing)
     for warning in plan.warnings:
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if plan.missing:
         data_path = data_folder(plan.sweep, data)
         code = _run_missing(
-            plan, store, data_path, place, deadline_s, afresh, console, has_metrics=has_metrics
+            plan,
+            store,
+            data_path,
+            place,
+            deadline_s,
+            ending,
+            afresh,
+            console,
+            has_metrics=has_metrics,
         )
     elif plan.failed:
         code = SOME_FAILED
@@ -262,6 +279,7 @@ def _run_missing(
     data: str,
     place: "Place",
     deadline_s: float | None,
+    ending: Ending,
     afresh: "Sequence[Trial]",
     console: "Console",
     *,
@@ -273,6 +291,9 @@ def _run_missing(
     check_writable(store)
     view = make_view(console)
     summary = run_plan(plan, store, data, place, view, deadline_s, afresh, has_metrics=has_metrics)
+    ending.finished += summary.finished
+    ending.failed, ending.blocked = summary.failed, summary.blocked
+    ending.missing = summary.missing
     counts = [f"{summary.finished} finished"]
     for number, word in (
         (summary.failed, "failed"),

@@ -1,0 +1,1 @@
+"""Finished trials as runs of programs that people watch experiments with, each once."""
