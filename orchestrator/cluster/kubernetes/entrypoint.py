@@ -49,6 +49,7 @@ def _go_on(_number: int, _frame: object) -> None:
 
 def _stop_this_job(code: int) -> None:
     """Ask Ray to end this job as STOPPED, and wait for it; where Ray does not hear, the job just fails."""
+    from ray.exceptions import RayError
     from ray.job_submission import JobSubmissionClient
 
     for number in STOPPING:
@@ -58,7 +59,7 @@ def _stop_this_job(code: int) -> None:
         sys.stdout.write(f"exit code {code}: not tried again\n")
         sys.stdout.flush()
         JobSubmissionClient().stop_job(job_id)
-    except (KeyError, ValueError, OSError, RuntimeError) as error:
+    except (KeyError, ValueError, OSError, RuntimeError, RayError) as error:
         sys.stderr.write(f"Ray cannot be asked to stop this job, so it is tried again: {error}\n")
     else:
         time.sleep(HEARD_WITHIN_S)

@@ -32,6 +32,7 @@ HOME_VOLUME: Json = {"name": "home", "emptyDir": {}}
 HOME_MOUNT: Json = {"name": "home", "mountPath": HOME}
 SHARED_MEMORY_IS_AT = "/dev/shm"  # noqa: S108 - where Ray and torch share memory
 GCS_PORT = 6379
+LEAVING = ["python3", "-P", "-m", "orchestrator.cluster.kubernetes.leaving"]
 ENTRY_POINT = (
     f"exec python3 -P -m orchestrator.cluster.kubernetes.entrypoint {SWEEP_IS_AT}/{COMMAND_FILE}"
 )
@@ -45,6 +46,7 @@ SUBMITTER_SIZE = {"cpu": "500m", "memory": "1Gi"}
 AUTOSCALER_SIZE = {"cpu": "500m", "memory": "1Gi"}
 IDLE_S = 300
 TIME_TO_SAVE_S = 120
+TIME_TO_DRAIN_S = 110
 SUBMITTER_RETRIES = 2
 
 GPU = "nvidia.com/gpu"
@@ -52,6 +54,12 @@ COMPONENT = "app.kubernetes.io/component"
 """`kubectl apply -l` takes one kind of object alone by it."""
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+NOT_MOVED = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+"""Whoever tidies up nodes that are half empty leaves these pods where they are: Ray's autoscaler takes the idle ones."""
+
 NOT_PRIVILEGED: Json = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -147,7 +155,10 @@ def _ray_job(request: Request) -> Json:
         ),
         "submissionMode": "K8sJobMode",
         "submitterConfig": {"backoffLimit": SUBMITTER_RETRIES},
-        "submitterPodTemplate": {"spec": _submitter(request)},
+        "submitterPodTemplate": {
+            "metadata": {"annotations": NOT_MOVED},
+            "spec": _submitter(request),
+        },
         "backoffLimit": request.retries,
         "shutdownAfterJobFinishes": True,
         "ttlSecondsAfterFinished": request.keep_s,
@@ -199,7 +210,8 @@ def _head(request: Request) -> Json:
             "object-store-memory": str(OBJECT_STORE_BYTES),
         },
         "template": {
-            "spec": {**_pod(request), **named, "volumes": volumes, "containers": [container]}
+            "metadata": {"annotations": NOT_MOVED},
+            "spec": {**_pod(request), **named, "volumes": volumes, "containers": [container]},
         },
     }
 
@@ -212,6 +224,11 @@ def _workers(request: Request) -> Json:
     if workers.gpus:
         size[GPU] = str(workers.gpus)
         tolerations.append({"key": GPU, "operator": "Exists", "effect": "NoSchedule"})
+    container = _ray_container(request, "ray-worker", size)
+    container["env"].append(
+        {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": str(TIME_TO_DRAIN_S)}
+    )
+    container["lifecycle"] = {"preStop": {"exec": {"command": LEAVING}}}
     spec = {
         **_pod(request),
         **_account(request),
@@ -219,7 +236,7 @@ def _workers(request: Request) -> Json:
         **({"nodeSelector": dict(pods.node_selector)} if pods.node_selector else {}),
         **({"tolerations": tolerations} if tolerations else {}),
         "volumes": _volumes(request),
-        "containers": [_ray_container(request, "ray-worker", size)],
+        "containers": [container],
     }
     custom = {name: str(amount) for name, amount in workers.custom.items()}
     return {
@@ -230,7 +247,7 @@ def _workers(request: Request) -> Json:
         "rayStartParams": {"object-store-memory": str(OBJECT_STORE_BYTES)},
         # What Ray is to count: of CPUs those of jobs only.
         "resources": {"CPU": str(workers.cpus), "GPU": str(workers.gpus), **custom},
-        "template": {"spec": spec},
+        "template": {"metadata": {"annotations": NOT_MOVED}, "spec": spec},
     }
 
 

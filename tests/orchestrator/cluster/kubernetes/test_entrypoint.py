@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,6 @@ from orchestrator.store.store import Store
 from tests.orchestrator.commands import fresh_environment
 from tests.orchestrator.raylets import BIN, WITH_TOKEN, Raylets
 from tests.orchestrator.sweeps import write_sweep
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.xdist_group("kubernetes"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +49,9 @@ def submitted(home: Path, cluster: Raylets, job_id: str, folder: Path, *command:
     return answer.stdout + answer.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.xdist_group("kubernetes")
 def test_an_end_is_final_unless_another_try_can_mend_it(
     home: Path, cluster: Raylets, tmp_path: Path
 ) -> None:
@@ -76,3 +74,21 @@ def test_an_end_is_final_unless_another_try_can_mend_it(
     told = submitted(home, cluster, "again", tmp_path, "run", sweep, *there)
     assert "Job 'again' succeeded" in told, told
     assert len(Store(store).finished()) == 7 > begun
+
+
+def test_where_no_ray_can_be_asked_the_exit_code_is_kdsweep_s_own(tmp_path: Path) -> None:
+    """Then it is tried again in vain, which is told."""
+    file = tmp_path / COMMAND_FILE
+    file.write_text(json.dumps({"command": ["run", str(tmp_path / "none.yaml")]}))
+    words = ENTRY_POINT.replace(f"{SWEEP_IS_AT}/{COMMAND_FILE}", str(file)).split()
+    answer = subprocess.run(
+        [sys.executable, *words[words.index("-P") :]],
+        env=fresh_environment(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 2
+    assert "none.yaml: cannot be read" in answer.stderr
+    assert "Ray cannot be asked to stop this job, so it is tried again" in answer.stderr

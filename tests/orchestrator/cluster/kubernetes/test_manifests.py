@@ -16,8 +16,10 @@ from typer.main import get_command
 
 from orchestrator.cli.main import app
 from orchestrator.cluster.kubernetes.asked import Asked, request_of
+from orchestrator.cluster.kubernetes.leaving import SAVED_WITHIN_S
 from orchestrator.cluster.kubernetes.manifests import (
     ENTRY_POINT,
+    LEAVING,
     as_list,
     as_yaml,
     documents,
@@ -169,6 +171,23 @@ def test_the_cluster_is_one_that_asks_for_its_token_scales_and_ends_itself() -> 
     ports = [port["name"] for port in pods_of(job)["head"]["containers"][0]["ports"]]
     assert ports == ["gcs-server", "dashboard"]
     assert "auth_token" not in as_yaml(documents(request_of(PAPER, ASKED)))
+
+
+def test_a_worker_that_is_taken_away_has_time_to_save_and_nobody_tidies_pods_away() -> None:
+    job = objects_of(ASKED)["RayJob"]
+    worker = pods_of(job)["worker"]
+    (container,) = worker["containers"]
+    assert container["lifecycle"] == {"preStop": {"exec": {"command": LEAVING}}}
+    drained = {variable["name"]: variable["value"] for variable in container["env"]}
+    drain_s = int(drained["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+    assert SAVED_WITHIN_S < drain_s < worker["terminationGracePeriodSeconds"]
+    cluster = job["spec"]["rayClusterSpec"]
+    for template in (
+        cluster["headGroupSpec"]["template"],
+        cluster["workerGroupSpecs"][0]["template"],
+        job["spec"]["submitterPodTemplate"],
+    ):
+        assert template["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
 
 
 def test_in_a_queue_the_job_waits_and_has_all_its_workers_at_once() -> None:
