@@ -29,6 +29,17 @@ ASKED = Asked(image="registry.example/kdsweep:0.1.0", claim="kdsweep", gpus=8)
 
 
 @pytest.mark.parametrize(
+    "image",
+    [
+        *("kdsweep", "kdsweep:0.1.0", "me/kdsweep", "ghcr.io/me/kdsweep:Latest_1"),
+        *("localhost/x", "registry:5000/lab/x", "Registry.Example:443/x", "x@sha256:" + "0" * 64),
+    ],
+)
+def test_what_is_an_image_is_taken(image: str) -> None:
+    assert request_of(PAPER, replace(ASKED, image=image)).pods.image == image
+
+
+@pytest.mark.parametrize(
     ("changes", "expected"),
     [
         (
@@ -50,6 +61,8 @@ ASKED = Asked(image="registry.example/kdsweep:0.1.0", claim="kdsweep", gpus=8)
         ({"storage_class": "é"}, "--storage-class: 'é': expected"),
         ({"image": "Registry/KD:1"}, "--image: 'Registry/KD:1': expected an image, as in registry"),
         ({"image": "a b"}, "--image: 'a b'"),
+        ({"image": "Lab/kdsweep"}, "--image: 'Lab/kdsweep'"),
+        ({"image": "x:"}, "--image: 'x:'"),
         ({"memory": "32"}, "--memory: '32': expected an amount with its unit, .* '32Gi'?"),
         ({"memory": "32GB"}, "--memory: '32GB': .* did you mean '32Gi'?"),
         ({"claim_size": "0Gi"}, "--claim-size: '0Gi'"),
