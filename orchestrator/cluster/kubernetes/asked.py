@@ -15,7 +15,7 @@ from orchestrator.cluster.kubernetes.names import (
     label_of,
     toleration_of,
 )
-from orchestrator.cluster.kubernetes.places import check_place, is_remote
+from orchestrator.cluster.kubernetes.places import check_path, check_place, is_remote
 from orchestrator.cluster.kubernetes.request import (
     CLAIM_IS_AT,
     Claim,
@@ -146,9 +146,9 @@ def _check_paths(sweep: Sweep) -> None:
     """Files that a sweep names are read by the pods."""
     for choice in sweep.dataset:
         if choice.path is not None:
-            check_place(choice.path, f"dataset {choice.name}: path")
+            check_path(choice.path, f"dataset {choice.name}: path")
     for name, path in sweep.teachers.checkpoint.items():
-        check_place(path, f"teachers.checkpoint {name}")
+        check_path(path, f"teachers.checkpoint {name}")
 
 
 def _workers(sweep: Sweep, asked: Asked) -> Workers:

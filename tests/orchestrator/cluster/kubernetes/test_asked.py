@@ -101,6 +101,9 @@ def test_what_the_sweep_names_must_be_where_pods_see_it(tmp_path: Path) -> None:
         request_of(sweep, ASKED)
     there = load_sweep(write_sweep(tmp_path, dataset=mine | {"path": "/shared/images"}))
     assert request_of(there, ASKED).data is None
+    remote = load_sweep(write_sweep(tmp_path, dataset=mine | {"path": "s3://bucket/images"}))
+    with pytest.raises(UserError, match=r"'s3://bucket/images': .* '/shared/bucket/images'"):
+        request_of(remote, ASKED)
     published = {"checkpoint": "/home/me/teacher.pt"}
     sweep = load_sweep(write_sweep(tmp_path, teachers=published))
     with pytest.raises(UserError, match=r"teachers.checkpoint .*: '/home/me/teacher.pt'"):
