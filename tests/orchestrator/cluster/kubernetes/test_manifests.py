@@ -330,6 +330,7 @@ def test_a_place_that_a_shell_would_expand_is_refused(hostile: str) -> None:
         check_place(f"/shared/{hostile}", "--store")
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True))
 def test_every_name_of_a_sweep_gives_ids_that_no_shell_touches(name: str) -> None:
     asked = request_of(PAPER.model_copy(update={"name": name}), ASKED)
