@@ -35,6 +35,7 @@ from orchestrator.cli.options import (
 
 if TYPE_CHECKING:
     from orchestrator.cluster.jobs import Jobs, SweepJob
+    from orchestrator.cluster.slurm.jobs import SlurmJobs
     from orchestrator.language.sweep import Sweep
     from orchestrator.store.failures import Failure
     from orchestrator.store.store import Store
@@ -89,7 +90,7 @@ def submit(
     if deadline is not None:
         seconds(deadline, "--deadline")
     cluster = _jobs(address)
-    _look_before(loaded, handover.store, yes=yes, retry_failed=retry_failed)
+    look_before(loaded, handover.store, yes=yes, retry_failed=retry_failed)
     job_id = cluster.submit(loaded, handover)
     tell = partial(typer.echo, err=as_json)
     tell(f"submitted: {job_id}")
@@ -148,7 +149,15 @@ def _jobs(address: str | None) -> "Jobs":
     return connect(address)
 
 
-def _look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool) -> None:
+def _jobs_of(name: str, address: str | None) -> "Jobs | SlurmJobs":
+    """Where a job of this name was submitted."""
+    from orchestrator.cluster.slurm.allocation import PREFIX
+    from orchestrator.cluster.slurm.jobs import SlurmJobs
+
+    return SlurmJobs() if name.startswith(PREFIX) else _jobs(address)
+
+
+def look_before(sweep: "Sweep", address: str, *, yes: bool, retry_failed: bool) -> None:
     """Tell of other runs on the store, and ask about a large bill, as far as both can be seen from here."""
     from orchestrator.planning.lost_weights import as_far_as_known
     from orchestrator.planning.plan import make_plan
@@ -215,20 +224,26 @@ def _until_begun(cluster: "Jobs", job_id: str, store: "Store", tell: Callable[[s
         return STOPPED
 
 
-def _goes_on(cluster: "Jobs", job_id: str) -> None:
+def _goes_on(cluster: "Jobs | SlurmJobs", job_id: str) -> None:
     stderr().print(
-        f"{job_id} goes on; to end it: {as_command('stop', job_id, '--address', cluster.url)}",
+        f"{job_id} goes on; to end it: {as_command('stop', job_id, *cluster.options)}",
         soft_wrap=True,
     )
 
 
 def jobs(address: DashboardAddress = None, as_json: Json = False) -> None:
-    """List the sweeps that were submitted to a cluster."""
-    submitted = _jobs(address).all()
+    """List the sweeps that were submitted to a Ray cluster, and to Slurm from here."""
+    from orchestrator.cluster.slurm import commands
+    from orchestrator.cluster.slurm.jobs import SlurmJobs
+
+    has_slurm = commands.is_there()
+    submitted = SlurmJobs().all() if has_slurm else []
+    if address is not None or not has_slurm:
+        submitted += _jobs(address).all()
     if as_json:
         print_json([asdict(job) for job in submitted])
     elif not submitted:
-        stdout().print("no sweeps were submitted to this cluster")
+        stdout().print("no sweeps were submitted")
     else:
         stdout(wide=True).print(_table(submitted))
 
@@ -268,15 +283,16 @@ def logs(
 ) -> None:
     """Show the log of one trial (where it ran, each epoch, how to repeat it), or of a submitted sweep."""
     from orchestrator.cluster.jobs import PREFIX
+    from orchestrator.cluster.slurm.allocation import PREFIX as OF_SLURM
 
-    if name.startswith(PREFIX):
+    if name.startswith((PREFIX, OF_SLURM)):
         _job_log(name, address, follow=follow)
     else:
         _trial_log(name, store or DEFAULT_STORE, follow=follow)
 
 
 def _job_log(job_id: str, address: str | None, *, follow: bool) -> None:
-    cluster = _jobs(address)
+    cluster = _jobs_of(job_id, address)
     if not follow:
         typer.echo(cluster.log(job_id), nl=False)
         return
@@ -330,7 +346,7 @@ def _only_failure(store: "Store", fingerprint: str) -> "Failure | None":
 
 def stop(job: JobId, address: DashboardAddress = None) -> None:
     """Ask a submitted sweep to save what runs and leave, and wait until it has."""
-    cluster = _jobs(address)
+    cluster = _jobs_of(job, address)
     before = cluster.one(job)
     if before.is_over:
         stdout().print(f"{job} is over already: {before.status.lower()}", soft_wrap=True)

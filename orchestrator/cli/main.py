@@ -16,6 +16,7 @@ from orchestrator.cli import (
     plan,
     rank,
     run,
+    slurm,
     status,
     sweeps,
     track,
@@ -145,7 +146,10 @@ def _leave_if_broken_into(code: object) -> None:
         os._exit(code)
 
 
-for commands in (plan, run, status, jobs, kubernetes, evidence, rank, track, importing, trial):
+for commands in (
+    *(plan, run, status, jobs, slurm, kubernetes),
+    *(evidence, rank, track, importing, trial),
+):
     commands.add_commands(app)
 
 

@@ -74,17 +74,24 @@ class Handover:
     scale_to: str | None = None
     verb: Literal["run", "resume"] = "run"
 
-    def entrypoint(self, sweep_file: str) -> str:
-        """For the shell of the cluster's head; `exec`, so that a signal reaches kdsweep itself."""
-        command = ["sh", ON_THE_HEAD, self.verb, sweep_file, "--address", "auto"]
-        command += ["--store", self.store, "--yes"]
+    def words(self, sweep_file: str, address: str) -> list[str]:
+        """What kdsweep is told, to run it on the Ray at an address."""
+        words = [self.verb, sweep_file, "--address", address, "--store", self.store, "--yes"]
         for option, value in (
             ("--data", self.data),
             ("--deadline", self.deadline),
             ("--scale-to", self.scale_to),
         ):
-            command += [option, value] if value else []
-        return f"exec {shlex.join(command)}"
+            words += [option, value] if value else []
+        return words
+
+    def command(self, python: str, sweep_file: str, address: str) -> list[str]:
+        """By which `python` runs it on the Ray at an address."""
+        return [python, "-m", "orchestrator", *self.words(sweep_file, address)]
+
+    def entrypoint(self, sweep_file: str) -> str:
+        """For the shell of the cluster's head; `exec`, so that a signal reaches kdsweep itself."""
+        return f"exec {shlex.join(['sh', ON_THE_HEAD, *self.words(sweep_file, 'auto')])}"
 
 
 @dataclass(frozen=True)
@@ -164,6 +171,7 @@ class Jobs:
     def __init__(self, client: Any, url: str) -> None:
         self._client = client
         self.url = url
+        self.options = ("--address", url)
 
     def submit(self, sweep: Sweep, handover: Handover) -> str:
         """Hand a sweep to the cluster; returns the job's id.

@@ -1,7 +1,7 @@
 """A Ray of our own on this machine: nobody else reaches it, no signal of ours does, and nothing of it outlives us.
 
 Everything it writes is in the run's folder. It shows a token that is this run's alone, and listens on the loopback
-interface only.
+interface only, unless it is to have nodes on other machines (`orchestrator.cluster.slurm`).
 
 Each of its servers leads a session of its own, in which its children are: out of reach of signals to our process
 group, of Ctrl-C, `timeout` and batch systems. Those are for kdsweep, which asks the workers to save; without control
@@ -24,12 +24,18 @@ BURIED_WITHIN_S = 10.0
 
 
 class OwnRay:
-    """The processes of a Ray that this process starts, with all that they leave in the run's folder."""
+    """The processes of a Ray that this process starts, with all that they leave in the run's folder.
+
+    Args:
+        folder: the run's.
+        is_alone: no other machine is a node of it; else it listens at the address that it is given.
+    """
 
     VITAL = frozenset({"gcs_server", "raylet"})
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, is_alone: bool = True) -> None:
         self._folder = folder
+        self._is_alone = is_alone
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._undertaker: subprocess.Popen[bytes] | None = None
         self._told: IO[bytes] | None = None
@@ -51,7 +57,7 @@ class OwnRay:
             "RAY_AUTH_TOKEN": None,
             "RAY_AUTH_TOKEN_PATH": str(self._folder.token),
             # Ray's word for a node that listens on the loopback interface only, whatever the system.
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": str(int(not self._is_alone)),
             # Else torch makes one of a name that anybody knows, and wants to know the user's.
             "TORCHINDUCTOR_CACHE_DIR": str(self._folder.torch),
         }
@@ -85,7 +91,7 @@ class OwnRay:
 
         ray_services.ConsolePopen = start
         # The environment was read when Ray was imported, perhaps before we set it.
-        constants.ENABLE_RAY_CLUSTER = False
+        constants.ENABLE_RAY_CLUSTER = not self._is_alone
         try:
             yield
         finally:
