@@ -96,7 +96,8 @@ def slurm(
         data=_data(loaded, data),
         verb="resume" if retry_failed else "run",
     )
-    _check_fits(make_plan(loaded, opened, retry_failed=retry_failed), request)
+    if _can_be_planned(loaded):
+        _check_fits(make_plan(loaded, opened, retry_failed=retry_failed), request)
     if prints:
         typer.echo(_script(sweep, loaded.name, handover, request), nl=False)
     else:
@@ -116,6 +117,12 @@ def _data(sweep: "Sweep", given: Path | None) -> str | None:
 
     is_asked_for = any(c.path is None and c.name != EMBEDDED for c in sweep.dataset)
     return str(data_folder(sweep, given)) if given or sweep.data or is_asked_for else None
+
+
+def _can_be_planned(sweep: "Sweep") -> bool:
+    """Not where images of its own lie on the nodes only: trials are known by their images."""
+    paths = [Path(choice.path) for choice in sweep.dataset if choice.path is not None]
+    return all(path.expanduser().exists() for path in paths)
 
 
 def _check_fits(plan: "Plan", request: "Request") -> None:

@@ -99,6 +99,15 @@ def _rows(text: str, num_columns: int) -> Iterator[list[str]]:
             yield columns
 
 
+def exit_code(number: str) -> int | None:
+    """That of a job's batch script, of a job that is over and that Slurm still knows."""
+    try:
+        code = _told_of("job", number).get("ExitCode", "")
+    except UserError:
+        return None
+    return int(code.partition(":")[0]) if code else None  # 0:15 would be a signal
+
+
 def node_names(node_list: str) -> list[str]:
     """`n[1-3]` in full."""
     return called("scontrol", "show", "hostnames", node_list).split()
@@ -106,8 +115,10 @@ def node_names(node_list: str) -> list[str]:
 
 def node_address(node: str) -> str | None:
     """By which address or name Slurm itself reaches a node."""
-    for word in called("scontrol", "--oneliner", "show", "node", node).split():
-        key, _, value = word.partition("=")
-        if key == "NodeAddr":
-            return value
-    return None
+    return _told_of("node", node).get("NodeAddr")
+
+
+def _told_of(kind: str, name: str) -> dict[str, str]:
+    """What scontrol shows of something. Values with spaces in them are cut at the first."""
+    words = called("scontrol", "--oneliner", "show", kind, name).split()
+    return dict(word.split("=", 1) for word in words if "=" in word)

@@ -164,6 +164,8 @@ def _sweep_job(record: Record, state: JobState) -> SweepJob:
     code = None
     if is_over:
         code = state.exit_code if run is None or run.exit_code is None else run.exit_code
+    if state.state == "FAILED" and code is None:
+        code = commands.exit_code((record.job or "").removeprefix(PREFIX))
     return SweepJob(
         job_id=record.job or "",
         sweep=record.sweep,

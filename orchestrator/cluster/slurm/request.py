@@ -61,7 +61,7 @@ class Request:
             if value is not None and not _WORD.fullmatch(value):
                 raise UserError(f"{name}: {value!r}: expected a name without spaces")
         for option in self.options:
-            name = option.partition("=")[0]
+            name = option.partition("=")[0] if option.startswith("--") else option[:2]
             if not option.startswith("-") or not option.isprintable() or not option.isascii():
                 raise UserError(
                     f"--sbatch: {option!r}: expected an option of sbatch, as in --constraint=a100"

@@ -14,7 +14,7 @@ from tests.orchestrator.sweeps import write_sweep
 
 COMMANDS = (
     *("plan", "run", "resume", "status", "logs", "models", "schema"),
-    *("submit", "jobs", "stop", "kubernetes", "trial", "sweeps"),
+    *("submit", "slurm", "jobs", "stop", "kubernetes", "trial", "sweeps"),
     *("table", "plot", "report", "rank", "track", "import-logs"),
     *("verify", "export", "compact", "prune"),
 )
