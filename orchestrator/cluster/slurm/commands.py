@@ -85,11 +85,23 @@ def accounted(numbers: Sequence[str]) -> dict[str, JobState]:
         text = called("sacct", "-X", "-P", "-n", columns, f"--jobs={','.join(numbers)}")
     except UserError:
         return {}
-    return {
-        # "CANCELLED by 1000", "3:0": who did it, and a signal, are of no interest here.
-        number: JobState(state.partition(" ")[0], exit_code=int(code.partition(":")[0]))
-        for number, state, code in _rows(text, len(ACCOUNTED))
-    }
+    return accounts(text)
+
+
+def accounts(text: str) -> dict[str, JobState]:
+    """What sacct prints, read. Of a job that did not end by itself the code is that of nothing."""
+    found = {}
+    for number, told, code in _rows(text, len(ACCOUNTED)):
+        state = told.partition(" ")[0]  # CANCELLED by 1000
+        has_ended = state in ("COMPLETED", "FAILED")
+        found[number] = JobState(state, exit_code=_own_code(code) if has_ended else None)
+    return found
+
+
+def _own_code(text: str) -> int | None:
+    """`3:0`: a program's exit code, and the signal that killed it; None where one did."""
+    code, _, number = text.partition(":")
+    return int(code) if code.isdigit() and number == "0" else None
 
 
 def _rows(text: str, num_columns: int) -> Iterator[list[str]]:
@@ -102,10 +114,9 @@ def _rows(text: str, num_columns: int) -> Iterator[list[str]]:
 def exit_code(number: str) -> int | None:
     """That of a job's batch script, of a job that is over and that Slurm still knows."""
     try:
-        code = _told_of("job", number).get("ExitCode", "")
+        return _own_code(_told_of("job", number).get("ExitCode", ""))
     except UserError:
         return None
-    return int(code.partition(":")[0]) if code else None  # 0:15 would be a signal
 
 
 def node_names(node_list: str) -> list[str]:

@@ -23,7 +23,9 @@ from orchestrator.language.sweep import Sweep
 from trainer.problems import UserError
 
 STOP = "USR2"
-ASK_EVERY_S = 2.0
+ASK_EVERY_S = 15.0
+"""Slurm is not to be asked more often than a person would; a job's own account is a file."""
+
 SUCCEEDED, FAILED, STOPPED, RUNNING, PENDING = (
     "SUCCEEDED",
     "FAILED",
@@ -104,16 +106,10 @@ class SlurmJobs:
         """What a job prints, from its beginning, until it is over; while it waits once more as well."""
         log, shown = _record(job).log, 0
         characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        is_over, asked_at = self.one(job).is_over, time.monotonic()
-        while True:
+        for _ in self._until_over(job):
             new = _read(log, shown)
             shown += len(new)
             yield characters.decode(new)
-            if is_over:
-                return
-            time.sleep(LOOK_EVERY_S)
-            if time.monotonic() - asked_at > ASK_EVERY_S:
-                is_over, asked_at = self.one(job).is_over, time.monotonic()
 
     def stop(self, job: str) -> None:
         """Ask a job that runs to save and leave; one that waits is taken out of the queue."""
@@ -125,9 +121,21 @@ class SlurmJobs:
 
     def wait(self, job: str) -> SweepJob:
         """A job, once it is over."""
-        while not (found := self.one(job)).is_over:
-            time.sleep(ASK_EVERY_S)
-        return found
+        for _ in self._until_over(job):
+            pass
+        return self.one(job)
+
+    def _until_over(self, job: str) -> Iterator[None]:
+        """Again and again while it is not over, and once afterwards."""
+        record = _record(job)
+        is_over, asked_at = self.one(job).is_over, time.monotonic()
+        while not is_over:
+            yield
+            time.sleep(LOOK_EVERY_S)
+            run = records.run(record.folder)
+            if time.monotonic() - asked_at > ASK_EVERY_S or (run and run.exit_code is not None):
+                is_over, asked_at = self.one(job).is_over, time.monotonic()
+        yield
 
 
 def alike(sweep: str, store: str) -> list[SweepJob]:
@@ -160,7 +168,9 @@ def _states(jobs: list[str]) -> Mapping[str, JobState]:
 def _sweep_job(record: Record, state: JobState) -> SweepJob:
     """A submission as Slurm sees it, and, once it is over, as it has told itself."""
     run = records.run(record.folder)
-    is_over = state.is_over or state is UNKNOWN
+    is_waiting = state.state in WAITING
+    has_told = run is not None and run.exit_code is not None
+    is_over = not is_waiting and (has_told or state.is_over or state is UNKNOWN)
     code = None
     if is_over:
         code = state.exit_code if run is None or run.exit_code is None else run.exit_code
@@ -170,7 +180,7 @@ def _sweep_job(record: Record, state: JobState) -> SweepJob:
         job_id=record.job or "",
         sweep=record.sweep,
         store=record.store,
-        status=_status(state, code) if is_over else PENDING if state.state in WAITING else RUNNING,
+        status=_status(state, code) if is_over else PENDING if is_waiting else RUNNING,
         started_at=run.began_at if run else None,
         ended_at=run.ended_at if run and is_over else None,
         exit_code=code,

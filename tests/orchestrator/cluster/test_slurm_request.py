@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.cluster.slurm.allocation import Allocation, allocation
-from orchestrator.cluster.slurm.commands import refusal
+from orchestrator.cluster.slurm.commands import JobState, accounts, refusal
 from orchestrator.cluster.slurm.hand import Hand, Word
 from orchestrator.cluster.slurm.request import Request, script, slurm_seconds
 from trainer.problems import UserError
@@ -170,6 +170,20 @@ def test_a_refusal_is_one_line() -> None:
         "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
     )
     assert refusal("") == "refused without a word"
+
+
+def test_what_the_accounting_remembers() -> None:
+    """Cut short, a job has no code of its own, though one is printed."""
+    text = (
+        "7|COMPLETED|0:0\n8|FAILED|3:0\n9|CANCELLED by 1000|0:15\n10|FAILED|0:9\n11|TIMEOUT|0:0\n"
+    )
+    assert accounts(text) == {
+        "7": JobState("COMPLETED", exit_code=0),
+        "8": JobState("FAILED", exit_code=3),
+        "9": JobState("CANCELLED"),
+        "10": JobState("FAILED"),
+        "11": JobState("TIMEOUT"),
+    }
 
 
 def test_what_launcher_and_nodes_say_is_told_from_what_others_print() -> None:
