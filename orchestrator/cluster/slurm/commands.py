@@ -70,7 +70,7 @@ def refusal(errors: str) -> str:
 
 
 def states(user: str) -> dict[str, JobState]:
-    """The jobs of a user that Slurm still knows, by number; those that ended minutes ago too."""
+    """The jobs of a user, by name or number, that Slurm still knows, by number; those that ended minutes ago too."""
     table = SEPARATOR.join(FIELDS)
     text = called("squeue", "--noheader", "--states=all", f"--user={user}", f"--format={table}")
     return {number: JobState(state, reason) for number, state, reason in _rows(text, len(FIELDS))}

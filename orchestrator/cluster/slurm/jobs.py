@@ -4,7 +4,7 @@ What Slurm has forgotten is told by the records that were kept at the submission
 """
 
 import codecs
-import getpass
+import os
 import shutil
 import sys
 import time
@@ -159,7 +159,7 @@ def _record(job: str) -> Record:
 def _states(jobs: list[str]) -> Mapping[str, JobState]:
     """What is known of jobs, by name: from the queue, of those that it has forgotten from the accounting."""
     numbers = [job.removeprefix(PREFIX) for job in jobs]
-    states = commands.states(getpass.getuser()) if numbers else {}
+    states = commands.states(str(os.getuid())) if numbers else {}
     forgotten = [number for number in numbers if number not in states]
     states = {**commands.accounted(forgotten), **states}
     return {f"{PREFIX}{number}": state for number, state in states.items()}

@@ -131,7 +131,7 @@ def _told(task: Task, here: Allocation, wish: Wish) -> tuple[int, bool]:
     """The sweep's exit code, and whether it has trained anything; what went wrong was told."""
     try:
         return _on_its_own_ray(task, here, wish)
-    except UserError as error:
+    except (UserError, OSError) as error:
         _say(str(error))
         return BAD_INPUT, False
     except NodeNotStartedError as error:
