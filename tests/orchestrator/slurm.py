@@ -153,12 +153,11 @@ class Slurm:
         )
         return answer.stdout
 
-    def state(self, job: str) -> str:
-        """Of a job by kdsweep's name."""
+    def wait_for(self, job: str, state: str) -> None:
+        """Wait until a job, by kdsweep's name, is in a state of Slurm's."""
         number = job.removeprefix("slurm-")
-        return self.call(
-            "squeue", "--noheader", "--states=all", f"--jobs={number}", "--format=%T"
-        ).strip()
+        asked = ("squeue", "--noheader", "--states=all", f"--jobs={number}", "--format=%T")
+        wait_until(lambda: self.call(*asked).strip() == state)
 
     def start_at_once(self, job: str) -> None:
         """Of a job that was queued again: Slurm would let it wait for two minutes."""

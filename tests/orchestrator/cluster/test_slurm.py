@@ -96,7 +96,7 @@ def test_a_sweep_on_two_nodes_that_is_warned_goes_on_and_gives_the_same_rows(
         timeout=BUSY_MACHINE_S,
     )
     slurm.call("scancel", "--batch", "--signal=USR1", job.removeprefix("slurm-"))
-    wait_until(lambda: slurm.state(job) == "PENDING", timeout=BUSY_MACHINE_S)
+    slurm.wait_for(job, "PENDING")
     assert person.job(job)["status"] == "PENDING"
     assert f"{job} is queued again, and goes on from what is saved" in person.log(job)
     assert 0 < len(store.finished()) < 7
@@ -131,7 +131,8 @@ def test_two_jobs_at_once_with_gpus_and_a_token_each(
         lambda: any(sign.epochs == 5000 for sign in store.signs.running().values()),
         timeout=BUSY_MACHINE_S,
     )
-    small = write_sweep(tmp_path, name="small", augmentations=["identity"])
+    (tmp_path / "small").mkdir()
+    small = write_sweep(tmp_path / "small", name="small", augmentations=["identity"])
     second = person.submits(small, other, "--sbatch", "--nodelist=n1")
 
     log = person.log(first)
@@ -140,7 +141,7 @@ def test_two_jobs_at_once_with_gpus_and_a_token_each(
     assert "node n2: joined: 1 CPUs, 1 GPUs" in log
     token = folder / "token"
     assert (folder.stat().st_mode & 0o777, token.stat().st_mode & 0o777) == (0o700, 0o600)
-    plan = ("plan", long, "--store", store.root, "--address", address)
+    plan = ("plan", small, "--store", other.root, "--address", address)
     code, output = run(tmp_path, *plan, environment={"RAY_AUTH_TOKEN_PATH": str(token)})
     assert code == 0, output
     assert "on 2 GPUs" in output
@@ -164,7 +165,7 @@ def test_two_jobs_at_once_with_gpus_and_a_token_each(
     code, output = person.does("stop", first)
     assert code == 0, output
     assert f"{first}: stopped; submitted again, it goes on" in output
-    assert slurm.state(first) == "FAILED", "so Slurm calls what ends with another code than 0"
+    slurm.wait_for(first, "FAILED")  # so Slurm calls any code but 0
     told = person.job(first)
     assert (told["status"], told["exit_code"]) == ("STOPPED", 3)
     assert store.failures().num_rows == 0
@@ -198,7 +199,7 @@ def test_bad_input_in_the_job_ends_with_2_and_is_not_queued_again(
         assert code == 2, output
         assert told in output
         assert "Traceback" not in output
-        assert slurm.state(job) == "FAILED"
+        slurm.wait_for(job, "FAILED")
         found = person.job(job)
         assert (found["status"], found["exit_code"]) == ("FAILED", 2)
     assert not store.finished()
@@ -221,7 +222,7 @@ def test_a_job_that_waits_is_told_and_taken_out_of_the_queue(
     code, output = person.does("stop", job)
     assert code == 0, output
     assert f"{job}: stopped; submitted again, it goes on" in output
-    assert slurm.state(job) == "CANCELLED"
+    slurm.wait_for(job, "CANCELLED")
     code, output = person.does("stop", job)
     assert output == f"{job} is over already: stopped\n"
     code, output = person.does("logs", "-f", job)
