@@ -209,7 +209,6 @@ def _run_and_show(
 ) -> int:
     """The exit code."""
     from orchestrator.cluster.interruption import tell_all_is_done
-    from orchestrator.cluster.submission import own_job_id
     from trainer.problems import UserError
 
     code = DONE
@@ -247,14 +246,23 @@ def _run_and_show(
             raise
         told = f"WARNING: the results cannot be read: {error}"
         console.print(told, style="yellow", markup=False, soft_wrap=True)
-    if code == STOPPED and own_job_id():
-        console.print("\nto go on: submit it again")
-    elif code == STOPPED:
-        console.print(f"\nto go on: {as_command('run', *here)}", soft_wrap=True)
-    elif code == SOME_FAILED:
+    _tell_what_next(code, here, console)
+    return code
+
+
+def _tell_what_next(code: int, here: tuple[object, ...], console: "Console") -> None:
+    from orchestrator.cluster.slurm.allocation import PREFIX
+    from orchestrator.cluster.submission import own_job_id
+
+    job = own_job_id() or ""
+    if code == SOME_FAILED:
         status = as_command("status", *here[:3])
         console.print(f"\nthe reasons: {status}", soft_wrap=True)
-    return code
+    elif code == STOPPED and not job:
+        console.print(f"\nto go on: {as_command('run', *here)}", soft_wrap=True)
+    elif code == STOPPED and not job.startswith(PREFIX):
+        # Of Slurm's jobs the launcher tells: they may go on by themselves.
+        console.print("\nto go on: submit it again")
 
 
 def _here(sweep_file: Path, store: "Store", data: str | None, place: "Place") -> tuple[object, ...]:

@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -98,9 +99,9 @@ def main(arguments: Sequence[str]) -> int:
     here = allocation(os.environ, len(os.sched_getaffinity(0)))
     begun = None if task.record is None else records.begin(task.record)
     code, has_trained = _told(task, here, wish)
-    is_queued = False
-    if code == STOPPED and wish.first == WARNING:
-        is_queued = _queue_again(task, here, has_trained=has_trained)
+    is_queued = wish.first == WARNING and code == STOPPED and _queue_again(here, has_trained)
+    if code == STOPPED and here.job is not None and not is_queued:
+        _say(f"to go on: {records.command(task.record) if task.record else 'submit it again'}")
     if task.record is not None and begun is not None and not is_queued:
         records.end(task.record, begun, code)
     return code
@@ -135,7 +136,7 @@ def _told(task: Task, here: Allocation, wish: Wish) -> tuple[int, bool]:
         _say(str(error))
         return BAD_INPUT, False
     except NodeNotStartedError as error:
-        _say(f"{error}; nothing was trained. Submitted again, it goes on")
+        _say(f"{error}; nothing was trained")
         return STOPPED, False
 
 
@@ -196,7 +197,8 @@ def _await(others: Others, number: int, here: Allocation, wish: Wish) -> None:
 
 def _run(task: Task, here: Allocation, address: str, wish: Wish) -> tuple[int, bool]:
     """The exit code of the sweep's process, and whether it has trained."""
-    environment = {**os.environ, **SETTINGS} | ({SUBMITTED: here.job} if here.job else {})
+    job = here.job or f"batch-{uuid.uuid4().hex[:8]}"
+    environment = {**os.environ, **SETTINGS, SUBMITTED: job}
     command = task.handover.command(sys.executable, task.sweep, address)
     store = Store(task.handover.store)
     driver = subprocess.Popen(command, env=environment)  # noqa: S603 - words, not a line for a shell
@@ -205,11 +207,11 @@ def _run(task: Task, here: Allocation, address: str, wish: Wish) -> tuple[int, b
         driver.terminate()
     has_trained, looked_at = False, 0.0
     while (code := driver.poll()) is None:
-        if here.job and not has_trained and time.monotonic() - looked_at > HAS_IT_BEGUN_EVERY_S:
-            has_trained, looked_at = has_begun(store, here.job), time.monotonic()
+        if not has_trained and time.monotonic() - looked_at > HAS_IT_BEGUN_EVERY_S:
+            has_trained, looked_at = has_begun(store, job), time.monotonic()
         time.sleep(LOOK_EVERY_S)
     if code < 0:
-        _say(f"the sweep's process was killed by signal {-code}; submitted again, it goes on")
+        _say(f"the sweep's process was killed by signal {-code}")
         code = STOPPED
     return code, has_trained
 
@@ -219,19 +221,15 @@ def _may_tell_why(code: int, folder: RunFolder) -> bool:
     return folder.is_wanted or code not in (DONE, BAD_INPUT, STOPPED)
 
 
-def _queue_again(task: Task, here: Allocation, *, has_trained: bool) -> bool:
+def _queue_again(here: Allocation, has_trained: bool) -> bool:
     """Let Slurm run this job once more; whether it will."""
-    again = records.command(task.record) if task.record else "submit it again"
     if not has_trained:
-        _say(
-            "the time was nearly up before anything was trained, so it is not queued again; "
-            f"with a longer --time: {again}"
-        )
+        _say("the time was nearly up before anything was trained, so it is not queued again")
         return False
     try:
         commands.called("scontrol", "requeue", here.number)
     except UserError as error:
-        _say(f"it could not be queued again ({error}); to go on: {again}")
+        _say(f"it could not be queued again: {error}")
         return False
     _say(f"{here.job} is queued again, and goes on from what is saved")
     return True

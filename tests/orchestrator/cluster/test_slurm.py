@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.store.provenance import TOP
 from orchestrator.store.store import Store
 from tests.orchestrator.commands import run, wait_until
 from tests.orchestrator.results import assert_same_results, is_clean
@@ -294,3 +295,18 @@ def test_a_node_that_does_not_come_ends_the_job(tmp_path: Path) -> None:
     (line,) = [line for line in answer.stdout.splitlines() if line.startswith("of 2 nodes")]
     assert "came: what was to start the others ended with 7; nothing was trained" in line
     assert not (tmp_path / "store").exists()
+
+
+def test_a_python_that_is_not_kdsweep_s_is_told_in_one_line(tmp_path: Path) -> None:
+    """As where the batch script activates no environment, or another one. `-S`: without what is installed."""
+    answer = subprocess.run(
+        [sys.executable, "-S", "-m", "orchestrator.cluster.slurm", "launch", "x.yaml"],
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith(f"{sys.executable}: No module named ")
+    assert "kdsweep slurm --setup names what activates it" in line
