@@ -69,8 +69,9 @@ def submit(sweep: Sweep, handover: Handover, request: Request, command: str) -> 
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    job = f"{PREFIX}{answer.strip().partition(';')[0]}"
+    job = f"{PREFIX}{answer.strip().partition(';')[0]}"  # behind it a cluster's name, where there are several
     replace(record, job=job).write()
+    records.forget_old({job.job_id for job in SlurmJobs().all() if not job.is_over})
     return job
 
 

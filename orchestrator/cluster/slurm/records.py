@@ -117,9 +117,9 @@ def command(folder: Path) -> str:
     return record.command if record else "submit it again"
 
 
-def forget_old(known: Collection[str]) -> None:
-    """Remove the folders of jobs that are over, all but the newest; `known` are the jobs that Slurm still knows."""
-    over = [record for record in all_records() if record.job not in known]
+def forget_old(live: Collection[str]) -> None:
+    """Remove the folders of jobs that are over, all but the newest; those that are not are `live`."""
+    over = [record for record in all_records() if record.job not in live]
     for record in over[:-KEPT]:
         shutil.rmtree(record.folder, ignore_errors=True)
 

@@ -23,6 +23,7 @@ from tests.trainer.data_files import write_image_folder
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),
+    pytest.mark.timeout(1800),
     pytest.mark.xdist_group("slurm"),
 ]
 
@@ -55,7 +56,7 @@ class Person:
 
     def does(self, *arguments: object) -> tuple[int, str]:
         """Exit code and output of a command of kdsweep's."""
-        return run(self._home, *arguments, environment=self._environment)
+        return run(self._home, *arguments, environment=self._environment, timeout=BUSY_MACHINE_S)
 
     def submits(self, sweep: Path, store: Store, *options: object, time: str = "10m") -> str:
         there = ("--store", store.root, "--time", time)

@@ -1,12 +1,24 @@
 """What is asked of Slurm, and what is read of its answers and environment: text and values, no Slurm."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from orchestrator.cluster.slurm.allocation import Allocation, allocation
 from orchestrator.cluster.slurm.commands import JobState, accounts, refusal
 from orchestrator.cluster.slurm.hand import Hand, Word
+from orchestrator.cluster.slurm.records import (
+    KEPT,
+    Record,
+    all_records,
+    begin,
+    command,
+    end,
+    forget_old,
+    new_folder,
+    run,
+)
 from orchestrator.cluster.slurm.request import Request, script, slurm_seconds
 from trainer.problems import UserError
 
@@ -184,6 +196,34 @@ def test_what_the_accounting_remembers() -> None:
         "10": JobState("FAILED"),
         "11": JobState("TIMEOUT"),
     }
+
+
+def test_the_last_jobs_are_kept_and_none_that_is_not_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for number in range(KEPT + 3):
+        folder = new_folder("mine")
+        assert folder.stat().st_mode & 0o777 == 0o700
+        Record(folder, "mine", "/store", "kdsweep slurm", float(number), f"slurm-{number}").write()
+    forget_old({"slurm-1"})
+    left = [record.job for record in all_records()]
+    assert left == ["slurm-1", *(f"slurm-{number}" for number in range(3, KEPT + 3))]
+    assert command(all_records()[0].folder) == "kdsweep slurm"
+
+
+def test_what_a_job_tells_of_itself(tmp_path: Path) -> None:
+    assert run(tmp_path) is None
+    begun = begin(tmp_path)
+    assert run(tmp_path) == begun
+    end(tmp_path, begun, 3)
+    ended = run(tmp_path)
+    assert ended is not None
+    assert (ended.began_at, ended.exit_code) == (begun.began_at, 3)
+    begin(tmp_path)
+    again = run(tmp_path)
+    assert again is not None
+    assert again.exit_code is None, "it runs once more"
 
 
 def test_what_launcher_and_nodes_say_is_told_from_what_others_print() -> None:
