@@ -32,7 +32,6 @@ from typing import Any, Literal
 
 from orchestrator.cluster.interruption import STOPPING
 from orchestrator.cluster.jobs import SETTINGS, Handover
-from orchestrator.cluster.run_folder import RunFolder
 from orchestrator.cluster.slurm import commands, records
 from orchestrator.cluster.slurm.allocation import Allocation, allocation
 from orchestrator.cluster.slurm.hand import Hand
@@ -143,7 +142,7 @@ def _told(task: Task, here: Allocation, wish: Wish) -> tuple[int, bool]:
 def _on_its_own_ray(task: Task, here: Allocation, wish: Wish) -> tuple[int, bool]:
     own_address = _own_address(here) if task.nodes > 1 else LOOPBACK
     with scratch_folder(here) as folder, ExitStack() as at_the_end:
-        _, address = at_the_end.enter_context(started(folder, here, own_address))
+        own, address = at_the_end.enter_context(started(folder, here, own_address))
         _say(f"node {here.node}: head at {address}: {here.cpus} CPUs, {here.gpus or 0} GPUs")
         if task.nodes > 1:
             others = Others(task.others, Hand(address, folder.token.read_text()))
@@ -152,7 +151,8 @@ def _on_its_own_ray(task: Task, here: Allocation, wish: Wish) -> tuple[int, bool
         if wish.first is not None:
             return STOPPED, False
         code, has_trained = _run(task, here, address, wish)
-        folder.is_wanted = _may_tell_why(code, folder)
+        has_broken = wish.first is None and own.what_died() is not None
+        folder.is_wanted = has_broken or code not in (DONE, BAD_INPUT, STOPPED)
         return code, has_trained
 
 
@@ -214,11 +214,6 @@ def _run(task: Task, here: Allocation, address: str, wish: Wish) -> tuple[int, b
         _say(f"the sweep's process was killed by signal {-code}")
         code = STOPPED
     return code, has_trained
-
-
-def _may_tell_why(code: int, folder: RunFolder) -> bool:
-    """Whether Ray's logs may be wanted: some trial failed, or something unheard of."""
-    return folder.is_wanted or code not in (DONE, BAD_INPUT, STOPPED)
 
 
 def _queue_again(here: Allocation, has_trained: bool) -> bool:
