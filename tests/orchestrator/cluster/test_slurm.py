@@ -52,7 +52,7 @@ class Person:
 
     def __init__(self, home: Path, slurm: Slurm) -> None:
         self._home = home
-        self._environment = slurm.environment
+        self._environment = {**slurm.environment, "XDG_STATE_HOME": str(home / "state")}
 
     def does(self, *arguments: object) -> tuple[int, str]:
         """Exit code and output of a command of kdsweep's."""

@@ -1,5 +1,6 @@
 """What is asked of Slurm, and what is read of its answers and environment: text and values, no Slurm."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from orchestrator.cluster.slurm.records import (
     run,
 )
 from orchestrator.cluster.slurm.request import Request, script, slurm_seconds
+from orchestrator.cluster.slurm.scratch import scratch_folder
 from trainer.problems import UserError
 
 PLAIN = Request(nodes=1, gpus_per_node="0", cpus_per_node=None, time_s=3600)
@@ -171,6 +173,17 @@ def test_cpus_and_gpus_are_those_that_were_given(
     """Affinity counts, and what can be seen beside what was given does not."""
     here = allocation(environment, affinity=4)
     assert (here.cpus, here.gpus) == (cpus, gpus)
+
+
+def test_a_node_s_folder_is_in_the_job_s_own_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "")
+    monkeypatch.delenv("RAY_TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="kds-", dir="/tmp") as scratch:
+        here = allocation({"SLURM_JOB_ID": "1", "SLURM_TMPDIR": scratch}, affinity=1)
+        with scratch_folder(here) as folder:
+            assert folder.path.parent == Path(scratch)
+            assert folder.path.stat().st_mode & 0o777 == 0o700
+        assert not list(Path(scratch).iterdir())
 
 
 def test_a_refusal_is_one_line() -> None:
