@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.console import as_command, print_json, stdout
+from orchestrator.cli.console import as_command, print_json, stderr, stdout
 from orchestrator.cli.jobs import look_before
 from orchestrator.cli.opening import data_folder, open_sweep
 from orchestrator.cli.options import DataOption, Json, StoreOption, SweepFile, Yes
@@ -77,6 +77,7 @@ def slurm(
     from orchestrator.cluster.jobs import Handover
     from orchestrator.cluster.slurm.request import Request
     from orchestrator.planning.plan import make_plan
+    from orchestrator.worker.preparation import prepare
 
     loaded, opened = open_sweep(sweep, store)
     address = opened.address if opened.is_remote else str(opened.root.absolute())
@@ -96,12 +97,17 @@ def slurm(
         data=_data(loaded, data),
         verb="resume" if retry_failed else "run",
     )
-    if _can_be_planned(loaded):
-        _check_fits(make_plan(loaded, opened, retry_failed=retry_failed), request)
+    if can_be_seen := _can_be_seen(loaded, data):
+        plan = make_plan(loaded, opened, retry_failed=retry_failed)
+        _check_fits(plan, request)
     if prints:
         typer.echo(_script(sweep, loaded.name, handover, request), nl=False)
+        return
+    if can_be_seen:
+        prepare(plan.missing, data_folder(loaded, data))
     else:
-        _submit(sweep, loaded, handover, request, yes=yes, as_json=as_json)
+        stderr().print("the data cannot be seen from here; the nodes are asked", soft_wrap=True)
+    _submit(sweep, loaded, handover, request, yes=yes, as_json=as_json)
 
 
 def _seconds(text: str) -> float:
@@ -119,10 +125,12 @@ def _data(sweep: "Sweep", given: Path | None) -> str | None:
     return str(data_folder(sweep, given)) if given or sweep.data or is_asked_for else None
 
 
-def _can_be_planned(sweep: "Sweep") -> bool:
-    """Not where images of its own lie on the nodes only: trials are known by their images."""
-    paths = [Path(choice.path) for choice in sweep.dataset if choice.path is not None]
-    return all(path.expanduser().exists() for path in paths)
+def _can_be_seen(sweep: "Sweep", data: Path | None) -> bool:
+    """Whether the data are here as well as on the nodes; what is given may be a disk that only they have."""
+    places = [Path(choice.path) for choice in sweep.dataset if choice.path is not None]
+    if data is not None or sweep.data is not None:
+        places.append(data_folder(sweep, data))
+    return all(place.expanduser().exists() for place in places)
 
 
 def _check_fits(plan: "Plan", request: "Request") -> None:

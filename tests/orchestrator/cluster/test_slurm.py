@@ -279,6 +279,16 @@ def test_bad_input_is_told_before_anything_is_submitted(
     assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.yaml"]
 
 
+def test_damaged_data_are_told_before_anything_is_submitted(tmp_path: Path) -> None:
+    archive = tmp_path / "data" / "cifar-10-python.tar.gz"
+    archive.parent.mkdir()
+    archive.write_bytes(b"half of it")
+    sweep = write_sweep(tmp_path, dataset="cifar10")
+    code, output = run(tmp_path, "slurm", sweep, "--time", "1h", "--data", archive.parent)
+    assert (code, output.count("\n")) == (2, 1), output
+    assert output.startswith(f"{archive}: ")
+
+
 def test_a_node_that_does_not_come_ends_the_job(tmp_path: Path) -> None:
     """The head was started for nothing, and nothing of it is left."""
     answer = subprocess.run(
