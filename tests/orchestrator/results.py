@@ -1,5 +1,6 @@
 """Comparing the stores of two runs."""
 
+import json
 from typing import Any
 
 import torch
@@ -17,7 +18,14 @@ TIMES = {
 def comparable(store: Store) -> dict[str, dict[str, Any]]:
     """The rows by fingerprint; numbers as written, to the last bit, because nan equals no nan."""
     rows = {r["fingerprint"]: r for r in store.results().to_pylist()}
-    return {fp: written(r, TIMES) for fp, r in rows.items()}
+    return {fp: _without_the_job(written(r, TIMES)) for fp, r in rows.items()}
+
+
+def _without_the_job(row: dict[str, Any]) -> dict[str, Any]:
+    """Which job of Slurm's it was, as an environment tells, says how a row came about as well."""
+    environment = json.loads(row["environment"])
+    environment.pop("SLURM_JOB_ID", None)
+    return {**row, "environment": environment}
 
 
 def curves(store: Store) -> list[dict[str, Any]]:
