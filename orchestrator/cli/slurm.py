@@ -97,16 +97,17 @@ def slurm(
         data=_data(loaded, data),
         verb="resume" if retry_failed else "run",
     )
-    if can_be_seen := _can_be_seen(loaded, data):
+    unseen = _unseen(loaded, data)
+    if not unseen:
         plan = make_plan(loaded, opened, retry_failed=retry_failed)
         _check_fits(plan, request)
     if prints:
         typer.echo(_script(sweep, loaded.name, handover, request), nl=False)
         return
-    if can_be_seen:
+    if not unseen:
         prepare(plan.missing, data_folder(loaded, data))
-    else:
-        stderr().print("the data cannot be seen from here; the nodes are asked", soft_wrap=True)
+    for place in unseen:
+        stderr().print(f"{place}: not seen from here; the nodes are asked", soft_wrap=True)
     _submit(sweep, loaded, handover, request, yes=yes, as_json=as_json)
 
 
@@ -125,12 +126,12 @@ def _data(sweep: "Sweep", given: Path | None) -> str | None:
     return str(data_folder(sweep, given)) if given or sweep.data or is_asked_for else None
 
 
-def _can_be_seen(sweep: "Sweep", data: Path | None) -> bool:
-    """Whether the data are here as well as on the nodes; what is given may be a disk that only they have."""
+def _unseen(sweep: "Sweep", data: Path | None) -> list[Path]:
+    """The places of data that are not here: what is given may be a disk that only the nodes have."""
     places = [Path(choice.path) for choice in sweep.dataset if choice.path is not None]
     if data is not None or sweep.data is not None:
         places.append(data_folder(sweep, data))
-    return all(place.expanduser().exists() for place in places)
+    return [place for place in places if not place.expanduser().exists()]
 
 
 def _check_fits(plan: "Plan", request: "Request") -> None:
