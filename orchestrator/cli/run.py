@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -43,6 +44,21 @@ if TYPE_CHECKING:
     from trainer.trial import Trial
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How a plan is to be run: `data` and `place` as they were given, so that the same can be asked for again."""
+
+    sweep_file: Path
+    store: "Store"
+    data: str | None
+    place: "Place"
+    deadline_s: float | None
+    has_metrics: bool
+    ending: Ending
+    """Where it is taken down how the run ends."""
+    afresh: "Sequence[Trial]" = ()
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add them to the command `kdsweep`."""
     app.command(epilog="Example: `kdsweep run sweeps/quickstart.yaml`")(run)
@@ -71,7 +87,7 @@ def run(
         plan = with_lost_weights(make_plan(*opened, retry_failed=False), opened[1])
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
-        _run(sweep, plan, opened[1], data, where, until, ending, has_metrics=prometheus)
+        _run(plan, Asked(sweep, opened[1], data, where, until, prometheus, ending))
 
 
 def resume(
@@ -107,7 +123,7 @@ def resume(
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
         afresh = selection.to_start_over(plan, only or ()) if from_scratch else ()
-        _run(sweep, plan, opened[1], data, where, until, ending, afresh, has_metrics=prometheus)
+        _run(plan, Asked(sweep, opened[1], data, where, until, prometheus, ending, afresh))
 
 
 @contextmanager
@@ -157,80 +173,35 @@ def _seconds(deadline: str | None) -> float | None:
     return None if deadline is None else seconds(deadline, "--deadline")
 
 
-def _run(
-    sweep_file: Path,
-    plan: "Plan",
-    store: "Store",
-    data: str | None,
-    place: "Place",
-    deadline_s: float | None,
-    ending: Ending,
-    afresh: "Sequence[Trial]" = (),
-    *,
-    has_metrics: bool,
-) -> NoReturn:
+def _run(plan: "Plan", asked: Asked) -> NoReturn:
     from orchestrator.cluster.interruption import all_is_done
 
     console = lasting_stdout()
     try:
-        code = _run_and_show(
-            sweep_file,
-            plan,
-            store,
-            data,
-            place,
-            deadline_s,
-            ending,
-            afresh,
-            console,
-            has_metrics=has_metrics,
-        )
+        code = _run_and_show(plan, asked, console)
     except KeyboardInterrupt:
         if not all_is_done():
             raise
         code = DONE
-        told = f"all is done; the tables: {as_command('table', store.address)}"
+        told = f"all is done; the tables: {as_command('table', asked.store.address)}"
         console.print(told, soft_wrap=True)
     leave(code)
 
 
-def _run_and_show(
-    sweep_file: Path,
-    plan: "Plan",
-    store: "Store",
-    data: str | None,
-    place: "Place",
-    deadline_s: float | None,
-    ending: Ending,
-    afresh: "Sequence[Trial]",
-    console: "Console",
-    *,
-    has_metrics: bool,
-) -> int:
+def _run_and_show(plan: "Plan", asked: Asked, console: "Console") -> int:
     """The exit code."""
     from orchestrator.cluster.interruption import tell_all_is_done
     from trainer.problems import UserError
 
     code = DONE
-    here = _here(sweep_file, store, data, place)
-    ending.sweep, ending.store = plan.sweep.name, store.address
+    here, ending = _here(asked), asked.ending
+    ending.sweep, ending.store = plan.sweep.name, asked.store.address
     ending.finished, ending.failed = len(plan.done), len(plan.failed)
     ending.blocked, ending.missing = len(plan.blocked), len(plan.missing)
     for warning in plan.warnings:
         console.print(f"WARNING: {warning}", style="yellow", markup=False, soft_wrap=True)
     if plan.missing:
-        data_path = data_folder(plan.sweep, data)
-        code = _run_missing(
-            plan,
-            store,
-            data_path,
-            place,
-            deadline_s,
-            ending,
-            afresh,
-            console,
-            has_metrics=has_metrics,
-        )
+        code = _run_missing(plan, asked, console)
     elif plan.failed:
         code = SOME_FAILED
         told = f"{len(plan.failed)} trials failed before: {as_command('resume', *here)}"
@@ -239,7 +210,7 @@ def _run_and_show(
         tell_all_is_done()
         console.print(f"all {len(plan.trials)} trials are finished already")
     try:
-        _show_results(plan, store, console)
+        _show_results(plan, asked.store, console)
     except (OSError, UserError) as error:
         # Damage is told by the exit code too, unless that has more to tell.
         if code == DONE and isinstance(error, UserError):
@@ -265,15 +236,16 @@ def _tell_what_next(code: int, here: tuple[object, ...], console: "Console") -> 
         console.print("\nto go on: submit it again")
 
 
-def _here(sweep_file: Path, store: "Store", data: str | None, place: "Place") -> tuple[object, ...]:
+def _here(asked: Asked) -> tuple[object, ...]:
     """The words by which the same sweep is run again: its file, its store, then where its data and nodes are."""
     from orchestrator.cli.scaling import written
     from orchestrator.cluster.connection import ExistingCluster
     from orchestrator.cluster.nodes import NOTHING
 
-    words: tuple[object, ...] = (sweep_file, "--store", store.address)
-    if data is not None:
-        words += ("--data", data)
+    place = asked.place
+    words: tuple[object, ...] = (asked.sweep_file, "--store", asked.store.address)
+    if asked.data is not None:
+        words += ("--data", asked.data)
     if isinstance(place, ExistingCluster):
         words += ("--address", place.address)
         if place.most != NOTHING:
@@ -281,24 +253,23 @@ def _here(sweep_file: Path, store: "Store", data: str | None, place: "Place") ->
     return words
 
 
-def _run_missing(
-    plan: "Plan",
-    store: "Store",
-    data: str,
-    place: "Place",
-    deadline_s: float | None,
-    ending: Ending,
-    afresh: "Sequence[Trial]",
-    console: "Console",
-    *,
-    has_metrics: bool,
-) -> int:
+def _run_missing(plan: "Plan", asked: Asked, console: "Console") -> int:
     from orchestrator.driver.run import run_plan
     from orchestrator.driver.view import make_view
 
-    check_writable(store)
-    view = make_view(console)
-    summary = run_plan(plan, store, data, place, view, deadline_s, afresh, has_metrics=has_metrics)
+    folder = data_folder(plan.sweep, asked.data)
+    check_writable(asked.store)
+    summary = run_plan(
+        plan,
+        asked.store,
+        folder,
+        asked.place,
+        make_view(console),
+        asked.deadline_s,
+        asked.afresh,
+        has_metrics=asked.has_metrics,
+    )
+    ending = asked.ending
     ending.finished += summary.finished
     ending.failed, ending.blocked = summary.failed, summary.blocked
     ending.missing = summary.missing

@@ -77,6 +77,7 @@ def slurm(
     from orchestrator.cluster.jobs import Handover
     from orchestrator.cluster.slurm.request import Request
     from orchestrator.planning.plan import make_plan
+    from orchestrator.store.addresses import is_remote
     from orchestrator.worker.preparation import prepare
 
     loaded, opened = open_sweep(sweep, store)
@@ -104,8 +105,9 @@ def slurm(
     if prints:
         typer.echo(_script(sweep, loaded.name, handover, request), nl=False)
         return
-    if not unseen:
-        prepare(plan.missing, data_folder(loaded, data))
+    folder = data_folder(loaded, data)
+    if not unseen and not is_remote(folder):
+        prepare(plan.missing, folder)
     for place in unseen:
         stderr().print(f"{place}: not seen from here; the nodes are asked", soft_wrap=True)
     _submit(sweep, loaded, handover, request, yes=yes, as_json=as_json)
@@ -118,20 +120,24 @@ def _seconds(text: str) -> float:
     return slurm_seconds(text) or seconds(text, "--time")
 
 
-def _data(sweep: "Sweep", given: Path | None) -> str | None:
-    """The folder of data sets; None where nothing but embedded data is asked for."""
+def _data(sweep: "Sweep", given: str | None) -> str | None:
+    """The folder of data sets, or its address; None where nothing but embedded data is asked for."""
     from trainer.datasets.source import EMBEDDED
 
     is_asked_for = any(c.path is None and c.name != EMBEDDED for c in sweep.dataset)
-    return str(data_folder(sweep, given)) if given or sweep.data or is_asked_for else None
+    return data_folder(sweep, given) if given or sweep.data or is_asked_for else None
 
 
-def _unseen(sweep: "Sweep", data: Path | None) -> list[Path]:
-    """The places of data that are not here: what is given may be a disk that only the nodes have."""
-    places = [Path(choice.path) for choice in sweep.dataset if choice.path is not None]
+def _unseen(sweep: "Sweep", data: str | None) -> list[str]:
+    """The folders of data that are not here: what is given may be a disk that only the nodes have."""
+    from orchestrator.store.addresses import is_remote
+
+    places = [choice.path for choice in sweep.dataset if choice.path is not None]
     if data is not None or sweep.data is not None:
         places.append(data_folder(sweep, data))
-    return [place for place in places if not place.expanduser().exists()]
+    return [
+        place for place in places if not is_remote(place) and not Path(place).expanduser().exists()
+    ]
 
 
 def _check_fits(plan: "Plan", request: "Request") -> None:
