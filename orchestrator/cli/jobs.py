@@ -27,6 +27,7 @@ from orchestrator.cli.options import (
     Deadline,
     JobId,
     Json,
+    Prometheus,
     ScaleTo,
     StoreOption,
     SweepFile,
@@ -69,6 +70,7 @@ def submit(
     retry_failed: Annotated[
         bool, typer.Option(help="As resume: also what failed by an error of the program.")
     ] = False,
+    prometheus: Prometheus = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -85,6 +87,7 @@ def submit(
         data=_data_of_a_cluster(loaded, data),
         deadline=deadline,
         scale_to=scale_to and written(most_of(scale_to)),
+        has_metrics=prometheus,
         verb="resume" if retry_failed else "run",
     )
     if deadline is not None:

@@ -72,6 +72,7 @@ class Handover:
     data: str | None = None
     deadline: str | None = None
     scale_to: str | None = None
+    has_metrics: bool = False
     verb: Literal["run", "resume"] = "run"
 
     def words(self, sweep_file: str, address: str) -> list[str]:
@@ -83,7 +84,7 @@ class Handover:
             ("--scale-to", self.scale_to),
         ):
             words += [option, value] if value else []
-        return words
+        return words + ["--prometheus"] * self.has_metrics
 
     def command(self, python: str, sweep_file: str, address: str) -> list[str]:
         """By which `python` runs it on the Ray at an address."""

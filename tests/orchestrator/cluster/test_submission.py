@@ -134,10 +134,17 @@ def test_paths_of_a_sweep_are_made_absolute(
 
 
 def test_the_command_on_the_cluster_is_safe_for_a_shell() -> None:
-    handover = Handover("/a store;rm", data="$HOME", deadline="2h", scale_to="8,64", verb="resume")
+    handover = Handover(
+        "/a store;rm",
+        data="$HOME",
+        deadline="2h",
+        scale_to="8,64",
+        has_metrics=True,
+        verb="resume",
+    )
     assert handover.entrypoint("x.yaml") == (
         "exec sh orchestrator/cluster/on_the_head.sh resume x.yaml --address auto "
-        "--store '/a store;rm' --yes --data '$HOME' --deadline 2h --scale-to 8,64"
+        "--store '/a store;rm' --yes --data '$HOME' --deadline 2h --scale-to 8,64 --prometheus"
     )
 
 
