@@ -199,6 +199,17 @@ HELD: dict[str, list[str]] = {
         "orchestrator/driver/test_scratch.py::test_a_full_disk_under_tune_stops_the_run_and_is_told_in_a_line",
         "orchestrator/driver/test_scratch.py::test_a_run_whose_temporary_files_find_no_space_goes_on_later",
     ],
+    "a node joins that lacks": [
+        "orchestrator/driver/test_newcomers.py::test_what_a_node_lacks_is_told_in_one_line_and_it_is_asked_again_later",
+        "orchestrator/driver/test_newcomers.py::test_one_bad_node_after_the_other_is_hopeless_where_no_other_is_there",
+        "orchestrator/driver/test_sweep_run.py::test_a_job_that_its_node_cannot_run_goes_elsewhere_and_no_attempt_is_counted",
+        "orchestrator/driver/test_sweep_run.py::test_a_run_on_which_every_node_that_comes_lacks_something_is_stopped",
+        "orchestrator/cluster/test_joining.py::test_nodes_that_join_are_asked_before_they_get_a_job",
+    ],
+    "no node is there that could take any of the jobs": [
+        "orchestrator/driver/test_waiting.py::test_what_is_waited_for_is_told_now_and_then_and_ends",
+        "orchestrator/driver/test_waiting.py::test_a_queue_behind_others_is_told_and_never_ended",
+    ],
     "the store cannot be written when a run begins": [
         "orchestrator/cli/test_where_things_are.py::test_a_store_that_cannot_be_written_is_refused_before_anything_starts",
         "orchestrator/cli/test_where_things_are.py::test_asking_whether_a_store_can_be_written_makes_none",

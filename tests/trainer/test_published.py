@@ -150,7 +150,7 @@ def test_weights_that_are_not_finite_are_refused_before_anything_is_trained(
         data=tiny_data, teacher="resnet8", seed=0, learning_rate=0.05, checkpoint=checkpoint
     )
     with pytest.raises(UserError, match=r"fc.bias has values that are not finite"):
-        prepare([teacher], tmp_path)
+        prepare([teacher], str(tmp_path))
 
 
 class Bomb:

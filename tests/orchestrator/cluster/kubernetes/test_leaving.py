@@ -11,7 +11,7 @@ import pytest
 from orchestrator.cluster.kubernetes.leaving import leave
 from orchestrator.cluster.kubernetes.manifests import LEAVING
 from orchestrator.store.store import Store
-from tests.orchestrator.commands import finish, start, wait_until
+from tests.orchestrator.commands import finish, hear_signals, start, wait_until
 from tests.orchestrator.conftest import SETTINGS
 from tests.orchestrator.raylets import WITH_TOKEN, Raylets
 from tests.orchestrator.results import is_clean
@@ -22,7 +22,7 @@ NO_GPU = {kind: {"gpu": 0} for kind in ("teacher", "student", "stddev")}
 
 
 def test_where_nothing_trains_it_tells_ray_and_is_done(tmp_path: Path) -> None:
-    ray = subprocess.Popen(["sleep", "600"])
+    ray = subprocess.Popen(["sleep", "600"], preexec_fn=hear_signals)  # noqa: PLW1509
     assert leave(ray.pid)
     assert ray.wait() == -15
 
