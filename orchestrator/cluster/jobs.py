@@ -64,7 +64,7 @@ TALKATIVE = (
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Handover:
     """How a submitted sweep is run: the store and data as the cluster's nodes see them."""
 

@@ -120,7 +120,7 @@ def _task(arguments: Sequence[str]) -> Task:
     verb: Literal["run", "resume"] = "resume" if given.retry_failed else "run"
     return Task(
         sweep=given.sweep,
-        handover=Handover(given.store, given.data, given.deadline, verb),
+        handover=Handover(store=given.store, data=given.data, deadline=given.deadline, verb=verb),
         nodes=given.nodes,
         others=tuple(shlex.split(given.others)),
         record=given.record,

@@ -135,7 +135,7 @@ def test_paths_of_a_sweep_are_made_absolute(
 
 def test_the_command_on_the_cluster_is_safe_for_a_shell() -> None:
     handover = Handover(
-        "/a store;rm",
+        store="/a store;rm",
         data="$HOME",
         deadline="2h",
         scale_to="8,64",
