@@ -50,6 +50,7 @@ def submitted(home: Path, cluster: Raylets, job_id: str, folder: Path, *command:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("KUBERNETES_TESTS"), reason="KUBERNETES_TESTS=1: minutes")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.xdist_group("kubernetes")
 def test_an_end_is_final_unless_another_try_can_mend_it(

@@ -50,6 +50,7 @@ def test_what_does_not_leave_is_waited_for_no_longer_than_it_may(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("KUBERNETES_TESTS"), reason="KUBERNETES_TESTS=1: minutes")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.xdist_group("kubernetes")
 def test_a_worker_that_is_taken_away_saves_and_the_run_goes_on_elsewhere(
