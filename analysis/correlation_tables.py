@@ -30,7 +30,11 @@ AUGMENTATIONS_NOTE = (
 
 STAR_NOTE = "* T. stddev or S. test loss has too few seeds to tell of its noise, which is in no interval over seeds"
 
+LEAST = 3
+"""Points of a panel that has coefficients."""
+
 MOST_TOLD = 4
+"""Names in a note; of more the number."""
 
 _HEADINGS = (
     "coefficient",

@@ -7,13 +7,10 @@ from dataclasses import replace
 from analysis.attenuation import LOW_RELIABILITY, Reliability, WithoutNoise
 from analysis.bootstrap import LEVEL
 from analysis.coefficients import NAMES
-from analysis.correlation_tables import interval, number
+from analysis.correlation_tables import LEAST, interval, number
 from analysis.evidence import Evidence, Findings
 from analysis.grid import DASH, Entry, Grid, Row
 from analysis.pooling import Pooled
-
-LEAST = 3
-"""Points of a panel that has coefficients."""
 
 _HEADINGS = (*(name.capitalize() for name in NAMES), "R of T. stddev, loss")
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from analysis.coefficients import NAMES
-from analysis.correlation_tables import correlation_grids, p_equals
+from analysis.correlation_tables import LEAST, correlation_grids, p_equals
 from analysis.correlations import Correlation
 from analysis.evidence import Evidence, Findings
 from analysis.grid import Grid
@@ -17,9 +17,6 @@ from analysis.pooling import Pooled
 from analysis.regret_tables import regret_grids
 from analysis.result_tables import result_grids, teacher_grids
 from analysis.teachers import Measured
-
-LEAST = 3
-"""Points of a panel that has a correlation."""
 
 ALL_ALIKE = "all augmentations have the same T. stddev, or the same S. test loss"
 """Why many points may have no correlation."""

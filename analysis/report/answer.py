@@ -12,7 +12,7 @@ from typing import Protocol
 import pandas as pd
 
 from analysis.bootstrap import LEVEL, Interval
-from analysis.correlation_tables import interval, number, p_equals
+from analysis.correlation_tables import LEAST, interval, number, p_equals
 from analysis.evidence import Findings
 from analysis.grid import DASH
 from analysis.markup import tag, text
@@ -20,7 +20,7 @@ from analysis.points import Panel
 from analysis.pooling import Pooled
 from analysis.regret import Estimated, Regret
 from analysis.settings import OWN
-from analysis.tables import ALL_ALIKE, LEAST
+from analysis.tables import ALL_ALIKE
 
 QUESTION = "Does T. stddev predict S. test loss?"
 CLAIM = "kendall"
