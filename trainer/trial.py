@@ -143,8 +143,8 @@ class Data(Frozen):
         )
 
 
-class OwnScheme(Frozen):
-    """A scheme of a researcher's own: one Python file, whole, so that every node has it.
+class OwnFile(Frozen):
+    """Code of a researcher's own: one Python file, whole, so that every node has it (`trainer.own_files`).
 
     Its hash is its identity; `path` only says where it came from.
     """
@@ -261,7 +261,7 @@ class _AugmentedTrial(_Trial):
 
     augmentation: Name
     randomness: Randomness = "batch"
-    own_scheme: OwnScheme | None = None
+    own_scheme: OwnFile | None = None
 
     @model_validator(mode="after")
     def _has_its_scheme(self) -> Self:

@@ -32,7 +32,7 @@ from trainer.trial import (
     Data,
     Frozen,
     Name,
-    OwnScheme,
+    OwnFile,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
@@ -171,7 +171,7 @@ def _resolve_files(source: YamlSource, fields: dict[str, Any]) -> None:
         fields["checkpoint"] = published
     if scheme is not None:
         try:
-            fields["own_scheme"] = OwnScheme(path=scheme, source=Path(scheme).read_text())
+            fields["own_scheme"] = OwnFile(path=scheme, source=Path(scheme).read_text())
         except (OSError, TypeError, ValueError) as error:
             message = f"{scheme}: cannot be read: {error}"
             raise FileError([source.problem(("scheme",), message)]) from error

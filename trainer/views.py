@@ -19,7 +19,7 @@ from trainer.augmentations.picking import divergence, entropy
 from trainer.catalog import Pick, base_of, pick_of
 from trainer.frozen import FrozenModel
 from trainer.layout import laid_out
-from trainer.trial import OwnScheme, Randomness, StddevTrial, StudentTrial
+from trainer.trial import OwnFile, Randomness, StddevTrial, StudentTrial
 
 Score = Callable[[Tensor], Tensor]
 """Maps float images [N, 3, S, S] to logits [N, C]."""
@@ -40,7 +40,7 @@ class BaseScheme(NamedTuple):
 
     name: str
     randomness: Randomness = "batch"
-    own: OwnScheme | None = None
+    own: OwnFile | None = None
 
     @classmethod
     def of(cls, trial: StudentTrial | StddevTrial) -> Self:

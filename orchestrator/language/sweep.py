@@ -33,8 +33,13 @@ from orchestrator.language.mistakes import (
     mistake,
     mistake_at,
 )
+from orchestrator.language.own_files import (
+    SchemeFile,
+    file_of,
+    registered_once,
+    with_files_read,
+)
 from orchestrator.language.resources import AllResources, Resources
-from orchestrator.language.scheme_file import SchemeFile, with_files_read
 from orchestrator.language.settings import DatasetChoice, Pair, StudentSettings, TeacherSettings
 from orchestrator.language.shipped import find
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
@@ -46,7 +51,7 @@ from trainer.trial import (
     ExecutionMode,
     Frozen,
     Measurement,
-    OwnScheme,
+    OwnFile,
     Randomness,
     Rate,
     Seed,
@@ -74,16 +79,6 @@ def _augmentation(name: str, info: ValidationInfo) -> str:
     return name
 
 
-def _registered_once(files: tuple[SchemeFile, ...]) -> tuple[SchemeFile, ...]:
-    """Two files must not register one name."""
-    for index, file in enumerate(files):
-        taken = {name for other in files[:index] for name in other.names}
-        for name in file.names:
-            if name in taken:
-                raise mistake_at(str(index), f"{name} stands here twice")
-    return files
-
-
 FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 Families = dict[
@@ -109,7 +104,7 @@ class Sweep(Frozen):
         tuple[SchemeFile, ...],
         BeforeValidator(as_list),
         BeforeValidator(few),
-        AfterValidator(_registered_once),
+        AfterValidator(registered_once),
     ] = ()
     augmentations: Annotated[
         tuple[Annotated[str, AfterValidator(_augmentation)], ...],
@@ -147,11 +142,9 @@ class Sweep(Frozen):
     store: str | None = None
     data: str | None = None
 
-    def own_scheme(self, augmentation: str) -> OwnScheme | None:
+    def own_scheme(self, augmentation: str) -> OwnFile | None:
         """The file that registers a scheme of one's own; None for the paper's."""
-        base = base_of(augmentation)
-        file = next((file for file in self.schemes if base in file.names), None)
-        return OwnScheme(path=file.path, source=file.source) if file else None
+        return file_of(base_of(augmentation), self.schemes)
 
     @model_validator(mode="after")
     def _has_a_checkpoint_for_every_dataset(self) -> Self:
@@ -280,9 +273,7 @@ def load_sweep(path: str | Path) -> Sweep:
     source = read_sweep(find(path))
     if not isinstance(source.data, dict):
         raise FileError([source.problem((), "expected the keys of a sweep: name, dataset, ...")])
-    if "schemes" in source.data:
-        schemes = with_files_read(source.data["schemes"])
-        source = replace(source, data={**source.data, "schemes": schemes})
+    source = replace(source, data=with_files_read(source.data))
     try:
         return Sweep.model_validate(source.data)
     except ValidationError as error:

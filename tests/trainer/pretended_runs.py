@@ -28,7 +28,7 @@ from trainer.losses import student_loss
 from trainer.models import build_model
 from trainer.models.layers import conv3x3, torch_default
 from trainer.replay import Replaying
-from trainer.trial import Data, OwnScheme, StddevTrial, StudentTrial, TeacherTrial, Trial
+from trainer.trial import Data, OwnFile, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 DATA = Data.official("fashion_mini", train_images=22, test_images=10)
 BATCH_SIZE = 5
@@ -48,7 +48,7 @@ FAMILIES = (
 )
 """One architecture of each."""
 
-OWN = OwnScheme(
+OWN = OwnFile(
     path="own.py",
     source="""
 from trainer.augmentations.own import register

@@ -27,7 +27,7 @@ from trainer.learners import DivergedError, StudentMember
 from trainer.lockstep import run_group
 from trainer.positions import Position
 from trainer.replay import Eager, Execution, Replaying
-from trainer.trial import Data, OwnScheme, StddevTrial, StudentTrial, TeacherTrial, Trial
+from trainer.trial import Data, OwnFile, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 CPU = torch.device("cpu")
 STEPS_PER_EPOCH = 10
@@ -419,7 +419,7 @@ def black_rows(images, rng):
 def test_a_scheme_that_changes_its_images_in_place_changes_nobody_else_s(
     tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
 ) -> None:
-    own = OwnScheme(path="own.py", source=IN_PLACE)
+    own = OwnFile(path="own.py", source=IN_PLACE)
     group = [
         student_trial(tiny_data, "identity"),
         student_trial(tiny_data, "black_rows", own_scheme=own),
@@ -451,7 +451,7 @@ def test_schemes_that_keep_some_of_the_images_give_the_bits_of_eager_steps(
     tmp_path: Path, reference: Path, tiny_data: Data, tiny_dataset: Dataset
 ) -> None:
     """A step is replayed only if all that it looks at is as long as a whole batch."""
-    own = OwnScheme(path="own.py", source=OF_ANY_LENGTH)
+    own = OwnFile(path="own.py", source=OF_ANY_LENGTH)
     names = ("some", "first_or_all", "somepick_t")
     group = [student_trial(tiny_data, name, own_scheme=own) for name in names]
     eager, replayed = tmp_path / "eager", tmp_path / "replayed"
@@ -516,7 +516,7 @@ def test_a_member_leaves_only_when_all_that_it_has_begun_is_done(
             super().fail(trial, error)
             assert not execution._begun
 
-    tires = OwnScheme(path="tires.py", source=FAILS_LATER)
+    tires = OwnFile(path="tires.py", source=FAILS_LATER)
     good, bad = (
         student_trial(tiny_data, "cutmix"),
         student_trial(tiny_data, "tires", own_scheme=tires),

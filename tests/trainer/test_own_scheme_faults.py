@@ -13,7 +13,7 @@ from trainer.datasets.dataset import Dataset
 from trainer.keeper import FolderKeeper
 from trainer.lockstep import run_group
 from trainer.randomness import addressed_generator
-from trainer.trial import Data, OwnScheme
+from trainer.trial import Data, OwnFile
 
 SCARCE = """
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_where_memory_was_short_once_the_others_see_what_they_would_have_seen(
     first: str, tmp_path: Path, tiny_data: Data, tiny_dataset: Dataset
 ) -> None:
     flag = tmp_path / "flag"
-    own = OwnScheme(path="scarce.py", source=SCARCE.format(flag=str(flag)))
+    own = OwnFile(path="scarce.py", source=SCARCE.format(flag=str(flag)))
     unlucky = student_trial(tiny_data, first, own_scheme=own, learning_rate=0.01)
     others = [
         student_trial(tiny_data, name, own_scheme=own)
@@ -65,7 +65,7 @@ def test_where_memory_was_short_once_the_others_see_what_they_would_have_seen(
 )
 def test_a_scheme_that_would_end_the_process_is_an_error(code: str) -> None:
     source = f"from trainer.augmentations.own import register\n{code}\n"
-    own = OwnScheme(path="leaving.py", source=source)
+    own = OwnFile(path="leaving.py", source=source)
     rng = addressed_generator(0, "scheme", "leaving", 1, 0)
     with pytest.raises(RuntimeError, match=r"leaving\.py: leaving would end the whole process"):
         apply_own(own, "leaving", torch.zeros(4, 3, 16, 16), rng)

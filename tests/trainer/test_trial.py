@@ -11,7 +11,7 @@ from trainer.catalog import AUGMENTATIONS, DATASETS, pick_of
 from trainer.trial import (
     TRIAL,
     Data,
-    OwnScheme,
+    OwnFile,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
@@ -21,7 +21,7 @@ from trainer.trial import (
 )
 
 DATA = Data.official("fashion_mini")
-OWN = OwnScheme(path="mine.py", source="...")
+OWN = OwnFile(path="mine.py", source="...")
 TEACHER = TeacherTrial(data=DATA, teacher="resnet20", seed=0, learning_rate=0.05)
 
 
@@ -176,9 +176,9 @@ def test_the_temperature_of_a_measurement_acts_in_picks_by_divergence_only() -> 
 
 def test_a_scheme_of_one_s_own_is_its_code() -> None:
     mine = student(augmentation="mine", own_scheme=OWN)
-    moved = OwnScheme(path="elsewhere/mine.py", source=OWN.source)
+    moved = OwnFile(path="elsewhere/mine.py", source=OWN.source)
     assert student(augmentation="mine", own_scheme=moved).fingerprint == mine.fingerprint
-    changed = OwnScheme(path=OWN.path, source="... # changed")
+    changed = OwnFile(path=OWN.path, source="... # changed")
     assert student(augmentation="mine", own_scheme=changed).fingerprint != mine.fingerprint
 
 

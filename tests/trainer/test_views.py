@@ -12,7 +12,7 @@ from trainer.augmentations.picking import divergence, entropy
 from trainer.catalog import BASE_SCHEMES
 from trainer.frozen import FrozenModel
 from trainer.randomness import addressed_generator
-from trainer.trial import Data, OwnScheme, StudentTrial
+from trainer.trial import Data, OwnFile, StudentTrial
 from trainer.views import StepViews
 
 DATA = Data.official("fashion_mini")
@@ -130,7 +130,7 @@ def nothing(images, rng):
 
 
 def own(name: str) -> StudentTrial:
-    return trial(name, own_scheme=OwnScheme(path="mine.py", source=SOURCE))
+    return trial(name, own_scheme=OwnFile(path="mine.py", source=SOURCE))
 
 
 def test_a_scheme_of_one_s_own(views: StepViews) -> None:
