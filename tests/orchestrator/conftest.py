@@ -1,5 +1,6 @@
 """An undisturbed run of one small sweep, with which all disturbed runs are compared."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,11 @@ import pytest
 
 from orchestrator.store.store import Store
 from tests.orchestrator.commands import run
+from tests.orchestrator.raylets import WITH_TOKEN
 from tests.orchestrator.sweeps import write_sweep
+
+# A process that has used Ray without a token never shows one: all tests of one process show the same.
+os.environ.update(WITH_TOKEN)
 
 SETTINGS: dict[str, Any] = {
     "student": {"epochs": 8, "batch_size": 16, "pick_size": 16, "milestones": [3]},

@@ -11,18 +11,15 @@ from orchestrator.store.signs import Running
 from orchestrator.store.store import Store
 from tests.orchestrator.commands import finish, run, start, wait_until
 from tests.orchestrator.driver.test_faults import causes, students
+from tests.orchestrator.raylets import WITH_TOKEN
 from tests.orchestrator.results import assert_same_results, is_clean
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-TOKEN = "0123456789abcdef" * 4
-
 
 @pytest.fixture
-def clusters(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def clusters() -> Iterator[list[Any]]:
     """Clusters that were started and will be ended; a token is asked of whoever connects."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
     started: list[Any] = []
     yield started
     for cluster in started:
@@ -42,17 +39,13 @@ def start_cluster(clusters: list[Any], num_nodes: int) -> Any:
     return cluster
 
 
-def with_token() -> dict[str, str]:
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-
-
 def test_a_node_is_removed_then_the_head_is_lost_and_a_new_cluster_resumes(
     clusters: list[Any], home: Path, sweep: Path, tmp_path: Path, undisturbed: Store
 ) -> None:
     store = Store(tmp_path / "store")
     cluster = start_cluster(clusters, num_nodes=2)
     arguments = ("run", sweep, "--store", store.root, "--address", cluster.address)
-    process = start(home, *arguments, environment=with_token())
+    process = start(home, *arguments, environment=WITH_TOKEN)
     wait_until(lambda: students(store))
     before = students(store)
     lost = next(n for n in cluster.list_all_nodes() if n.node_id == before[0].node)
@@ -76,7 +69,7 @@ def test_a_node_is_removed_then_the_head_is_lost_and_a_new_cluster_resumes(
 
     renewed = start_cluster(clusters, num_nodes=2)
     arguments = ("run", sweep, "--store", store.root, "--address", renewed.address)
-    code, output = run(home, *arguments, environment=with_token())
+    code, output = run(home, *arguments, environment=WITH_TOKEN)
     assert code == 0, output
     assert_same_results(store, undisturbed)
     assert is_clean(store)

@@ -10,7 +10,6 @@ import pytest
 
 from orchestrator.worker.job import JobConfig, JobReport
 from tests.orchestrator.commands import wait_until
-from tests.orchestrator.raylets import TOKEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -18,8 +17,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 @pytest.fixture
 def node() -> Iterator[str]:
     """A Ray of one node with two CPUs; its name."""
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN"] = TOKEN  # Ray keeps the first token that a process has shown
     import ray
 
     ray.init(

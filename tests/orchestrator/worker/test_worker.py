@@ -6,15 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.orchestrator.cluster.test_cluster import TOKEN
-
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN"] = TOKEN  # Ray keeps the first token that a process has shown
     import ray
 
     ray.init(
