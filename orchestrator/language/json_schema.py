@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from orchestrator.language.seeds import SeedRange
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import KEYS
 from trainer.catalog import AUGMENTATIONS
@@ -30,6 +31,8 @@ def sweep_schema() -> dict[str, Any]:
         "anyOf": [{"const": "all"}, {"type": "array", "items": names, "minItems": 1}],
         "default": "all",
     }
+    in_a_row = SeedRange.model_json_schema()
+    properties["seeds"] = {"anyOf": [properties["seeds"], in_a_row]}
     properties["grid"]["propertyNames"] = {"enum": list(KEYS)}
     definitions["Override"]["properties"]["set"]["propertyNames"] = {"enum": list(KEYS)}
     checkpoint = definitions["TeacherSettings"]["properties"]["checkpoint"]

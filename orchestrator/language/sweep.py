@@ -40,6 +40,7 @@ from orchestrator.language.own_files import (
     with_files_read,
 )
 from orchestrator.language.resources import AllResources, Resources
+from orchestrator.language.seeds import SeedRange, written_out
 from orchestrator.language.settings import DatasetChoice, Pair, StudentSettings, TeacherSettings
 from orchestrator.language.shipped import find
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
@@ -115,7 +116,7 @@ class Sweep(Frozen):
     families: Families = Field(default_factory=dict)
     """Augmentations that are variants of one idea, by name: evidence is also weighed without each (`analysis.families`)."""
     randomness: Randomness = "batch"
-    seeds: Annotated[tuple[Seed, ...], AfterValidator(distinct)]
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(written_out), AfterValidator(distinct)]
     measure: Annotated[tuple[Measure, ...], AfterValidator(distinct)] = (
         "s_test_loss",
         "t_stddev",
@@ -248,6 +249,7 @@ class Sweep(Frozen):
 MODELS: dict[KeyPath, type[BaseModel]] = {
     (): Sweep,
     ("dataset",): DatasetChoice,
+    ("seeds",): SeedRange,
     ("teachers",): TeacherSettings,
     ("student",): StudentSettings,
     ("stddev",): Measurement,

@@ -30,6 +30,13 @@ def test_the_papers_values_are_the_defaults(tmp_path: Path) -> None:
     assert sweep.measure == ("s_test_loss", "t_stddev")
 
 
+def test_seeds_in_a_row_are_written_out(tmp_path: Path) -> None:
+    sweep = load_sweep(write_sweep(tmp_path, seeds={"first": 3, "count": 4}))
+    assert sweep == load_sweep(write_sweep(tmp_path, seeds=[3, 4, 5, 6]))
+    assert sweep.model_dump(mode="json")["seeds"] == [3, 4, 5, 6]
+    assert load_sweep(write_sweep(tmp_path, seeds={"count": 2})).seeds == (0, 1)
+
+
 def problems(path: Path) -> list[str]:
     with pytest.raises(FileError) as caught:
         load_sweep(path)
@@ -65,6 +72,13 @@ def problems(path: Path) -> list[str]:
         ("seeds: [0, 1, 0]", "seeds[2]: 0 stands here twice"),
         ("seeds: [-1]", "seeds[0]: expected greater than or equal to 0, not -1"),
         ("seeds: []", "seeds: expected at least one"),
+        ("seeds: {frist: 1, count: 3}", "1:9: seeds.frist: unknown key; did you mean 'first'?"),
+        ("seeds: {first: -1, count: 3}", "seeds.first: expected greater than or equal to 0, not"),
+        ("seeds: {first: 1}", "1:1: seeds.count: this key is missing"),
+        ("seeds: {count: 0}", "1:9: seeds.count: expected greater than or equal to 1, not 0"),
+        ("seeds: {count: 10001}", "seeds.count: expected less than or equal to 10000, not 10001"),
+        ("seeds: {first: 9223372036854775807, count: 2}", "seeds: expected less than 9223372036"),
+        ("count: 3", "count: unknown key here; it belongs below seeds"),
         ("name: ../evil", "'../evil': expected letters, digits"),
         ("student: {learning_rate: .nan}", "student.learning_rate: expected a finite number"),
         ("resources: {student: {gpu: 2}}", "expected less than or equal to 1, not 2"),
