@@ -38,6 +38,10 @@ class Progress(Protocol):
     def done(self) -> int | None: ...
     @property
     def failed(self) -> int | None: ...
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Lines that the sweep says of itself."""
+        ...
 
 
 def answer(
@@ -170,4 +174,5 @@ def _progress(sweep: Progress) -> str:
     if sweep.done < sweep.total:
         words += ": everything below is partial"
     bar = tag("i", tag("i", style=f"width:{100 * share:.1f}%"), class_="bar", aria_hidden="true")
-    return tag("p", bar, tag("span", text(words)), class_="progress")
+    said = (tag("p", text(line), class_="note") for line in sweep.remarks)
+    return tag("p", bar, tag("span", text(words)), class_="progress") + "".join(said)

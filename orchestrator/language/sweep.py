@@ -57,7 +57,7 @@ from trainer.trial import (
     Rate,
     Seed,
 )
-from trainer.yaml_source import KeyPath
+from trainer.yaml_source import MAX_LETTERS, KeyPath
 
 Measure = Literal["s_test_loss", "t_stddev"]
 
@@ -94,6 +94,8 @@ class Sweep(Frozen):
     """Everything one sweep file says, with the defaults written out."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    notes: Annotated[str, Field(max_length=MAX_LETTERS)] = ""
+    """For whoever reads it: kept and shown, and nothing is computed by it."""
     dataset: Annotated[
         tuple[DatasetChoice, ...],
         BeforeValidator(as_list),

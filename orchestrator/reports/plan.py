@@ -7,6 +7,7 @@ from rich.table import Table
 
 from orchestrator.planning.bill import Bill, Forecast, Share
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.remarks import remarks
 from orchestrator.planning.states import counts_by_kind, states
 from orchestrator.planning.words import describe, rounded, span, unit_of
 from orchestrator.store.records import identity_columns
@@ -42,7 +43,8 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
     if plan.unknown:
         absent = ", ".join(plan.absent_checkpoints)
         caption += f"\nfingerprints of {len(plan.unknown)} trials are unknown without {absent}"
-    table.caption = "\n".join([caption, *(f"WARNING: {w}" for w in plan.warnings)])
+    warnings = (f"WARNING: {w}" for w in plan.warnings)
+    table.caption = "\n".join([caption, *remarks(plan.sweep), *warnings])
     return table
 
 
@@ -122,6 +124,7 @@ def plan_as_json(plan: Plan, running: Mapping[str, Running] | None = None) -> di
     state, unknown = states(plan, running), plan.unknown
     return {
         "name": plan.sweep.name,
+        "notes": plan.sweep.notes,
         "absent_checkpoints": list(plan.absent_checkpoints),
         "warnings": list(plan.warnings),
         "counts": counts_by_kind(plan, running),

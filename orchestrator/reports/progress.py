@@ -4,17 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.remarks import remarks
 from orchestrator.store.store import sweep_name
 
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """Counts of one sweep's trials; None where this kdsweep cannot expand it any more."""
+    """Counts of one sweep's trials, None where this kdsweep cannot expand it any more; and what it says of itself."""
 
     name: str
     total: int | None
     done: int | None
     failed: int | None
+    remarks: tuple[str, ...] = ()
 
 
 def progress_of(plans: Iterable[tuple[str, Plan | None]]) -> list[SweepProgress]:
@@ -27,4 +29,5 @@ def progress_of(plans: Iterable[tuple[str, Plan | None]]) -> list[SweepProgress]
 
 def progress_of_plan(plan: Plan) -> SweepProgress:
     """Of one sweep against its store."""
-    return SweepProgress(plan.sweep.name, len(plan.trials), len(plan.done), len(plan.failed))
+    counts = (len(plan.trials), len(plan.done), len(plan.failed))
+    return SweepProgress(plan.sweep.name, *counts, remarks(plan.sweep))

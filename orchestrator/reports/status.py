@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.remarks import remarks
 from orchestrator.planning.states import STATES, counts_by_kind, states
 from orchestrator.reports.plan import plan_as_json
 from orchestrator.store.signs import Running
@@ -65,11 +66,13 @@ def status_report(
     correlations: Sequence[PanelCorrelation],
     log_command: str,
 ) -> Iterator[RenderableType]:
-    """A matrix per data set, what its glyphs mean, and every failure with its reason.
+    """What the sweep says of itself, a matrix per data set, what its glyphs mean, every failure with its reason.
 
     `log_command` shows the log of a trial when its fingerprint is written behind it.
     """
     state = states(plan, running)
+    for line in remarks(plan.sweep):
+        yield Text(line, style="dim")
     for dataset in dict.fromkeys(trial.dataset for trial in plan.trials):
         of_dataset = [c for c in correlations if c.dataset == dataset]
         yield _matrix(plan, dataset, state, of_dataset)

@@ -6,6 +6,7 @@ from importlib import resources
 from analysis.markup import page, tag, text
 from orchestrator.planning.bill import Bill, Forecast
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.remarks import remarks
 from orchestrator.planning.states import counts_by_kind, states
 from orchestrator.planning.words import span, unit_of
 from orchestrator.reports.plan_page.dependencies import dependency_chart
@@ -25,6 +26,8 @@ def _sections(
     plan: Plan, bill: Bill, forecasts: Sequence[Forecast], state: Mapping[str, str]
 ) -> Iterator[str]:
     yield tag("h1", text(plan.sweep.name))
+    for line in remarks(plan.sweep):
+        yield tag("p", text(line))
     yield _tiles(plan, bill)
     speed = f"{bill.throughput.tflops:.3g} TFLOP/s per GPU ({bill.throughput.source})"
     yield tag("p", text(f"Times are those of simulated runs at {speed}."), class_="note")

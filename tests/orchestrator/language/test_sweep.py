@@ -78,6 +78,8 @@ def problems(path: Path) -> list[str]:
         ("seeds: {count: 0}", "1:9: seeds.count: expected greater than or equal to 1, not 0"),
         ("seeds: {count: 10001}", "seeds.count: expected less than or equal to 10000, not 10001"),
         ("seeds: {first: 9223372036854775807, count: 2}", "seeds: expected less than 9223372036"),
+        ("notes: 3", "notes: expected a valid string, not 3"),
+        (f"notes: {'x' * 5000}", "a text of 5,000 letters; 4,096 are the most"),
         ("count: 3", "count: unknown key here; it belongs below seeds"),
         ("name: ../evil", "'../evil': expected letters, digits"),
         ("student: {learning_rate: .nan}", "student.learning_rate: expected a finite number"),
