@@ -29,13 +29,19 @@ class PlacedError(UserError):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake in a file; lines and columns count from 1."""
+    """One mistake in a file; lines and columns count from 1. Without a line it is of an option, named by its path."""
 
     path: Path
     line: int
     column: int
     key: str
     message: str
+
+    def __str__(self) -> str:
+        key = f"{self.key}: " if self.key else ""
+        if not self.line:
+            return f"{self.path} {key}{self.message}"
+        return f"{self.path}:{self.line}:{self.column}: {key}{self.message}"
 
 
 class FileError(UserError):
@@ -48,10 +54,7 @@ class FileError(UserError):
         self, problems: Sequence[Problem], num_more: int = 0, *, is_all: bool = True
     ) -> None:
         self.problems = tuple(sorted(problems))
-        lines = [
-            f"{p.path}:{p.line}:{p.column}: {p.key + ': ' if p.key else ''}{p.message}"
-            for p in self.problems[:MOST_TOLD]
-        ]
+        lines = [str(problem) for problem in self.problems[:MOST_TOLD]]
         if more := len(self.problems) - len(lines) + num_more:
             lines.append(f"{self.problems[0].path}: and {more:,} more mistakes")
         elif not is_all:

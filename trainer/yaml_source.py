@@ -223,6 +223,15 @@ def read_yaml(path: Path) -> YamlSource:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file in UTF-8") from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> YamlSource:
+    """The same of a text; `path` says in mistakes and marks where it stands.
+
+    Raises:
+        FileError: it is not YAML, or has duplicate keys or unsafe tags.
+    """
     reader = _Reader(path)
     try:
         node = _Loader(text, path).get_single_node()

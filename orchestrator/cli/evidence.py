@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.console import as_command, stderr, stdout
-from orchestrator.cli.opening import Shown, open_shown, shown_order
+from orchestrator.cli.opening import Shown, open_shown, set_again, shown_order
 from orchestrator.cli.options import (
+    Changes,
     Filters,
     GroupBy,
     Json,
@@ -85,6 +86,7 @@ def add_commands(app: typer.Typer) -> None:
 def table(
     source: Source,
     store: StoreOfSweep = None,
+    changes: Changes = None,
     filters: Filters = None,
     group_by: GroupBy = "dataset",
     metric: Metrics = None,
@@ -119,7 +121,7 @@ def table(
     _check_margins(margin, coefficient_margin, compare_paper=compare_paper)
     chosen = chosen_format(format_, output, as_json)
     parsed, keys = _parsed(filters), _keys(group_by)
-    shown = open_shown(source, store)
+    shown = open_shown(source, store, changes)
     if compare_paper:
         from analysis.published import (
             COMPARED_NAMES,
@@ -146,7 +148,8 @@ def table(
     teachers = _teachers_alone(shown, rows, panels, parsed)
     _tell_of_unfinished_sweeps(shown)
     if not panels:
-        stderr().print(_no_student(source, store, bool(teachers)), markup=False, soft_wrap=True)
+        at = set_again(changes) + (("--store", store) if store else ())
+        stderr().print(_no_student(source, at, bool(teachers)), markup=False, soft_wrap=True)
     findings = _weigh(panels, keys, samples, seed)
     if chosen is Format.JSON:
         write_json(tables_as_json(panels, findings, metrics, teachers), output)
@@ -165,9 +168,9 @@ def _check_margins(
             raise UserError(f"{name} is of --compare-paper: add that, or leave it out")
 
 
-def _no_student(source: str, store: str | None, has_t_stddev: bool) -> str:
+def _no_student(source: str, at: Sequence[str], has_t_stddev: bool) -> str:
     if has_t_stddev:
-        rank = as_command("rank", source, *(("--store", store) if store else ()))
+        rank = as_command("rank", source, *at)
         return f"no student has finished yet: no S. test loss; {rank} orders by T. stddev"
     return "no student has finished yet: the tables are empty"
 
@@ -175,6 +178,7 @@ def _no_student(source: str, store: str | None, has_t_stddev: bool) -> str:
 def plot(
     source: Source,
     store: StoreOfSweep = None,
+    changes: Changes = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -221,7 +225,7 @@ def plot(
             f"--bootstrap {samples}: goes with --kind forest, which alone shows intervals"
         )
     parsed, keys = _parsed(filters), _keys(group_by)
-    shown = open_shown(source, store)
+    shown = open_shown(source, store, changes)
     picture = output or _usual_picture(shown.store, kind)
     panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
     try:
@@ -296,6 +300,7 @@ def _drawing(
 def report(
     source: Source,
     store: StoreOfSweep = None,
+    changes: Changes = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
     filters: Filters = None,
     group_by: GroupBy = "dataset",
@@ -321,7 +326,9 @@ def report(
 
     if every is not None and not watch:
         raise UserError(f"--every {every}: goes with --watch")
-    make = partial(_report, source, store, _parsed(filters), _keys(group_by), samples, seed)
+    make = partial(
+        _report, source, store, changes, _parsed(filters), _keys(group_by), samples, seed
+    )
     if not watch:
         made, _ = make()
         _write_page(made.html(), output, is_told=True)
@@ -344,6 +351,7 @@ def report(
 def _report(
     source: str,
     store: str | None,
+    changes: Sequence[str] | None,
     filters: "Sequence[Filter]",
     keys: Sequence[str],
     samples: int,
@@ -358,7 +366,7 @@ def _report(
     from orchestrator.store.provenance import git_state
 
     at = datetime.now(UTC)
-    shown = open_shown(source, store)
+    shown = open_shown(source, store, changes)
     rows = read_rows(shown.store, filters, shown.trials)
     panels = _panels(shown, rows, keys)
     made = render_report(

@@ -20,8 +20,9 @@ from orchestrator.cli.console import (
     stderr,
     stdout,
 )
-from orchestrator.cli.opening import DEFAULT_STORE, existing_store
+from orchestrator.cli.opening import DEFAULT_STORE, existing_store, set_again
 from orchestrator.cli.options import (
+    Changes,
     DashboardAddress,
     DataOption,
     Deadline,
@@ -64,6 +65,7 @@ def submit(
     sweep: SweepFile,
     address: DashboardAddress = None,
     store: StoreOption = None,
+    changes: Changes = None,
     data: DataOption = None,
     scale_to: ScaleTo = None,
     deadline: Deadline = None,
@@ -81,7 +83,7 @@ def submit(
     from orchestrator.language.sweep import load_sweep
     from orchestrator.store.store import Store
 
-    loaded = load_sweep(sweep)
+    loaded = load_sweep(sweep, changes or ())
     handover = Handover(
         store=_store_of_a_cluster(loaded, store),
         data=_data_of_a_cluster(loaded, data),
@@ -104,7 +106,10 @@ def submit(
         where = (job_id, "--address", cluster.url)
         for what, line in (
             ("follow", as_command("logs", "-f", *where)),
-            ("state", as_command("status", sweep, "--store", handover.store)),
+            (
+                "state",
+                as_command("status", sweep, *set_again(changes), "--store", handover.store),
+            ),
             ("stop", as_command("stop", *where)),
         ):
             stdout().print(f"{what + ':':<8}{line}", soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Json, SweepFile
+from orchestrator.cli.options import Changes, Json, SweepFile
 from orchestrator.cli.output import write_json, write_text
 
 Memory = Annotated[
@@ -28,6 +28,7 @@ def kubernetes(
     gpus: Annotated[
         int, typer.Option(min=0, help="At most so many, over all workers; with 0 say --workers.")
     ],
+    changes: Changes = None,
     claim: Annotated[
         str | None,
         typer.Option(help="The volume claim that all pods see as /shared."),
@@ -149,7 +150,7 @@ def kubernetes(
         time_limit_s=None if time_limit is None else round(seconds(time_limit, "--time-limit")),
         retry_failed=retry_failed,
     )
-    objects = documents(request_of(load_sweep(sweep), asked))
+    objects = documents(request_of(load_sweep(sweep, changes or ()), asked))
     if as_json:
         write_json(as_list(objects), output)
     else:

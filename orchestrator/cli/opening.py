@@ -18,14 +18,21 @@ DEFAULT_STORE = "kdsweep-store"
 DEFAULT_DATA = "data"
 
 
-def open_sweep(sweep_file: Path, store: str | Path | None) -> "tuple[Sweep, Store]":
-    """A sweep file, and its store: as given, else as the sweep says, else the default."""
+def open_sweep(
+    sweep_file: Path, store: str | Path | None, changes: Sequence[str] | None = None
+) -> "tuple[Sweep, Store]":
+    """A sweep file with `changes` (--set), and its store: as given, else as the sweep says, else the default."""
     from orchestrator.language.sweep import load_sweep
     from orchestrator.store.store import Store
 
     _check_not_empty(store)
-    sweep = load_sweep(sweep_file)
+    sweep = load_sweep(sweep_file, changes or ())
     return sweep, Store(store or sweep.store or DEFAULT_STORE)
+
+
+def set_again(changes: Sequence[str] | None) -> tuple[str, ...]:
+    """The words by which another command sets the same in a sweep."""
+    return tuple(word for change in changes or () for word in ("--set", change))
 
 
 def _check_not_empty(store: str | Path | None) -> None:
@@ -96,21 +103,24 @@ class Shown:
         return None if self.trials is None else frozenset(t.fingerprint for t in self.trials)
 
 
-def open_shown(source: str, store: str | None) -> Shown:
+def open_shown(source: str, store: str | None, changes: Sequence[str] | None = None) -> Shown:
     """What is named by a store's address, or by a sweep file and perhaps its store.
 
     Raises:
-        UserError: it is neither; a store was given to a store; the sweep file is refused.
+        UserError: it is neither; a store, or something to set, was given to a store; the sweep file is refused.
     """
     from trainer.problems import UserError
 
     if names_a_sweep(source):
         from orchestrator.planning.plan import make_plan
 
-        sweep, opened = open_sweep(Path(source), store or os.environ.get("KDSWEEP_STORE"))
+        where = store or os.environ.get("KDSWEEP_STORE")
+        sweep, opened = open_sweep(Path(source), where, changes)
         return Shown(existing_store(opened.address), make_plan(sweep, opened, retry_failed=False))
     if store is not None:
         raise UserError(f"{source} is no sweep file: --store {store} goes with one")
+    if changes:
+        raise UserError(f"{source} is no sweep file: --set {changes[0]} goes with one")
     return Shown(existing_store(source), None)
 
 

@@ -12,6 +12,16 @@ SweepFile = Annotated[
     ),
 ]
 
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a key of the sweep, as student.epochs=3 or 'seeds=[0, 1]' (the value is YAML; null takes the "
+        "key away). Repeat for several.",
+    ),
+]
+
 StoreOption = Annotated[
     str | None,
     typer.Option("--store", envvar="KDSWEEP_STORE", help="Where the results are kept."),

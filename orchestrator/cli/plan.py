@@ -7,7 +7,7 @@ import typer
 
 from orchestrator.cli.console import print_json, stderr, stdout
 from orchestrator.cli.opening import data_folder, open_sweep
-from orchestrator.cli.options import DataOption, Json, StoreOption, SweepFile
+from orchestrator.cli.options import Changes, DataOption, Json, StoreOption, SweepFile
 from orchestrator.cli.output import writing
 from orchestrator.cli.power import Asked, power_of
 from orchestrator.cli.power import keep as keep_power
@@ -32,6 +32,7 @@ def add_commands(app: typer.Typer) -> None:
 def plan(
     sweep: SweepFile,
     store: StoreOption = None,
+    changes: Changes = None,
     data: DataOption = None,
     address: Annotated[
         str | None,
@@ -100,7 +101,7 @@ def plan(
     _check_output(html, dot=dot, as_json=as_json)
     _check_price(device, tflops)
     named = None if device is None else device_named(device)
-    loaded, opened = open_sweep(sweep, store)
+    loaded, opened = open_sweep(sweep, store, changes)
     planned = as_far_as_known(make_plan(loaded, opened, retry_failed=False), opened)
     if dot:
         typer.echo(plan_as_dot(planned))

@@ -12,9 +12,10 @@ from orchestrator.cli.opening import (
     names_a_sweep,
     open_shown,
     open_sweep,
+    set_again,
     shown_order,
 )
-from orchestrator.cli.options import DataOption, Filters, Json, Source, StoreOfSweep
+from orchestrator.cli.options import Changes, DataOption, Filters, Json, Source, StoreOfSweep
 from orchestrator.cli.output import FormatOption, Output, chosen_format, write_records
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def add_commands(app: typer.Typer) -> None:
 def rank(
     source: Source,
     store: StoreOfSweep = None,
+    changes: Changes = None,
     measure: Annotated[
         bool,
         typer.Option("--measure", help="First measure what a sweep lacks; no student is trained."),
@@ -58,10 +60,11 @@ def rank(
     if not names_a_sweep(source):
         if measure:
             raise UserError(f"{source}: a store cannot be measured; --measure takes a sweep file")
-        shown = open_shown(source, store)
+        shown = open_shown(source, store, changes)
         opened, kept = shown.store, shown.kept
     else:
-        sweep, opened = open_sweep(Path(source), store or os.environ.get("KDSWEEP_STORE"))
+        where = store or os.environ.get("KDSWEEP_STORE")
+        sweep, opened = open_sweep(Path(source), where, changes)
         planned = list(sweep.augmentations)
         plan = _plan_without_students(sweep, opened)
         if measure and plan.missing:
@@ -70,7 +73,7 @@ def rank(
         wanted, kept = plan.trials, [(sweep.name, plan)]
         left = [trial for trial in plan.trials if trial.fingerprint not in plan.done]
         if left:
-            at = ("--store", store) if store else ()
+            at = set_again(changes) + (("--store", store) if store else ())
             stderr().print(
                 f"partial: {len(left)} of {len(plan.trials)} teacher and T. stddev trials are not finished; "
                 f"{as_command('rank', source, *at, '--measure')} runs them, and trains no student",

@@ -19,8 +19,9 @@ from orchestrator.cli.console import (
     stderr,
 )
 from orchestrator.cli.notifying import Ending, Notify, notifying
-from orchestrator.cli.opening import check_writable, data_folder, open_sweep
+from orchestrator.cli.opening import check_writable, data_folder, open_sweep, set_again
 from orchestrator.cli.options import (
+    Changes,
     Cpus,
     DataOption,
     Deadline,
@@ -49,6 +50,7 @@ class Asked:
     """How a plan is to be run: `data` and `place` as they were given, so that the same can be asked for again."""
 
     sweep_file: Path
+    changes: "Sequence[str] | None"
     store: "Store"
     data: str | None
     place: "Place"
@@ -68,6 +70,7 @@ def add_commands(app: typer.Typer) -> None:
 def run(
     sweep: SweepFile,
     store: StoreOption = None,
+    changes: Changes = None,
     data: DataOption = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -83,16 +86,17 @@ def run(
     from orchestrator.planning.plan import make_plan
 
     with notifying(notify) as ending, _leaving_at_once():
-        opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address, scale_to)
+        opened, where = open_sweep(sweep, store, changes), _cluster(cpus, gpus, address, scale_to)
         plan = with_lost_weights(make_plan(*opened, retry_failed=False), opened[1])
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
-        _run(plan, Asked(sweep, opened[1], data, where, until, prometheus, ending))
+        _run(plan, Asked(sweep, changes, opened[1], data, where, until, prometheus, ending))
 
 
 def resume(
     sweep: SweepFile,
     store: StoreOption = None,
+    changes: Changes = None,
     data: DataOption = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
@@ -116,14 +120,14 @@ def resume(
     from orchestrator.planning.plan import make_plan
 
     with notifying(notify) as ending, _leaving_at_once():
-        opened, where = open_sweep(sweep, store), _cluster(cpus, gpus, address, scale_to)
+        opened, where = open_sweep(sweep, store, changes), _cluster(cpus, gpus, address, scale_to)
         plan = with_lost_weights(make_plan(*opened, retry_failed=True), opened[1])
         if only:
             plan = selection.only(plan, only)
         until = _seconds(deadline)
         confirm(plan, opened[1], yes=yes)
         afresh = selection.to_start_over(plan, only or ()) if from_scratch else ()
-        _run(plan, Asked(sweep, opened[1], data, where, until, prometheus, ending, afresh))
+        _run(plan, Asked(sweep, changes, opened[1], data, where, until, prometheus, ending, afresh))
 
 
 @contextmanager
@@ -194,7 +198,7 @@ def _run_and_show(plan: "Plan", asked: Asked, console: "Console") -> int:
     from trainer.problems import UserError
 
     code = DONE
-    here, ending = _here(asked), asked.ending
+    ending = asked.ending
     ending.sweep, ending.store = plan.sweep.name, asked.store.address
     ending.finished, ending.failed = len(plan.done), len(plan.failed)
     ending.blocked, ending.missing = len(plan.blocked), len(plan.missing)
@@ -204,7 +208,7 @@ def _run_and_show(plan: "Plan", asked: Asked, console: "Console") -> int:
         code = _run_missing(plan, asked, console)
     elif plan.failed:
         code = SOME_FAILED
-        told = f"{len(plan.failed)} trials failed before: {as_command('resume', *here)}"
+        told = f"{len(plan.failed)} trials failed before: {as_command('resume', *_here(asked))}"
         console.print(told, soft_wrap=True)
     else:
         tell_all_is_done()
@@ -217,23 +221,27 @@ def _run_and_show(plan: "Plan", asked: Asked, console: "Console") -> int:
             raise
         told = f"WARNING: the results cannot be read: {error}"
         console.print(told, style="yellow", markup=False, soft_wrap=True)
-    _tell_what_next(code, here, console)
+    _tell_what_next(code, asked, console)
     return code
 
 
-def _tell_what_next(code: int, here: tuple[object, ...], console: "Console") -> None:
+def _tell_what_next(code: int, asked: Asked, console: "Console") -> None:
     from orchestrator.cluster.slurm.allocation import PREFIX
     from orchestrator.cluster.submission import own_job_id
 
     job = own_job_id() or ""
     if code == SOME_FAILED:
-        status = as_command("status", *here[:3])
+        status = as_command("status", *_sweep_and_store(asked))
         console.print(f"\nthe reasons: {status}", soft_wrap=True)
     elif code == STOPPED and not job:
-        console.print(f"\nto go on: {as_command('run', *here)}", soft_wrap=True)
+        console.print(f"\nto go on: {as_command('run', *_here(asked))}", soft_wrap=True)
     elif code == STOPPED and not job.startswith(PREFIX):
         # Of Slurm's jobs the launcher tells: they may go on by themselves.
         console.print("\nto go on: submit it again")
+
+
+def _sweep_and_store(asked: Asked) -> tuple[object, ...]:
+    return (asked.sweep_file, *set_again(asked.changes), "--store", asked.store.address)
 
 
 def _here(asked: Asked) -> tuple[object, ...]:
@@ -243,7 +251,7 @@ def _here(asked: Asked) -> tuple[object, ...]:
     from orchestrator.cluster.nodes import NOTHING
 
     place = asked.place
-    words: tuple[object, ...] = (asked.sweep_file, "--store", asked.store.address)
+    words: tuple[object, ...] = _sweep_and_store(asked)
     if asked.data is not None:
         words += ("--data", asked.data)
     if isinstance(place, ExistingCluster):

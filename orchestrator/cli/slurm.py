@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +10,8 @@ import typer
 
 from orchestrator.cli.console import as_command, print_json, stderr, stdout
 from orchestrator.cli.jobs import look_before
-from orchestrator.cli.opening import data_folder, open_sweep
-from orchestrator.cli.options import DataOption, Json, StoreOption, SweepFile, Yes
+from orchestrator.cli.opening import data_folder, open_sweep, set_again
+from orchestrator.cli.options import Changes, DataOption, Json, StoreOption, SweepFile, Yes
 
 if TYPE_CHECKING:
     from orchestrator.cluster.jobs import Handover
@@ -39,6 +40,7 @@ def slurm(
         ),
     ],
     store: StoreOption = None,
+    changes: Changes = None,
     data: DataOption = None,
     nodes: Annotated[int, typer.Option(min=1, help="How many nodes.")] = 1,
     gpus_per_node: Annotated[
@@ -80,7 +82,7 @@ def slurm(
     from orchestrator.store.addresses import is_remote
     from orchestrator.worker.preparation import prepare
 
-    loaded, opened = open_sweep(sweep, store)
+    loaded, opened = open_sweep(sweep, store, changes)
     address = opened.address if opened.is_remote else str(opened.root.absolute())
     request = Request(
         nodes=nodes,
@@ -103,14 +105,16 @@ def slurm(
         plan = make_plan(loaded, opened, retry_failed=retry_failed)
         _check_fits(plan, request)
     if prints:
-        typer.echo(_script(sweep, loaded.name, handover, request), nl=False)
+        in_place = replace(handover, changes=tuple(changes or ()))
+        typer.echo(_script(sweep, loaded.name, in_place, request), nl=False)
         return
     folder = data_folder(loaded, data)
     if not unseen and not is_remote(folder):
         prepare(plan.missing, folder)
     for place in unseen:
         stderr().print(f"{place}: not seen from here; the nodes are asked", soft_wrap=True)
-    _submit(sweep, loaded, handover, request, yes=yes, as_json=as_json)
+    state = as_command("status", sweep, *set_again(changes), "--store", handover.store)
+    _submit(loaded, handover, request, state, yes=yes, as_json=as_json)
 
 
 def _seconds(text: str) -> float:
@@ -169,10 +173,10 @@ def _script(sweep: Path, name: str, handover: "Handover", request: "Request") ->
 
 
 def _submit(
-    sweep_file: Path,
     sweep: "Sweep",
     handover: "Handover",
     request: "Request",
+    state: str,
     *,
     yes: bool,
     as_json: bool,
@@ -191,7 +195,7 @@ def _submit(
     typer.echo(f"submitted: {job}")
     for what, line in (
         ("follow", as_command("logs", "-f", job)),
-        ("state", as_command("status", sweep_file, "--store", handover.store)),
+        ("state", state),
         ("stop", as_command("stop", job)),
     ):
         stdout().print(f"{what + ':':<8}{line}", soft_wrap=True)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.console import as_command, print_json, stderr, stdout
-from orchestrator.cli.opening import is_store, open_sweep
-from orchestrator.cli.options import Json, StoreOption, SweepFile
+from orchestrator.cli.opening import is_store, open_sweep, set_again
+from orchestrator.cli.options import Changes, Json, StoreOption, SweepFile
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -29,15 +29,20 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def status(
-    sweep: SweepFile, store: StoreOption = None, watch: Watch = False, as_json: Json = False
+    sweep: SweepFile,
+    store: StoreOption = None,
+    changes: Changes = None,
+    watch: Watch = False,
+    as_json: Json = False,
 ) -> None:
     """Show what is done, running, failed and waiting, correlations so far, the reason of every failure."""
     from orchestrator.planning.plan import make_plan
     from orchestrator.reports.status import status_as_json
 
-    loaded, opened = open_sweep(sweep, store)
+    loaded, opened = open_sweep(sweep, store, changes)
     if not is_store(opened):
-        told = f"{opened.address}: no store is there yet; {as_command('run', sweep)} makes one"
+        run = as_command("run", sweep, *set_again(changes))
+        told = f"{opened.address}: no store is there yet; {run} makes one"
         stderr().print(told, soft_wrap=True)
     if as_json:
         plan = make_plan(loaded, opened, retry_failed=False)

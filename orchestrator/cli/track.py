@@ -6,7 +6,7 @@ import typer
 
 from orchestrator.cli.console import print_json, stdout
 from orchestrator.cli.opening import open_shown
-from orchestrator.cli.options import Json, Source, StoreOfSweep
+from orchestrator.cli.options import Changes, Json, Source, StoreOfSweep
 
 if TYPE_CHECKING:
     from orchestrator.cli.opening import Shown
@@ -31,6 +31,7 @@ def track(
         ),
     ],
     store: StoreOfSweep = None,
+    changes: Changes = None,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Go on until all trials of the sweeps are done or Ctrl-C."),
@@ -55,7 +56,7 @@ def track(
     new = dict.fromkeys(trackers, 0)
 
     def write(is_last: bool) -> bool:
-        shown = open_shown(source, store)
+        shown = open_shown(source, store, changes)
         for text, tracker in trackers.items():
             new[text] += _keep_new(shown, tracker, kept[text])
         return not is_last and any(plan.missing for _, plan in shown.kept if plan)

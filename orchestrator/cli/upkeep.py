@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.cli.console import DONE, SOME_FAILED, print_json, stderr, stdout
 from orchestrator.cli.opening import existing_store, open_shown
-from orchestrator.cli.options import DryRun, Json, Source, StoreAddress, StoreOfSweep
+from orchestrator.cli.options import Changes, DryRun, Json, Source, StoreAddress, StoreOfSweep
 from orchestrator.cli.output import writing
 
 
@@ -42,6 +42,7 @@ def verify(store: StoreAddress, as_json: Json = False) -> None:
 def export(
     source: Source,
     store: StoreOfSweep = None,
+    changes: Changes = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")] = Path(
         "bundle.zip"
     ),
@@ -49,7 +50,7 @@ def export(
     """Make one evidence bundle: Parquet, resolved sweeps, environment, tables, plots and checksums."""
     from orchestrator.upkeep import bundle
 
-    shown = open_shown(source, store)
+    shown = open_shown(source, store, changes)
     with writing(output):
         names = bundle.export(shown.store, output, shown.plan.sweep if shown.plan else None)
     stdout().print(f"{output}: {len(names)} files", soft_wrap=True)

@@ -74,6 +74,8 @@ class Handover:
     scale_to: str | None = None
     has_metrics: bool = False
     verb: Literal["run", "resume"] = "run"
+    changes: tuple[str, ...] = ()
+    """Where the sweep's file lies on the nodes: what is set in it there. A sweep that travels has it already."""
 
     def words(self, sweep_file: str, address: str) -> list[str]:
         """What kdsweep is told, to run it on the Ray at an address."""
@@ -84,6 +86,7 @@ class Handover:
             ("--scale-to", self.scale_to),
         ):
             words += [option, value] if value else []
+        words += [word for change in self.changes for word in ("--set", change)]
         return words + ["--prometheus"] * self.has_metrics
 
     def command(self, python: str, sweep_file: str, address: str) -> list[str]:

@@ -8,6 +8,7 @@ once, each with its line and the nearest name that is known.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from orchestrator.language.changes import with_changes
 from orchestrator.language.inheritance import read_sweep
 from orchestrator.language.mistakes import (
     EVERY,
@@ -96,6 +98,8 @@ class Sweep(Frozen):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     notes: Annotated[str, Field(max_length=MAX_LETTERS)] = ""
     """For whoever reads it: kept and shown, and nothing is computed by it."""
+    was_set: tuple[Annotated[str, Field(max_length=MAX_LETTERS)], ...] = ()
+    """What commands have set (`orchestrator.language.changes`), taken down as KEY=VALUE; nothing is set by it."""
     dataset: Annotated[
         tuple[DatasetChoice, ...],
         BeforeValidator(as_list),
@@ -265,18 +269,19 @@ MODELS: dict[KeyPath, type[BaseModel]] = {
 """Which keys are known at each place of a sweep file."""
 
 
-def load_sweep(path: str | Path) -> Sweep:
-    """Read and validate a sweep file, and those that it `extends`.
+def load_sweep(path: str | Path, changes: Sequence[str] = ()) -> Sweep:
+    """Read and validate a sweep file, and those that it `extends`, with `KEY=VALUE` set in it (`kdsweep ... --set`).
 
     `path` may also be the name of a sweep that comes with kdsweep, where no such file is there.
 
     Raises:
-        UserError: a file cannot be read.
+        UserError: a file cannot be read, or a change is not of the form KEY=VALUE.
         FileError: one is not YAML, or says something that cannot be; with all problems.
     """
     source = read_sweep(find(path))
     if not isinstance(source.data, dict):
         raise FileError([source.problem((), "expected the keys of a sweep: name, dataset, ...")])
+    source = with_changes(source, changes)
     source = replace(source, data=with_files_read(source.data))
     try:
         return Sweep.model_validate(source.data)

@@ -5,5 +5,6 @@ from trainer.problems import printable
 
 
 def remarks(sweep: Sweep) -> tuple[str, ...]:
-    """Its notes, line by line; what would steer a terminal is spelled out."""
-    return tuple(printable(line) for line in sweep.notes.splitlines() if line.strip())
+    """Its notes, line by line, and what a command has set; what would steer a terminal is spelled out."""
+    notes = (line for line in sweep.notes.splitlines() if line.strip())
+    return tuple(map(printable, (*notes, *(f"set: {change}" for change in sweep.was_set))))

@@ -125,6 +125,7 @@ def plan_as_json(plan: Plan, running: Mapping[str, Running] | None = None) -> di
     return {
         "name": plan.sweep.name,
         "notes": plan.sweep.notes,
+        "was_set": list(plan.sweep.was_set),
         "absent_checkpoints": list(plan.absent_checkpoints),
         "warnings": list(plan.warnings),
         "counts": counts_by_kind(plan, running),

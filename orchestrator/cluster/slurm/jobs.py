@@ -79,6 +79,7 @@ def launch_words(sweep_file: str, handover: Handover) -> list[str]:
     """What the launcher is told of a sweep."""
     words = [sweep_file, "--store", handover.store]
     words += ["--data", handover.data] if handover.data else []
+    words += [word for change in handover.changes for word in ("--set", change)]
     return words + (["--retry-failed"] if handover.verb == "resume" else [])
 
 

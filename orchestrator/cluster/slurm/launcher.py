@@ -110,6 +110,7 @@ def _task(arguments: Sequence[str]) -> Task:
     parser = argparse.ArgumentParser(prog="python -m orchestrator.cluster.slurm launch")
     parser.add_argument("sweep")
     parser.add_argument("--store", required=True)
+    parser.add_argument("--set", action="append", default=[], dest="changes")
     parser.add_argument("--data")
     parser.add_argument("--deadline")
     parser.add_argument("--retry-failed", action="store_true")
@@ -120,7 +121,13 @@ def _task(arguments: Sequence[str]) -> Task:
     verb: Literal["run", "resume"] = "resume" if given.retry_failed else "run"
     return Task(
         sweep=given.sweep,
-        handover=Handover(store=given.store, data=given.data, deadline=given.deadline, verb=verb),
+        handover=Handover(
+            store=given.store,
+            data=given.data,
+            deadline=given.deadline,
+            verb=verb,
+            changes=tuple(given.changes),
+        ),
         nodes=given.nodes,
         others=tuple(shlex.split(given.others)),
         record=given.record,
