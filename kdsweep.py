@@ -11,7 +11,8 @@
 Neither torch nor Ray is imported. docs/python.md has a page of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from analysis.correlations import Correlation, correlate
 from analysis.evidence import Findings, weigh
@@ -22,6 +23,9 @@ from orchestrator.planning.plan import Plan, expand
 from orchestrator.store.store import Store
 from trainer.problems import UserError
 from trainer.trial import StddevTrial, StudentTrial, TeacherTrial, Trial
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = [
     "Correlation",
@@ -41,6 +45,7 @@ __all__ = [
     "expand",
     "load_sweep",
     "panels",
+    "panels_from",
     "plan",
     "tables",
     "weigh",
@@ -80,6 +85,24 @@ def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()
     rows = read_rows(store, parse_filters(filters), trials)
     told = of_sweeps([(sweep, trials)]) if sweep and trials else planned_together(store)
     return panels_of(rows, Planned(*told))
+
+
+def panels_from(table: "pandas.DataFrame", columns: Mapping[str, str] | None = None) -> list[Panel]:
+    """The panels of a table of results from anywhere; no store is needed.
+
+    Args:
+        table: one row per run, with the columns that `kdsweep import-table` reads (docs/imports.md): dataset,
+            teacher, student, augmentation, seed, s_test_loss, s_accuracy, t_stddev. Others are ignored.
+        columns: the table's names -> these, where it has others: `{"loss": "s_test_loss"}`.
+
+    Raises:
+        UserError: a column is missing, or a row cannot be; one line each.
+    """
+    from analysis.points import panels as panels_of
+    from analysis.rows import rows_without_a_store
+    from orchestrator.upkeep.importing_tables import in_memory
+
+    return panels_of(rows_without_a_store(in_memory(table, columns or {})))
 
 
 def tables(

@@ -11,7 +11,7 @@ from trainer.catalog import ARCHITECTURES, default_learning_rate
 OF_THE_PAIR = frozenset(
     {
         *("student.teacher", "student.student", "stddev.teacher", "stddev.student"),
-        *("teachers.teacher", "teachers.checkpoint"),
+        *("teachers.teacher", "teachers.checkpoint", "student.dataset", "stddev.dataset"),
     }
 )
 """What the name of a panel says already; of a published teacher, what its fingerprint does."""

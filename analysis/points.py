@@ -274,7 +274,10 @@ def _mean(values: Array) -> float:
 
 
 def mean_of(rows: pd.DataFrame, column: str) -> Mean | None:
-    """The cell that rows of different seeds make; None without a row."""
+    """The cell that rows of different seeds make; None without a row that tells of it."""
+    if "form" in rows:
+        # A table of other software may leave out what it does not know; nothing diverged there.
+        rows = rows[~((rows["form"] == "table") & rows[column].isna())]
     if rows.empty:
         return None
     is_finite = np.isfinite(rows[column].to_numpy(dtype=np.float64))

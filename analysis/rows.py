@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from analysis.filters import Filter, filtered
 from analysis.settings import OWN
+from orchestrator.store.columns import RESULTS
 from orchestrator.store.store import Store
 from trainer.problems import printable
 from trainer.trial import Trial
@@ -38,9 +40,20 @@ def read_rows(
         imported = store.imported().to_pandas()
         own = _with_one_name_per_data(own)
         rows = pd.concat([own, imported], ignore_index=True) if len(imported) else own
+    rows = _with_pairs(rows)
+    return filtered(rows, filters) if filters else rows
+
+
+def rows_without_a_store(imported: pa.Table) -> pd.DataFrame:
+    """The same of imported rows (`orchestrator.store.columns.IMPORTED`) that are in no store."""
+    nothing = RESULTS.empty_table().to_pandas().assign(source=OWN)
+    return _with_pairs(pd.concat([nothing, imported.to_pandas()], ignore_index=True))
+
+
+def _with_pairs(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(**{name: _printable(rows[name]) for name in NAMES})
     rows["pair"] = rows["teacher"].astype(object) + "/" + rows["student"].astype(object)
-    return filtered(rows, filters) if filters else rows
+    return rows
 
 
 def _printable(names: pd.Series) -> pd.Series:

@@ -36,6 +36,7 @@ def test_the_page_runs_from_top_to_bottom(
     assert "cifar100 vgg13/vgg8 identity" not in told
     assert "did you mean 'paper_cifar100'?" in told
     assert "Kendall" in told
+    assert "vit\\_b/tiny (imported)" in told
 
 
 def test_every_public_name_is_documented() -> None:
@@ -45,6 +46,7 @@ def test_every_public_name_is_documented() -> None:
         "plan",
         "Store",
         "panels",
+        "panels_from",
         "correlate",
         "weigh",
         "tables",

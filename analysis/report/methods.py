@@ -54,10 +54,18 @@ def _measured(rows: pd.DataFrame, findings: Findings) -> Iterator[str]:
         )
     yield from (f"{note[0].upper()}{note[1:]}." for note in undefined_notes(cells_of(findings)))
     imported = rows[rows["source"] != OWN]
-    if len(imported):
+    if not len(imported):
+        return
+    is_of_table = imported["form"] == "table"
+    if logs := int((~is_of_table).sum()):
         yield (
-            f"Imported from logs of other software: {counted(len(imported), 'run')}, in panels of their own, where "
+            f"Imported from logs of other software: {counted(logs, 'run')}, in panels of their own, where "
             "the run's id takes the place of a seed."
+        )
+    if lines := int(is_of_table.sum()):
+        yield (
+            f"Imported from tables of other software: {counted(lines, 'run')}, in panels of their own. How they "
+            "were made is not known here."
         )
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from trainer.problems import PlacedError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 VERSION_KEY = b"kdsweep_schema_version"
 
 
@@ -94,8 +94,11 @@ IMPORTED = _schema(
     run_id=pa.string(),
     log_sha256=pa.string(),
     started_at=_TIME,
+    form=pa.string(),
 )
-"""One row per imported run. `origin` is the log it was read from, `trial` its settings as JSON."""
+"""One row per imported run. `origin` is the file it was read from, `log_sha256` that file's digest, `trial` its
+settings as JSON; `form` is `table` for a line of a table, and null for a log of the authors' code. Of a table
+`started_at` is when it was imported."""
 
 EPOCHS = _schema(
     fingerprint=pa.string(),

@@ -144,7 +144,7 @@ def test_a_newer_schema_and_a_broken_file_are_refused(tmp_path: Path) -> None:
     path = file_of(tmp_path / "results", ONE)
     table = pq.read_table(path)
     path = put(path, table.replace_schema_metadata({"kdsweep_schema_version": "99"}))
-    with pytest.raises(UserError, match="schema 99, newer than 3, which this kdsweep reads"):
+    with pytest.raises(UserError, match="schema 99, newer than 4, which this kdsweep reads"):
         store.results()
     path = put(path, table.replace_schema_metadata({}))
     with pytest.raises(UserError, match="not one of kdsweep's tables"):
@@ -174,7 +174,7 @@ def test_a_store_of_version_1_is_read_and_compacted(tmp_path: Path) -> None:
     store.compact()
     assert store.results()["num_attempts"].to_pylist() == [None, 3]
     (file,) = (tmp_path / "store" / "results").glob("*.parquet")
-    assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"3"
+    assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"4"
     assert fingerprint_in(file.name) is None
 
 
@@ -198,7 +198,7 @@ def test_a_store_of_version_2_is_read_and_rewritten_by_compaction(tmp_path: Path
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         assert file.name.startswith("merged-")
         assert file.name.endswith(f".{digest}.parquet")
-        assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"3"
+        assert pq.read_schema(file).metadata[b"kdsweep_schema_version"] == b"4"
 
 
 def fingerprints_to_the_last_release(folder: Path) -> list[str]:
@@ -218,7 +218,7 @@ def test_the_last_release_refuses_what_this_one_wrote(tmp_path: Path) -> None:
     results = tmp_path / "store" / "results"
     assert set(fingerprints_to_the_last_release(results)) == {ONE, OTHER}
     Store(tmp_path / "store").add_result({"fingerprint": "3" * 64}, [])
-    with pytest.raises(UserError, match="written with schema 3"):
+    with pytest.raises(UserError, match="written with schema 4"):
         fingerprints_to_the_last_release(results)
 
 
@@ -279,7 +279,7 @@ store.add_result({{"fingerprint": "{ONE}"}}, [])
 
 
 def test_the_schema_is_a_promise() -> None:
-    """Columns may be added under a new version; this freezes version 3."""
+    """Columns may be added under a new version; this freezes version 4."""
     known = {"fingerprint", "cell", "kind", "test_loss", "t_stddev", "trial"}
     assert known <= set(RESULTS.names)
     assert [len(schema.names) for schema in (RESULTS, EPOCHS, FAILURES)] == [46, 11, 14]
