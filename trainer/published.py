@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -167,3 +167,45 @@ def _check_tensor(
         raise CheckpointError(path, f"{name} is of {tensor.dtype}, expected {wanted.dtype}")
     if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
         raise CheckpointError(path, f"{name} has values that are not finite: NaN or infinity")
+
+
+class Facts(NamedTuple):
+    """What a file says of its teacher; `accuracy` is a share."""
+
+    num_classes: int
+    accuracy: float | None
+
+
+ACCURACIES = ("accuracy", "best_acc", "best_accuracy", "acc", "acc1", "best_acc1", "top1")
+"""Under which files keep an accuracy, most often in percent."""
+
+
+def facts_of(path: Path, architecture: str) -> Facts:
+    """What a checkpoint of an architecture says of itself.
+
+    Raises:
+        CheckpointError: as `read_published`.
+    """
+    try:
+        content = _content(path, path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(path, f"cannot be read: {error.strerror or error}") from error
+    # The last matrix is that of the classes, whatever the layer is called.
+    matrices = [t for t in _state_dict(content).values() if t.dim() == 2]
+    num_classes = len(matrices[-1]) if matrices else 1
+    _checked(path, content, architecture, num_classes)
+    return Facts(num_classes, _accuracy(content))
+
+
+def _accuracy(content: Any) -> float | None:
+    if not isinstance(content, Mapping):
+        return None
+    for value in (content[key] for key in ACCURACIES if key in content):
+        try:
+            accuracy = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            continue
+        share = accuracy / 100 if accuracy > 1 else accuracy
+        if 0 <= share <= 1:
+            return share
+    return None

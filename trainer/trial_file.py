@@ -25,6 +25,7 @@ from pydantic_core import ErrorDetails
 from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS, default_learning_rate
 from trainer.datasets.errors import DataError
 from trainer.datasets.own_images import identify
+from trainer.pins import check_pin
 from trainer.problems import FileError, did_you_mean, message_of
 from trainer.trial import (
     TRIAL,
@@ -168,6 +169,7 @@ def _resolve_files(source: YamlSource, fields: dict[str, Any]) -> None:
         published = PublishedCheckpoint.of(Path(checkpoint).absolute())
         if published.sha256 is None:
             raise FileError([source.problem(("checkpoint",), f"{checkpoint}: no such file")])
+        check_pin(Path(published.path), published.sha256)
         fields["checkpoint"] = published
     if scheme is not None:
         try:

@@ -19,6 +19,7 @@ from orchestrator.cli import (
     slurm,
     status,
     sweeps,
+    teachers,
     track,
     trial,
     upkeep,
@@ -174,3 +175,4 @@ def models(as_json: Json = False) -> None:
 
 upkeep.add_commands(app)
 sweeps.add_commands(app)
+teachers.add_commands(app)

@@ -26,6 +26,7 @@ from orchestrator.planning.last_batch import batch_of_one
 from orchestrator.store.failures import Failure
 from orchestrator.store.store import Store
 from trainer.catalog import default_learning_rate, pick_of
+from trainer.pins import check_pin
 from trainer.problems import PlacedError, UserError, message_of
 from trainer.trial import (
     Data,
@@ -207,11 +208,14 @@ def _published(path: Path) -> PublishedCheckpoint:
             "a folder; expected the file with the weights, in whose path {teacher} and {dataset} may stand",
         )
     try:
-        return PublishedCheckpoint.of(path)
+        published = PublishedCheckpoint.of(path)
+        if published.sha256 is not None:
+            check_pin(path, published.sha256)
     except OSError as error:
         raise PlacedError(
             f"teachers.checkpoint: {path}", f"cannot be read: {error.strerror}"
         ) from error
+    return published
 
 
 def absent_checkpoints(trials: Iterable[Trial]) -> tuple[str, ...]:

@@ -353,6 +353,7 @@ def test_a_trial_stands_after_what_it_depends_on(content: dict[str, Any]) -> Non
         ("paper_cifar100", (5, 243, 147)),
         ("paper_tinyimagenet", (5, 243, 147)),
         ("paper_published_teachers", (5, 243, 147)),
+        ("paper_published_tinyimagenet", (5, 243, 147)),
         ("paper_smoke", (5, 81, 49)),
         ("paper_prolonged", (5, 216, 99)),
     ],

@@ -1,0 +1,1 @@
+"""Published teachers on this machine: fetched, unpacked, pinned and listed."""
