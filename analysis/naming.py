@@ -81,7 +81,9 @@ def _teacher_told(values: Mapping[str, str]) -> str:
     return f"teacher_fingerprint={shortened(fingerprint)}" if fingerprint else ""
 
 
-_DATA = frozenset(f"student.data.{name}" for name in ("checksum", "train_images", "test_images"))
+_DATA = frozenset(
+    f"student.data.{name}" for name in ("checksum", "train_images", "test_images", "mean", "std")
+)
 
 
 def comparable_settings(setting: Mapping[str, str]) -> dict[str, str]:

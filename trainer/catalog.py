@@ -220,5 +220,10 @@ DATASETS: Mapping[str, DatasetFacts] = MappingProxyType(
     }
 )
 
-FORMATS: tuple[str, ...] = ("imagefolder", "cifar100", "cifar10", "fashion_mnist", "tinyimagenet")
+RESIZED: tuple[str, ...] = ("imagefolder", "parquet")
+"""Formats whose images may have any size: a sweep says which they get."""
+
+FORMATS: tuple[str, ...] = (
+    *("imagefolder", "cifar100", "cifar10", "fashion_mnist", "tinyimagenet", "parquet"),
+)
 """How images of one's own may lie in a folder."""

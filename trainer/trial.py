@@ -67,6 +67,20 @@ def _without_sign(value: float) -> float:
 
 
 Weight = Annotated[float, Field(ge=0), Number, AfterValidator(_without_sign)]
+
+
+def _a_fraction(value: float) -> float:
+    if value > 1:
+        near = f"; {value:g} of 255 is {value / 255:.4f}" if value <= 255 else ""
+        raise ValueError(f"expected a fraction of 1, not {value:g}{near}")
+    return value
+
+
+Fraction = Annotated[Weight, AfterValidator(_a_fraction)]
+Deviation = Annotated[float, Field(gt=0), Number, AfterValidator(_a_fraction)]
+Means = tuple[Fraction, Fraction, Fraction]
+Deviations = tuple[Deviation, Deviation, Deviation]
+"""Per channel, red first, of pixels in 0..1."""
 Precision = Literal["fp32", "tf32", "bf16"]
 """The arithmetic of models and gradients (`trainer.precision`); all else is IEEE fp32."""
 ExecutionMode = Literal["eager", "graph"]
@@ -97,12 +111,19 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def check_normalisation(mean: Means | None, std: Deviations | None) -> None:
+    """Raises ValueError where one of the two is given without the other."""
+    if (mean is None) != (std is None):
+        raise ValueError("mean and std are given together, three numbers each")
+
+
 class Data(Frozen):
     """What a trial trains and tests on: a data set, or the first images of each class of one.
 
     `checksum` identifies the whole; with the two counts it identifies the images used, so that a cut-down
     data set can be planned without reading it. The other fields say what it is called and where it lies:
     `path` is the folder of one's own images, in one of the `FORMATS`; official data have none.
+    `mean` and `std` normalise the images; None: the paper's, or else those of the training images.
     """
 
     name: Name
@@ -113,9 +134,12 @@ class Data(Frozen):
     test_images: Count
     format: Literal[FORMATS] | None = None  # type: ignore[valid-type]
     path: str | None = None
+    mean: Means | None = None
+    std: Deviations | None = None
 
     @model_validator(mode="after")
     def _is_known_or_ones_own(self) -> Self:
+        check_normalisation(self.mean, self.std)
         if (self.format is None) != (self.path is None):
             raise ValueError("data of one's own have both a format and a path")
         if self.path is None and self.name not in DATASETS:
@@ -124,12 +148,22 @@ class Data(Frozen):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What is hashed."""
-        return self.model_dump(include={"checksum", "train_images", "test_images"})
+        """What is hashed; a normalisation only where it is not what it would be anyway."""
+        named = self.model_dump(include={"checksum", "train_images", "test_images"})
+        usual = None if self.path is not None else DATASETS[self.name]
+        if self.mean is None or (usual and (self.mean, self.std) == (usual.mean, usual.std)):
+            return named
+        return named | self.model_dump(mode="json", include={"mean", "std"})
 
     @classmethod
     def official(
-        cls, name: str, train_images: int | None = None, test_images: int | None = None
+        cls,
+        name: str,
+        train_images: int | None = None,
+        test_images: int | None = None,
+        *,
+        mean: Means | None = None,
+        std: Deviations | None = None,
     ) -> Self:
         """A data set of the catalog, whole or cut down."""
         facts = DATASETS[name]
@@ -140,6 +174,8 @@ class Data(Frozen):
             image_size=facts.image_size,
             train_images=train_images or facts.train_images,
             test_images=test_images or facts.test_images,
+            mean=mean,
+            std=std,
         )
 
 

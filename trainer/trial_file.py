@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS, default_learning_rate
+from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS, RESIZED, default_learning_rate
 from trainer.datasets.errors import DataError
 from trainer.datasets.own_images import identify
 from trainer.pins import check_pin
@@ -31,7 +31,9 @@ from trainer.trial import (
     TRIAL,
     Count,
     Data,
+    Deviations,
     Frozen,
+    Means,
     Name,
     OwnFile,
     PublishedCheckpoint,
@@ -39,6 +41,7 @@ from trainer.trial import (
     StudentTrial,
     TeacherTrial,
     Trial,
+    check_normalisation,
 )
 from trainer.yaml_source import YamlSource, read_yaml
 
@@ -109,13 +112,18 @@ class _Dataset(Frozen):
     image_size: Count | None = None
     train_images: Count | None = None
     test_images: Count | None = None
+    mean: Means | None = None
+    std: Deviations | None = None
 
     @model_validator(mode="after")
     def _is_official_or_ones_own(self) -> Self:
+        check_normalisation(self.mean, self.std)
         if self.path is None and self.name not in DATASETS:
             raise ValueError(f"unknown data set {self.name!r}{did_you_mean(self.name, DATASETS)}")
         if (self.path is None) != (self.format is None):
             raise ValueError("images of one's own have both a path and a format")
+        if self.format in RESIZED and self.image_size is None:
+            raise ValueError(f"format {self.format} needs image_size")
         if self.path is None and self.image_size is not None:
             raise ValueError("image_size is for images of one's own: add their path")
         return self
@@ -123,7 +131,9 @@ class _Dataset(Frozen):
     def identified(self) -> Data:
         """The data; one's own are decoded to know them. Raises `DataError`."""
         if self.path is None:
-            return Data.official(self.name, self.train_images, self.test_images)
+            return Data.official(
+                self.name, self.train_images, self.test_images, mean=self.mean, std=self.std
+            )
         folder = Path(self.path).absolute()
         own = identify(str(self.format), folder, self.image_size)
         return Data(
@@ -135,6 +145,8 @@ class _Dataset(Frozen):
             image_size=own.image_size,
             train_images=self.train_images or own.train_images,
             test_images=self.test_images or own.test_images,
+            mean=self.mean,
+            std=self.std,
         )
 
 

@@ -10,9 +10,21 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.language.mistakes import EVERY, known, mistake
-from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS
+from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS, RESIZED
 from trainer.problems import did_you_mean
-from trainer.trial import Count, Distillation, Frozen, Name, Number, Rate, Seed, Training
+from trainer.trial import (
+    Count,
+    Deviations,
+    Distillation,
+    Frozen,
+    Means,
+    Name,
+    Number,
+    Rate,
+    Seed,
+    Training,
+    check_normalisation,
+)
 
 
 class Pair(Frozen):
@@ -48,7 +60,8 @@ class Pair(Frozen):
 class DatasetChoice(Frozen):
     """An official data set by name, or images of one's own in a folder; whole, or cut down.
 
-    One's own have a `path` and one of the `FORMATS`; an imagefolder also the size that its images get.
+    One's own have a `path` and one of the `FORMATS`; an imagefolder or parquet also the size that its images get.
+    `mean` and `std` normalise the images, as a published teacher's training did; fractions of 1, red first.
     """
 
     name: Name
@@ -57,6 +70,8 @@ class DatasetChoice(Frozen):
     path: str | None = None
     format: str | None = None
     image_size: Annotated[int, Field(ge=8, le=1024), Number] | None = None
+    mean: Means | None = None
+    std: Deviations | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -74,6 +89,7 @@ class DatasetChoice(Frozen):
 
     @model_validator(mode="after")
     def _is_known_or_ones_own(self) -> Self:
+        check_normalisation(self.mean, self.std)
         if self.path is None:
             known(self.name, tuple(DATASETS), "data set")
             if self.format or self.image_size:
@@ -81,8 +97,8 @@ class DatasetChoice(Frozen):
             return self._checked_counts()
         if self.format is None:
             raise mistake(f"expected the format of {self.path}: one of {', '.join(FORMATS)}")
-        if (self.format == "imagefolder") != (self.image_size is not None):
-            verb = "needs" if self.format == "imagefolder" else "has no"
+        if (self.format in RESIZED) != (self.image_size is not None):
+            verb = "needs" if self.format in RESIZED else "has no"
             raise mistake(f"format {self.format} {verb} image_size")
         return self
 

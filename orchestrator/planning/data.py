@@ -21,8 +21,9 @@ def identified(choice: DatasetChoice, note: Callable[[str], None]) -> Data:
     Raises:
         UserError: images of one's own are missing or wrong, or fewer than wanted.
     """
+    normalised = {"mean": choice.mean, "std": choice.std}
     if choice.path is None:
-        return Data.official(choice.name, choice.train_images, choice.test_images)
+        return Data.official(choice.name, choice.train_images, choice.test_images, **normalised)
     from trainer.datasets.own_images import identify
 
     try:
@@ -52,6 +53,7 @@ def identified(choice: DatasetChoice, note: Callable[[str], None]) -> Data:
         format=choice.format,
         path=place,
         **counts,
+        **normalised,
     )
 
 

@@ -212,6 +212,7 @@ WRITERS: dict[str, tuple[Callable[[Path], Path], int | None]] = {
     "fashion_mnist": (data_files.write_idx, None),
     "tinyimagenet": (data_files.write_tiny_imagenet, None),
     "imagefolder": (data_files.write_image_folder, 20),
+    "parquet": (data_files.write_parquet, 20),
 }
 
 

@@ -103,7 +103,7 @@ def pixel_statistics(
 def load_dataset(data: Data, data_folder: Path = Path("data")) -> Dataset:
     """The data set that a trial names, verified and cut down to the images it asks for.
 
-    Where the paper gives no mean and standard deviation, those of the training images are taken.
+    Where neither it nor the paper gives mean and standard deviation, those of the training images are taken.
 
     Raises:
         DataError: missing, damaged, not what was planned, or with fewer images than wanted.
@@ -111,9 +111,12 @@ def load_dataset(data: Data, data_folder: Path = Path("data")) -> Dataset:
     arrays = open_arrays(data, data_folder)
     train, test = _cut(arrays.train, data.train_images), _cut(arrays.test, data.test_images)
     facts = None if data.path else DATASETS[data.name]
-    if facts and facts.mean and facts.std:
-        mean: tuple[float, ...] = facts.mean
-        std: tuple[float, ...] = facts.std
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    if data.mean and data.std:
+        mean, std = data.mean, data.std
+    elif facts and facts.mean and facts.std:
+        mean, std = facts.mean, facts.std
     else:
         mean, std = pixel_statistics(train.images)
     if not all(std):

@@ -1,6 +1,7 @@
 """Fashion-MNIST's format, IDX: four files, as they are or compressed by gzip."""
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,19 @@ def read_file(folder: Path, name: str) -> bytes:
         raise DataError(f"{packed}: no such file") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{packed}: damaged: {error}") from error
+
+
+def unpacked_size(folder: Path, name: str) -> int:
+    """How long a file's content is, as its header says; 0 where that cannot be read, which `read_file` tells."""
+    plain, packed = folder / name, folder / f"{name}.gz"
+    dimensions = 3 if "idx3" in name else 1
+    header = 4 + 4 * dimensions
+    try:
+        with plain.open("rb") if plain.is_file() else gzip.open(packed) as file:
+            shape = np.frombuffer(file.read(header), ">u4", dimensions, 4)
+    except (OSError, EOFError, ValueError, zlib.error):
+        return 0
+    return header + math.prod(map(int, shape))
 
 
 def read(content: Callable[[str], bytes], where: Path) -> Arrays:

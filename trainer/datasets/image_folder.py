@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainer.datasets.arrays import Arrays, Half, checked
 from trainer.datasets.errors import DataError
 from trainer.datasets.images import ENDINGS, Ignored, decode, is_foreign
+from trainer.datasets.memory import check_images_fit
 
 TEST_FOLDERS = ("test", "val")
 
@@ -17,7 +17,8 @@ def read(folder: Path, image_size: int) -> Arrays:
     """Decode all images, each cut to its centred square and resized to `image_size`, in order of name.
 
     Raises:
-        DataError: a folder is missing or empty, an image is unreadable, or the halves' classes differ.
+        DataError: a folder is missing or empty, an image is unreadable, or the halves' classes differ,
+            or they do not fit in memory.
     """
     train = folder / "train"
     test = next(
@@ -29,7 +30,9 @@ def read(folder: Path, image_size: int) -> Arrays:
         raise DataError(
             f"{folder}: the class {strange[0]!r} is not in both {train.name}/ and {test.name}/"
         )
-    halves = (_half(half, names, image_size) for half in (train, test))
+    files = [_files(half, names) for half in (train, test)]
+    check_images_fit(sum(map(len, files)), image_size, folder)
+    halves = (_half(half, image_size) for half in files)
     ignored = sum((_ignored(half, names) for half in (train, test)), Ignored())
     return checked(Arrays(names, *halves, ignored=ignored), folder)
 
@@ -44,16 +47,22 @@ def _classes(half: Path) -> tuple[str, ...]:
     return names
 
 
-def _half(half: Path, names: Sequence[str], image_size: int) -> Half:
-    images: list[NDArray[np.uint8]] = []
-    labels: list[int] = []
+def _files(half: Path, names: Sequence[str]) -> list[tuple[Path, int]]:
+    """The images of a half in order of class and name, with their labels."""
+    found = []
     for label, name in enumerate(names):
         paths = sorted(filter(_is_image, (half / name).iterdir()))
         if not paths:
             raise DataError(f"{half / name}: no image in it")
-        images.extend(decode(path.read_bytes(), path, image_size) for path in paths)
-        labels.extend([label] * len(paths))
-    return Half(np.stack(images), np.asarray(labels, dtype=np.int64))
+        found += [(path, label) for path in paths]
+    return found
+
+
+def _half(files: Sequence[tuple[Path, int]], image_size: int) -> Half:
+    images = np.empty((len(files), 3, image_size, image_size), dtype=np.uint8)
+    for index, (path, _) in enumerate(files):
+        images[index] = decode(path.read_bytes(), path, image_size)
+    return Half(images, np.asarray([label for _, label in files], dtype=np.int64))
 
 
 def _is_image(path: Path) -> bool:

@@ -13,6 +13,7 @@
 """
 
 import io
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -51,6 +52,9 @@ ORIENTATION = 0x0112
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 CONVERTED = ("1", "L", "P", "RGB", "RGBX", "YCbCr", "CMYK")
+MOST_PIXELS = 89_478_485
+"""Of one image: from here on Pillow takes a file for a decompression bomb."""
+
 SIXTEEN_IN_32 = ("PNG", "PPM")
 """Formats whose 16-bit grey some versions of Pillow open in a mode of 32 bits."""
 
@@ -88,7 +92,8 @@ def decode(
         DataError: not an image, a damaged one, or one that the rule refuses.
     """
     try:
-        with Image.open(io.BytesIO(raw)) as image:
+        with _opened(raw) as image:
+            _refuse_bomb(image, path)
             colours = _colours(image, path)
             if upright:
                 colours = _upright(image, colours)
@@ -99,6 +104,22 @@ def decode(
     if size is not None:
         colours = ImageOps.fit(colours, (size, size), method=Image.Resampling.BICUBIC)
     return np.ascontiguousarray(np.asarray(colours).transpose(2, 0, 1))
+
+
+def _opened(raw: bytes) -> Image.Image:
+    with warnings.catch_warnings():
+        # What Pillow warns of from `MOST_PIXELS` on is refused.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(raw))
+
+
+def _refuse_bomb(image: Image.Image, path: PurePath | str) -> None:
+    """Nothing is decoded yet: the size is what the file's header says."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise DataError(
+            f"{path}: {width}x{height} pixels; up to {MOST_PIXELS:,} in all are decoded"
+        )
 
 
 def _colours(image: Image.Image, path: PurePath | str) -> Image.Image:

@@ -9,12 +9,15 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from trainer.catalog import DATASETS
 from trainer.datasets import cifar, idx, image_folder, tiny_imagenet
 from trainer.datasets.arrays import Arrays, content_checksum
 from trainer.datasets.cache import cache_is_writable, cache_root, cached, make_shared
 from trainer.datasets.errors import DataError, readable
+from trainer.datasets.images import ENDINGS
+from trainer.datasets.memory import bytes_of, check_fits
 from trainer.files import write_atomically
 
 PREPARATION = "1"
@@ -43,22 +46,51 @@ def read_own(form: str, folder: Path, image_size: int | None) -> Arrays:
     """Decode a folder of images of one's own.
 
     Raises:
-        DataError: the folder is missing, or not in this format.
+        DataError: the folder is missing, or not in this format, or its images do not fit in memory.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     readers: Mapping[str, Callable[[], Arrays]] = {
         "imagefolder": lambda: image_folder.read(folder, image_size or 0),
+        "parquet": lambda: _parquet(folder, image_size or 0),
         "cifar10": lambda: _cifar("cifar10", folder),
         "cifar100": lambda: _cifar("cifar100", folder),
-        "fashion_mnist": lambda: idx.read(lambda file: idx.read_file(folder, file), folder),
-        "tinyimagenet": lambda: tiny_imagenet.read(tiny_imagenet.files_of_folder(folder), folder),
+        "fashion_mnist": lambda: _idx(folder),
+        "tinyimagenet": lambda: _tiny_imagenet(folder),
     }
     return readers[form]()
 
 
+def _parquet(folder: Path, image_size: int) -> Arrays:
+    # pyarrow takes its time, and only this format needs it.
+    from trainer.datasets import parquet_images
+
+    return parquet_images.read(folder, image_size)
+
+
 def _cifar(name: str, folder: Path) -> Arrays:
-    return cifar.read(cifar.LAYOUTS[name], cifar.files_of_folder(folder), folder)
+    layout = cifar.LAYOUTS[name]
+    files = [folder / file for file in (*layout.train, layout.test)]
+    # A half's files are joined: for a moment its images are there twice.
+    check_fits(2 * sum(map(_size, files)), folder)
+    return cifar.read(layout, cifar.files_of_folder(folder), folder)
+
+
+def _idx(folder: Path) -> Arrays:
+    check_fits(sum(idx.unpacked_size(folder, file) for file in idx.FILES), folder)
+    return idx.read(lambda file: idx.read_file(folder, file), folder)
+
+
+def _tiny_imagenet(folder: Path) -> Arrays:
+    files = tiny_imagenet.files_of_folder(folder)
+    count = sum(PurePath(name).suffix.lower() in ENDINGS for name in files)
+    check_fits(bytes_of(count, DATASETS["tinyimagenet"].image_size), folder)
+    return tiny_imagenet.read(files, folder)
+
+
+def _size(path: Path) -> int:
+    """Of a file; what is missing is told by whoever reads it."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def identify(form: str, folder: Path, image_size: int | None) -> OwnImages:
