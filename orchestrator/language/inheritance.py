@@ -10,7 +10,7 @@ from typing import Any
 from trainer.problems import FileError, Problem, shortened
 from trainer.yaml_source import KeyPath, Mark, YamlSource, read_yaml
 
-MERGED = ("teachers", "student", "stddev", "resources", "grid")
+MERGED = ("teachers", "student", "stddev", "resources", "grid", "search")
 MAX_DEPTH = 10
 
 

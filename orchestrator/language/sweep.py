@@ -7,8 +7,9 @@ Hyper-parameters that the file leaves out have the paper's values. Every mistake
 once, each with its line and the nearest name that is known.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -42,6 +43,7 @@ from orchestrator.language.own_files import (
     with_files_read,
 )
 from orchestrator.language.resources import AllResources, Resources
+from orchestrator.language.search import DrawnSearch
 from orchestrator.language.seeds import SeedRange, written_out
 from orchestrator.language.settings import DatasetChoice, Pair, StudentSettings, TeacherSettings
 from orchestrator.language.shipped import find
@@ -131,6 +133,8 @@ class Sweep(Frozen):
     student: StudentSettings = StudentSettings()
     stddev: Measurement = Measurement()
     grid: Axes = Field(default_factory=dict)
+    search: DrawnSearch | None = None
+    """Joint points of further hyper-parameters, each with every combination of the grid's values."""
     overrides: tuple[Override, ...] = ()
     include: Rules = ()
     """Only points that match one of these are run; all, where none is named."""
@@ -170,9 +174,23 @@ class Sweep(Frozen):
     @property
     def varied(self) -> tuple[str, ...]:
         """The hyper-parameters that may differ among its points."""
-        return tuple(
-            dict.fromkeys([*self.grid, *(key for rule in self.overrides for key in rule.set)])
-        )
+        searched = self.search.axes if self.search else ()
+        overridden = (key for rule in self.overrides for key in rule.set)
+        return tuple(dict.fromkeys([*self.grid, *searched, *overridden]))
+
+    @property
+    def variations(self) -> Iterator[dict[str, Any]]:
+        """The settings of every combination of the grid's values and the points of the search; one without any where there are neither."""
+        searched = self.search.points if self.search else ({},)
+        for values in itertools.product(*self.grid.values()):
+            for point in searched:
+                yield dict(zip(self.grid, values, strict=True)) | point
+
+    @property
+    def num_variations(self) -> int:
+        """So many combinations."""
+        searched = self.search.samples if self.search else 1
+        return math.prod(map(len, self.grid.values())) * searched
 
     def wants(self, point: Point) -> bool:
         """Whether a point is neither excluded nor left out by `include`."""
@@ -197,16 +215,25 @@ class Sweep(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _searches_beside_the_grid(self) -> Self:
+        for key in self.search.axes if self.search else ():
+            if key in self.grid:
+                raise mistake_at(f"search/{key}", "stands in grid already")
+        return self
+
+    @model_validator(mode="after")
     def _is_not_huge(self) -> Self:
         sizes = {key: len(values) for key, values in self.grid.items()}
+        sizes |= {"samples": self.search.samples} if self.search else {}
         sizes |= {
             key: len(getattr(self, key)) for key in ("dataset", "pairs", "augmentations", "seeds")
         }
         points = math.prod(sizes.values())
         if points > self.most_points:
             told = " x ".join(f"{size:,} {key}" for key, size in sizes.items() if size > 1)
+            largest = max(sizes, key=lambda key: sizes[key])
             raise mistake_at(
-                max(sizes, key=lambda key: sizes[key]) if not self.grid else "grid",
+                "grid" if self.grid else "search" if self.search else largest,
                 f"{points:,} points ({told}); most_points allows {self.most_points}: raise it "
                 "where so many are meant",
             )

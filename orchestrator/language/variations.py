@@ -61,12 +61,13 @@ class Point:
 
 def _checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Keys that exist, with values of their types."""
-    return {key: _checked_value(key, value) for key, value in settings.items()}
+    return {key: checked_value(key, value, key) for key, value in settings.items()}
 
 
-def _checked_value(key: str, value: Any) -> Any:
+def checked_value(key: str, value: Any, at: str) -> Any:
+    """A hyper-parameter's value in its type; raises a mistake of what is none, told of what is `at` a place."""
     if key not in KEYS:
-        raise mistake_at(key, f"unknown hyper-parameter{did_you_mean(key, KEYS)}")
+        raise mistake_at(at, f"unknown hyper-parameter{did_you_mean(key, KEYS)}")
     section, _, name = key.partition(".")
     try:
         if section == "randomness":
@@ -75,13 +76,13 @@ def _checked_value(key: str, value: Any) -> Any:
     except ValidationError as error:
         message = error.errors()[0]["msg"].replace("Input should be", "expected")
         told = message if "not " in message else f"{message}, not {value!r}"
-        raise mistake_at(key, told) from error
+        raise mistake_at(at, told) from error
 
 
 def _checked_axes(axes: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
     checked = {}
     for key, values in axes.items():
-        typed = tuple(_checked_value(key, value) for value in values)
+        typed = tuple(checked_value(key, value, key) for value in values)
         if not typed:
             raise mistake_at(key, "expected at least one value")
         if len(set(typed)) != len(typed):

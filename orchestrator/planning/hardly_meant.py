@@ -29,7 +29,7 @@ def hardly_meant(sweep: Sweep, trials: Sequence[Trial]) -> tuple[str, ...]:
 def _said(sweep: Sweep) -> frozenset[str]:
     """The hyper-parameters that the sweep names, as `student.epochs`."""
     named = {f"{section}.{key}" for section in SECTIONS.values() for key in _fields(sweep, section)}
-    return frozenset(named.union(sweep.grid, *(rule.set for rule in sweep.overrides)))
+    return frozenset(named.union(sweep.varied))
 
 
 def _fields(sweep: Sweep, section: str) -> set[str]:

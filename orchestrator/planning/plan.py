@@ -22,6 +22,7 @@ from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
 from orchestrator.planning.data import identified
 from orchestrator.planning.hardly_meant import hardly_meant
+from orchestrator.planning.kept_points import with_kept_points
 from orchestrator.planning.last_batch import batch_of_one
 from orchestrator.store.failures import Failure
 from orchestrator.store.store import Store
@@ -70,7 +71,7 @@ def trials_of(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial
     trials: dict[str, Trial] = {}
     for choice in sweep.dataset:
         data = identified(choice, note)
-        for variation in _variations(sweep):
+        for variation in sweep.variations:
             for trial in _Expansion(sweep, data, variation).trials():
                 trials.setdefault(trial.fingerprint, trial)
     if not trials:
@@ -83,14 +84,8 @@ def _order(trial: Trial) -> tuple[bool, int]:
     return trial.kind != "teacher", trial.seed if trial.kind != "teacher" else 0
 
 
-def _variations(sweep: Sweep) -> Iterator[dict[str, Any]]:
-    """The settings of every combination of the grid's values; one without any where there is no grid."""
-    for values in itertools.product(*sweep.grid.values()):
-        yield dict(zip(sweep.grid, values, strict=True))
-
-
 class _Expansion:
-    """The trials of one data set under one variation of the grid."""
+    """The trials of one data set under one variation of grid and search."""
 
     def __init__(self, sweep: Sweep, data: Data, variation: Mapping[str, Any]) -> None:
         self._sweep = sweep
@@ -287,6 +282,7 @@ class Plan:
 def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool) -> Plan:
     """A sweep against what the store has; `retry_failed` counts failed trials as missing."""
     ignored: list[str] = []
+    sweep = with_kept_points(sweep, store, ignored.append)
     trials = tuple(expand(sweep, ignored.append))
     wanted = {trial.fingerprint for trial in trials}
     # In this order: what finishes in between is done, and no failure.

@@ -1,6 +1,5 @@
 """What a sweep studies: over how many augmentations and seeds, in how many panels, its correlations are."""
 
-import math
 from dataclasses import dataclass
 
 from orchestrator.language.sweep import Sweep
@@ -20,7 +19,7 @@ class Study:
 
 
 def study_of(sweep: Sweep) -> Study:
-    """A panel per data set, pair and combination of the grid's values.
+    """A panel per data set, pair and combination of the values of grid and search.
 
     Raises:
         UserError: there is no correlation to find.
@@ -44,5 +43,4 @@ def study_of(sweep: Sweep) -> Study:
         raise UserError(
             f"{sweep.name}: a correlation needs {LEAST_AUGMENTATIONS} augmentations, and no pair has as many"
         )
-    variations = math.prod(map(len, sweep.grid.values()))
-    return Study(*max(studied), num_panels=len(studied) * variations)
+    return Study(*max(studied), num_panels=len(studied) * sweep.num_variations)
