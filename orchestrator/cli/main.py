@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import (
+    diff,
     evidence,
     importing,
     jobs,
@@ -149,7 +150,7 @@ def _leave_if_broken_into(code: object) -> None:
 
 for commands in (
     *(plan, run, status, jobs, slurm, kubernetes),
-    *(evidence, rank, track, importing, trial),
+    *(evidence, rank, diff, track, importing, trial),
 ):
     commands.add_commands(app)
 

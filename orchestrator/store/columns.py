@@ -41,6 +41,9 @@ _METRICS = {
     "num_windows": pa.int64(),
 }
 
+METRICS = tuple(_METRICS)
+"""The columns of a result that are computed by its trial alone: the same trial on the same machine has the same bits."""
+
 RESULTS = _schema(
     **_IDENTITY,
     cell=pa.string(),
@@ -115,6 +118,13 @@ EPOCHS = _schema(
 )
 """One row per epoch of a finished trial. `group_size` trials shared the epoch; all rows of a curve were
 `written_at` one time, so that of a trial that was computed twice one whole curve counts."""
+
+CURVE = tuple(
+    name
+    for name in EPOCHS.names
+    if name not in ("fingerprint", "seconds", "group_size", "written_at")
+)
+"""The same of a learning curve."""
 
 PREDICTORS = _schema(
     fingerprint=pa.string(),

@@ -73,9 +73,13 @@ class Rows:
         """Result rows, one per finished trial: all, or those of some trials; with all columns, or these."""
         return self._results.read(fingerprints, columns)
 
-    def epochs(self) -> pa.Table:
-        """The learning curves of all finished trials."""
-        return self._epochs.read()
+    def epochs(
+        self,
+        fingerprints: Collection[str] | None = None,
+        columns: Collection[str] | None = None,
+    ) -> pa.Table:
+        """The learning curves of all finished trials, or of some; with all columns, or these."""
+        return self._epochs.read(fingerprints, columns)
 
     def add_imported(self, row: Row, curve: Sequence[Row]) -> None:
         """Record a run that was not a trial of ours; `finished` does not know of it."""

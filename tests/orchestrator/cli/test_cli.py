@@ -15,7 +15,7 @@ from tests.orchestrator.sweeps import write_sweep
 COMMANDS = (
     *("plan", "run", "resume", "status", "logs", "models", "schema"),
     *("submit", "slurm", "jobs", "stop", "kubernetes", "trial", "sweeps", "teachers"),
-    *("table", "plot", "report", "rank", "track", "import-logs", "import-table"),
+    *("table", "plot", "report", "rank", "diff", "track", "import-logs", "import-table"),
     *("verify", "export", "compact", "prune"),
 )
 QUICKSTART = Path(__file__).parents[3] / "sweeps" / "quickstart.yaml"
