@@ -26,6 +26,7 @@ from trainer.losses import LossWeights, student_loss
 from trainer.models import build_model
 from trainer.positions import Position
 from trainer.precision import at_least_fp32, backward_in, forward_in
+from trainer.predictors.answers import AugmentedAnswers
 from trainer.randomness import addressed_generator
 from trainer.replay import Execution
 from trainer.schedules import step_learning_rate
@@ -329,6 +330,7 @@ class StddevMember:
         self._device = device
         self._student = student
         self._meter = MeanProbabilityStddev(trial.batches_per_window)
+        self._answers: AugmentedAnswers | None = AugmentedAnswers()
         self._clock = _Clock()
         self.curve: list[dict[str, float | int]] = []
 
@@ -340,7 +342,10 @@ class StddevMember:
 
     def step(self, views: StepViews) -> None:
         mixed = views.mixed(self._trial, self._student)
-        self._meter.update(views.original.logits.softmax(1), mixed.logits.softmax(1))
+        mixed_probabilities = mixed.logits.softmax(1)
+        self._meter.update(views.original.logits.softmax(1), mixed_probabilities)
+        if self._answers is not None:
+            self._answers.update(mixed_probabilities)
 
     def end_epoch(self, epoch: int, group_size: int) -> None:
         """Add a row to the curve, of an epoch that `group_size` members have shared; T. stddev is nan while there are fewer than two windows.
@@ -364,9 +369,12 @@ class StddevMember:
 
     def save(self, position: Position) -> Checkpoint:
         record: dict[str, Any] = {"curve": self.curve, "seconds": self._clock.seconds()}
-        return Checkpoint(position, self._meter.state(), record)
+        answers = self._answers.state() if self._answers is not None else {}
+        return Checkpoint(position, self._meter.state() | answers, record)
 
     def restore(self, checkpoint: Checkpoint) -> None:
+        # Checkpoints of older versions have no answers: what came before them is unknown.
+        self._answers = AugmentedAnswers.from_state(checkpoint.tensors, self._device)
         self._meter = MeanProbabilityStddev.from_state(
             self._trial.batches_per_window, checkpoint.tensors, self._device
         )
@@ -378,6 +386,9 @@ class StddevMember:
             "t_stddev": self._meter.value(),
             "t_stddev_stderr": self._meter.standard_error(),
             "num_windows": self._meter.num_windows,
+            "covariance_trace": self._meter.covariance_trace(),
+            "covariance_trace_stderr": self._meter.covariance_trace_standard_error(),
+            **(self._answers.values() if self._answers is not None else {}),
         }
 
     def weights(self) -> None:

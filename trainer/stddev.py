@@ -1,7 +1,7 @@
 """T. stddev: the standard deviation of the teacher's mean probability (PAPER.md, section 5)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import torch
@@ -70,9 +70,27 @@ class MeanProbabilityStddev:
         v_i is T. stddev without the i-th of g windows (Efron & Stein 1981). Beyond 4,096 windows,
         neighbours are left out together: a delete-a-group jackknife. nan with fewer than three windows.
         """
+        return self._jackknife(lambda variances: variances.sqrt().mean(1))
+
+    def covariance_trace(self) -> float:
+        """The trace of the classes' covariance over windows: the sum over classes of the unbiased variance.
+
+        It looks at what T. stddev looks at: the means of whole windows, of original and augmented images alike.
+        Where all classes vary alike it is C * (T. stddev)^2, else more. nan with fewer than two windows.
+        """
+        if self._squares is None or self.num_windows < 2:
+            return math.nan
+        return float((self._squares / (self.num_windows - 1)).sum())
+
+    def covariance_trace_standard_error(self) -> float:
+        """The jackknife's standard error of `covariance_trace()`, over windows as that of `value()`."""
+        return self._jackknife(lambda variances: variances.sum(1))
+
+    def _jackknife(self, statistic: Callable[[Tensor], Tensor]) -> float:
+        """Of a statistic [G] of variances [G, C] of G sets of windows."""
         if self._mean is None or self._squares is None or self.num_windows < 3:
             return math.nan
-        return self._blocks.jackknife(self.num_windows, self._mean, self._squares)
+        return self._blocks.jackknife(self.num_windows, self._mean, self._squares, statistic)
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on from here, as tensors."""
@@ -128,15 +146,21 @@ class _Blocks:
         self._squares = list(merged.unbind())
         self._size *= 2
 
-    def jackknife(self, num_windows: int, mean: Tensor, squares: Tensor) -> float:
-        """The standard error, from the mean and the squared deviations of all windows, [C] each."""
+    def jackknife(
+        self,
+        num_windows: int,
+        mean: Tensor,
+        squares: Tensor,
+        statistic: Callable[[Tensor], Tensor],
+    ) -> float:
+        """The standard error of a statistic, from the mean and the squared deviations of all windows, [C] each."""
         means, within = torch.stack(self._means), torch.stack(self._squares)
         # Windows that are in no block yet stay in every v_i: only whole blocks are left out.
         left = num_windows - self._size
         mean_without = (num_windows * mean - self._size * means) / left
         between = (means - mean_without).square() * (self._size * left / num_windows)
         squares_without = (squares - within - between).clamp(min=0)
-        values = (squares_without / (left - 1)).sqrt().mean(1)
+        values = statistic(squares_without / (left - 1))
         groups = len(means)
         return float(((values - values.mean()).square().sum() * (groups - 1) / groups).sqrt())
 

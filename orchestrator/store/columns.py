@@ -39,7 +39,15 @@ _METRICS = {
     "t_stddev": pa.float64(),
     "t_stddev_stderr": pa.float64(),
     "num_windows": pa.int64(),
+    "entropy": pa.float64(),
+    "entropy_stderr": pa.float64(),
+    "confidence": pa.float64(),
+    "confidence_stderr": pa.float64(),
+    "covariance_trace": pa.float64(),
+    "covariance_trace_stderr": pa.float64(),
 }
+"""What a trial is made for; of a stddev trial also what else of the teacher may predict S. test loss, null in rows of
+schema 3 and before (`trainer.predictors`)."""
 
 METRICS = tuple(_METRICS)
 """The columns of a result that are computed by its trial alone: the same trial on the same machine has the same bits."""

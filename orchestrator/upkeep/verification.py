@@ -41,13 +41,18 @@ PRUNED = "pruned"
 REMOVE = "kdsweep prune STORE damaged; the next run of the sweep writes it again"
 OF_THE_LAST_EPOCH = ("train_loss", "test_loss", "test_accuracy")
 OF_TRAINING = (*OF_THE_LAST_EPOCH, "best_accuracy", "best_epoch")
-OF_STDDEV = ("t_stddev", "t_stddev_stderr", "num_windows")
+ANSWERS = ("entropy", "confidence", "covariance_trace")
+OF_STDDEV = (
+    *("t_stddev", "t_stddev_stderr", "num_windows"),
+    *(name for key in ANSWERS for name in (key, f"{key}_stderr")),
+)
 
 BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
         "train_loss": (-sys.float_info.max, sys.float_info.max),
         **dict.fromkeys(("test_accuracy", "best_accuracy"), (0.0, 1.0)),
-        **dict.fromkeys(("test_loss", "t_stddev", "t_stddev_stderr"), (0.0, sys.float_info.max)),
+        **dict.fromkeys(("test_loss", *OF_STDDEV), (0.0, sys.float_info.max)),
+        "confidence": (0.0, 1.0),
         **dict.fromkeys(("wall_seconds", "device_seconds"), (0.0, sys.float_info.max)),
         **dict.fromkeys(("best_epoch", "num_windows", "num_threads"), (1, math.inf)),
         **dict.fromkeys(("num_attempts", "group_size"), (1, math.inf)),

@@ -31,6 +31,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         'state[name].to(device) if name in state else None for name in ("sum", "mean", "squares")',
         "to device: stddev.py _Blocks.from_state: "
         "list(state[name].to(device).unbind()) if name in state else []",
+        "to device: answers.py AugmentedAnswers.from_state: "
+        "answers._sums = _Sums(*state[SUMS].to(device).unbind())",
     ),
     "a member is saved": (
         "to cpu: pretended_runs.py StandingKeeper.save: "
@@ -39,6 +41,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "kept = {k: v.cpu() for k, v in tensors.items() if v is not None}",
         "to cpu: stddev.py _Blocks.state: "
         'kept = {f"blocks.{k}": torch.stack(v).cpu() for k, v in lists.items() if v}',
+        "to cpu: answers.py AugmentedAnswers.state: "
+        "sums = {} if self._sums is None else {SUMS: torch.stack(self._sums).cpu()}",
     ),
     "a member's epoch ends": (
         "read: learners.py _TrainedMember.end_epoch: "
@@ -50,6 +54,11 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "a measurement ends": (
         "read: stddev.py _Blocks.jackknife: "
         "return float(((values - values.mean()).square().sum() * (groups - 1) / groups).sqrt())",
+        "read: stddev.py MeanProbabilityStddev.covariance_trace: "
+        "return float((self._squares / (self.num_windows - 1)).sum())",
+        "read: answers.py AugmentedAnswers.values: means = (self._sums.first + moved).tolist()",
+        "read: answers.py AugmentedAnswers.values: "
+        "errors = ((squares * factor).sqrt() / self._images).tolist()",
     ),
 }
 """Where the host waits around the steps, by the reason. It may only shrink."""

@@ -22,7 +22,11 @@ CURVES = ("train_loss", "test_loss", "test_accuracy", "learning_rate", "t_stddev
 OUTCOMES: Mapping[str, Mapping[str, str]] = {
     "teacher": {"test_loss": "test_loss", "test_accuracy": "test_accuracy"},
     "student": {"test_loss": "s_test_loss", "test_accuracy": "s_accuracy"},
-    "stddev": {"t_stddev": "t_stddev", "t_stddev_stderr": "t_stddev_stderr"},
+    "stddev": {
+        name: name
+        for key in ("t_stddev", "entropy", "confidence", "covariance_trace")
+        for name in (key, f"{key}_stderr")
+    },
 }
 """What a trial is made for: columns of its row by kind, and what tables call them."""
 
