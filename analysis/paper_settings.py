@@ -4,11 +4,12 @@ Of imported runs the options are compared whose values in the paper are known. W
 teacher's checkpoint holds is not known here, and not compared.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 
 from analysis.points import Panel
-from analysis.settings import IMPORTED, hyperparameters, shortened
-from trainer.catalog import default_learning_rate
+from analysis.settings import IMPORTED, SECTIONS, hyperparameters, shortened
+from trainer.catalog import DATASETS, default_learning_rate
 from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial
 
 PUBLISHED_ON = ("cifar100", "tinyimagenet")
@@ -95,4 +96,11 @@ def _of_trials(panel: Panel) -> Mapping[str, str]:
         named |= hyperparameters(trial.identity)
     for name in ("teacher_fingerprint", "stddev.student_cell"):
         named.pop(name, None)
+    facts = DATASETS[panel.dataset]
+    for section in SECTIONS.values():
+        # Trials that are normalised as the paper's do not say so.
+        named |= {
+            f"{section}.data.mean": json.dumps(facts.mean),
+            f"{section}.data.std": json.dumps(facts.std),
+        }
     return named

@@ -245,6 +245,13 @@ def test_three_points_that_say_the_opposite_are_never_the_same(tmp_path: Path) -
         ({"stddev": {"epochs": 3}}, ["stddev.epochs 3, the paper's 10"]),
         ({"randomness": "sample"}, ["randomness sample, the paper's batch"]),
         ({"teachers": {"epochs": 2}}, ["teachers.epochs 2, the paper's 240"]),
+        (
+            {"dataset": {"name": "cifar100", "mean": [0.5] * 3, "std": [0.25] * 3}},
+            [
+                "student.data.mean [0.5, 0.5, 0.5], the paper's [0.5071, 0.4867, 0.4408]",
+                "student.data.std [0.25, 0.25, 0.25], the paper's [0.2675, 0.2565, 0.2761]",
+            ],
+        ),
     ],
 )
 def test_other_settings_than_the_papers_are_told_and_there_is_no_verdict(
