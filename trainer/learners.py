@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -23,14 +24,15 @@ from trainer.frozen import FrozenModel
 from trainer.keeper import Row
 from trainer.layout import placed
 from trainer.losses import LossWeights, student_loss
+from trainer.methods import method_of
 from trainer.models import build_model
+from trainer.optimisers import clipped, optimiser_of, rate_in
 from trainer.positions import Position
 from trainer.precision import at_least_fp32, backward_in, forward_in
 from trainer.predictors.answers import AugmentedAnswers
+from trainer.published import read_published
 from trainer.randomness import addressed_generator
 from trainer.replay import Execution
-from trainer.schedules import step_learning_rate
-from trainer.sgd import MomentumSGD
 from trainer.stddev import MeanProbabilityStddev
 from trainer.trial import StddevTrial, StudentTrial, TeacherTrial
 from trainer.views import StepViews, View, mixed_of
@@ -102,7 +104,7 @@ class _Clock:
 
 
 class _Training:
-    """One step of SGD: a pure function of its inputs that changes nothing but `changed`, in place.
+    """One step of an optimiser: a pure function of its inputs that changes nothing but `changed`, in place.
 
     So it can be captured once and replayed (`trainer.replay`).
 
@@ -120,9 +122,10 @@ class _Training:
     ) -> None:
         self._loss = loss
         self._precision = trial.precision
-        self.optimiser = MomentumSGD(model.named_parameters(), trial.momentum, trial.weight_decay)
+        self._clip_norm = trial.clip_norm
+        self.optimiser = optimiser_of(trial, model)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        states = (model.parameters(), model.buffers(), self.optimiser.momenta.values())
+        states = (model.parameters(), model.buffers(), self.optimiser.state.values())
         self.changed = (*itertools.chain(*states), self.loss_sum)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
@@ -130,6 +133,8 @@ class _Training:
         loss = self._loss(*inputs)
         with backward_in(self._precision):
             gradients = torch.autograd.grad(loss, self.optimiser.parameters)
+        if self._clip_norm:
+            gradients = clipped(gradients, self._clip_norm)
         self.optimiser.step(gradients)
         loss = loss.detach()
         self.loss_sum += loss * len(inputs[0])
@@ -145,11 +150,14 @@ class _TrainedMember:
         model: nn.Module,
         loss: Callable[..., Tensor],
         place: Place,
+        *,
+        may_be_captured: bool = True,
     ) -> None:
         self._trial = trial
         self._model = model
         self._place = place
         self._train = _Training(trial, model, loss, place.device)
+        self._whole = trial.batch_size if may_be_captured else None
         # Neither knows this member: it is gone, with its graph and its memory, when the group lets go of it.
         self._train_whole = place.execution.prepare(self._train, self._train.changed)
         self._clock = _Clock()
@@ -157,9 +165,7 @@ class _TrainedMember:
 
     def begin_epoch(self, epoch: int) -> None:
         trial = self._trial
-        self._train.optimiser.set_rate(
-            step_learning_rate(epoch, trial.learning_rate, trial.milestones, trial.decay)
-        )
+        self._train.optimiser.set_rate(rate_in(epoch, trial, trial.learning_rate))
         self._model.train()
 
     def begin_step(self, views: StepViews) -> None:
@@ -168,7 +174,7 @@ class _TrainedMember:
     def step(self, views: StepViews) -> None:
         """Whole batches are replayed; the short last one of an epoch is not, nor what a scheme makes shorter."""
         inputs = self._inputs(views)
-        if all(len(given) == self._trial.batch_size for given in inputs):
+        if all(len(given) == self._whole for given in inputs):
             self._train_whole(*inputs)
         else:
             self._place.execution.settle()
@@ -208,7 +214,7 @@ class _TrainedMember:
     def save(self, position: Position) -> Checkpoint:
         self._place.execution.settle()
         tensors = {f"model.{name}": value for name, value in self._model.state_dict().items()}
-        tensors |= {f"momentum.{name}": v for name, v in self._train.optimiser.momenta.items()}
+        tensors |= self._train.optimiser.state
         tensors["loss_sum"] = self._train.loss_sum
         return Checkpoint(
             position, tensors, {"curve": self.curve, "seconds": self._clock.seconds()}
@@ -217,8 +223,8 @@ class _TrainedMember:
     def restore(self, checkpoint: Checkpoint) -> None:
         tensors, record = checkpoint.tensors, checkpoint.record
         self._model.load_state_dict(_under("model.", tensors))
-        for name, value in _under("momentum.", tensors).items():
-            self._train.optimiser.momenta[name].copy_(value)
+        for name, value in self._train.optimiser.state.items():
+            value.copy_(tensors[name])
         self._train.loss_sum.copy_(tensors["loss_sum"])
         self.curve = list(record["curve"])
         self._clock.restart(record["seconds"])
@@ -254,7 +260,7 @@ class _LabelLoss:
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         with forward_in(self._trial.precision, self._device):
             logits = at_least_fp32(self._model(images))
-        return F.cross_entropy(logits, labels)
+        return F.cross_entropy(logits, labels, label_smoothing=self._trial.label_smoothing)
 
 
 class _DistillationLoss:
@@ -273,6 +279,14 @@ class _DistillationLoss:
             original=trial.original_weight,
             augmented=trial.augmented_weight,
         )
+        self._method = method_of(trial)
+        # In memory, so that a captured step sees what it becomes.
+        self._warmth = torch.ones((), device=device) if trial.method_warmup_epochs > 1 else None
+
+    def begin_epoch(self, epoch: int) -> None:
+        """The weight of distillation in this epoch, while it warms up; without waiting for the device."""
+        if self._warmth is not None:
+            self._warmth.fill_(min(1.0, epoch / self._trial.method_warmup_epochs))
 
     def __call__(
         self, images: Tensor, teacher_logits: Tensor, labels: Tensor, *flat: Tensor
@@ -285,7 +299,17 @@ class _DistillationLoss:
             if runs:
                 augmented = mixed_of(runs, trial, self._answer)
                 mixed = (self._answer(augmented.images), augmented.logits)
-        return student_loss(logits, teacher_logits, labels, mixed, trial.temperature, self._weights)
+        return student_loss(
+            logits,
+            teacher_logits,
+            labels,
+            mixed,
+            trial.temperature,
+            self._weights,
+            method=self._method,
+            label_smoothing=trial.label_smoothing,
+            warmth=self._warmth,
+        )
 
     def _answer(self, images: Tensor) -> Tensor:
         return at_least_fp32(self._model(images))
@@ -307,8 +331,19 @@ class StudentMember(_TrainedMember):
 
     def __init__(self, trial: StudentTrial, place: Place) -> None:
         model = fresh_model("student", trial.student, trial.seed, place)
-        super().__init__(trial, model, _DistillationLoss(trial, model, place.device), place)
+        if trial.checkpoint is not None:
+            path, classes = Path(trial.checkpoint.path), place.dataset.num_classes
+            model.load_state_dict(
+                read_published(path, trial.checkpoint.sha256, trial.student, classes)
+            )
+        self._loss = _DistillationLoss(trial, model, place.device)
+        # Code of one's own may let the host wait, which no capture can hold.
+        super().__init__(trial, model, self._loss, place, may_be_captured=not trial.own_method)
         self._looks_at = trial if trial.augmented_weight else None
+
+    def begin_epoch(self, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        self._loss.begin_epoch(epoch)
 
     def begin_step(self, views: StepViews) -> None:
         views.begin(self._looks_at)

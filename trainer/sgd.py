@@ -24,6 +24,7 @@ class MomentumSGD:
         named = dict(parameters)
         self.parameters: list[Tensor] = list(named.values())
         self.momenta: Mapping[str, Tensor] = {k: torch.zeros_like(p) for k, p in named.items()}
+        self.state: Mapping[str, Tensor] = {f"momentum.{k}": v for k, v in self.momenta.items()}
         self.rate = 0.0
         self._momentum = momentum
         self._weight_decay = weight_decay

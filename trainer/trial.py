@@ -35,7 +35,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from trainer.catalog import ARCHITECTURES, BASE_SCHEMES, DATASETS, FORMATS, base_of, pick_of
-from trainer.problems import shortened
+from trainer.options import METHODS, Options, checked_weights, completed, options_of
+from trainer.problems import did_you_mean, shortened
 
 Architecture = Literal[ARCHITECTURES]  # type: ignore[valid-type]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
@@ -81,6 +82,7 @@ Deviation = Annotated[float, Field(gt=0), Number, AfterValidator(_a_fraction)]
 Means = tuple[Fraction, Fraction, Fraction]
 Deviations = tuple[Deviation, Deviation, Deviation]
 """Per channel, red first, of pixels in 0..1."""
+Share = Annotated[float, Field(ge=0, lt=1), Number, AfterValidator(_without_sign)]
 Precision = Literal["fp32", "tf32", "bf16"]
 """The arithmetic of models and gradients (`trainer.precision`); all else is IEEE fp32."""
 ExecutionMode = Literal["eager", "graph"]
@@ -217,20 +219,33 @@ class Training(Frozen):
 
     epochs: Count = 240
     batch_size: Count = 64
-    momentum: Annotated[float, Field(ge=0, lt=1), Number, AfterValidator(_without_sign)] = 0.9
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    momentum: Share = 0.9
+    """Of SGD; AdamW's averages have torch's own (`trainer.adamw`)."""
     weight_decay: Weight = 5e-4
+    clip_norm: Weight = 0.0
+    """Gradients are scaled down to this norm, that of all parameters together; 0: they are not."""
+    schedule: Literal["steps", "cosine"] = "steps"
     milestones: tuple[Count, ...] = (150, 180, 210)
+    """Of steps, as is `decay`."""
     decay: Annotated[float, Field(gt=0, le=1), Number] = 0.1
+    label_smoothing: Share = 0.0
+    """The share of the labels' weight that is spread evenly over all classes."""
     precision: Precision = "fp32"
 
 
 class Distillation(Training):
     """One distillation (PAPER.md, sections 3 and 4); the defaults are the paper's.
 
-    The loss is label_weight * CE(s(x), y) + distillation_weight * [ original_weight * KD(s(x), t(x))
-    + augmented_weight * KD(s(m), t(m)) ]. With an augmented_weight of 0, m is not even made.
+    The loss is label_weight * CE(s(x), y) + distillation_weight * [ original_weight * METHOD(s(x), t(x))
+    + augmented_weight * METHOD(s(m), t(m)) ]. With an augmented_weight of 0, m is not even made.
     """
 
+    method: Name = "kd"
+    """How the student is compared with the teacher (`trainer.methods`)."""
+    method_options: Options = ()
+    method_warmup_epochs: Annotated[int, Field(ge=0, le=2**31), Number] = 0
+    """In epoch e of so many, the distillation_weight is e / method_warmup_epochs of what it is later."""
     temperature: Rate = 4.0
     label_weight: Weight = 0.1
     distillation_weight: Weight = 0.9
@@ -251,6 +266,19 @@ class Measurement(Frozen):
     precision: Precision = "fp32"
 
 
+UNSAID: dict[str, Any] = {
+    "optimiser": "sgd",
+    "clip_norm": 0.0,
+    "schedule": "steps",
+    "label_smoothing": 0.0,
+    "method": "kd",
+    "method_options": {},
+    "method_warmup_epochs": 0,
+    "checkpoint": None,
+}
+"""Values that no identity holds: those that trials had before there was another."""
+
+
 class _Trial(Frozen):
     RECORDED_ONLY: ClassVar[frozenset[str]] = frozenset()
     """Fields that are not hashed."""
@@ -264,9 +292,14 @@ class _Trial(Frozen):
         return self.data.name
 
     @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Everything that acts, as a JSON value."""
+        return self._acting_fields()
+
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that is hashed, as a JSON value."""
-        return self._acting_fields()
+        return {k: v for k, v in self.settings.items() if k not in UNSAID or v != UNSAID[k]}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -285,11 +318,25 @@ class _Trial(Frozen):
         return fields | {"data": self.data.identity}
 
 
-def _acting_schedule(trial: Training, fields: dict[str, Any]) -> dict[str, Any]:
-    """Without the milestones that no epoch passes or where the rate stays, and without a decay that never acts."""
+def _acting_training(trial: Training, fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what the optimiser or the schedule never looks at.
+
+    In steps, those are milestones that no epoch passes or where the rate stays, and a decay that never acts. The
+    first epoch runs at the base rate in every schedule.
+    """
+    idle = {"momentum"} if trial.optimiser == "adamw" else set()
+    if trial.schedule == "cosine" and trial.epochs > 1:
+        return {k: v for k, v in fields.items() if k not in idle | {"milestones", "decay"}}
     acting = sorted(m for m in trial.milestones if m < trial.epochs and trial.decay != 1)
-    idle = {"milestones"} if acting else {"milestones", "decay"}
-    return {k: v for k, v in fields.items() if k not in idle} | {"milestones": acting}
+    if not acting:
+        idle.add("decay")
+    kept = {k: v for k, v in fields.items() if k not in idle}
+    return kept | {"schedule": "steps", "milestones": acting}
+
+
+def _acting_checkpoint(checkpoint: PublishedCheckpoint | None) -> object:
+    """What a file holds; where it is not there, which it would be."""
+    return checkpoint and (checkpoint.sha256 or {"absent": checkpoint.path})
 
 
 class _AugmentedTrial(_Trial):
@@ -358,29 +405,54 @@ class TeacherTrial(_Trial, Training):
         if self.checkpoint is not None:
             kept = ("kind", "data", "teacher", "precision", "semantics")
             acting = {key: fields[key] for key in kept}
-            content = self.checkpoint.sha256 or {"absent": self.checkpoint.path}
+            content = _acting_checkpoint(self.checkpoint)
             return acting | {"checkpoint": content, "precision": computed_in(self)}
         del fields["checkpoint"]
-        return _acting_schedule(self, fields)
+        return _acting_training(self, fields)
 
 
 class StudentTrial(_AugmentedTrial, Distillation):
-    """Distil a student with one augmentation: its test loss at the last epoch is S. test loss."""
+    """Distil a student with one augmentation: its test loss at the last epoch is S. test loss.
+
+    Its weights are those of a `checkpoint` to begin with, or drawn where there is none.
+    """
 
     kind: Literal["student"] = "student"
     semantics: Count = SEMANTICS["student"]
     teacher_fingerprint: Fingerprint
     student: Architecture
     learning_rate: Rate
+    own_method: OwnFile | None = None
+    checkpoint: PublishedCheckpoint | None = None
+
+    @model_validator(mode="after")
+    def _has_its_method(self) -> Self:
+        """With the options of its method written out."""
+        source = self.own_method.source if self.own_method else ""
+        whole = _all_options(self.method, dict(self.method_options), source)
+        # Nobody has seen it yet: only from here on it is frozen.
+        object.__setattr__(self, "method_options", tuple(sorted(whole.items())))
+        return self
 
     @property
     def depends_on(self) -> tuple[str, ...]:
         return (self.teacher_fingerprint,)
 
     def _acting_fields(self) -> dict[str, Any]:
-        return self._acting_loss(
-            self._acting_scheme(_acting_schedule(self, super()._acting_fields()))
-        )
+        fields = _acting_training(self, super()._acting_fields())
+        fields["checkpoint"] = _acting_checkpoint(self.checkpoint)
+        return self._acting_loss(self._acting_method(self._acting_scheme(fields)))
+
+    def _acting_method(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Without a warm-up that is over when the first epoch begins, and a smoothing of labels that weigh nothing."""
+        del fields["own_method"]
+        if self.own_method:
+            fields["own_method"] = self.own_method.sha256
+        if self.method_warmup_epochs == 1:
+            fields["method_warmup_epochs"] = 0
+        if not self.label_weight:
+            fields["label_smoothing"] = 0.0
+        return fields
 
     def _acting_loss(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Where m is not made, without what makes it; where nothing is distilled, without how it would be.
@@ -396,9 +468,27 @@ class StudentTrial(_AugmentedTrial, Distillation):
             pick = pick_of(self.augmentation)
             if not self.augmented_weight or pick is None or pick.criterion != "kld":
                 del fields["temperature"]
+            idle = {"method", "method_options", "method_warmup_epochs", "own_method"}
+            fields = {key: value for key, value in fields.items() if key not in idle}
             fields |= {"distillation_weight": 0.0, "original_weight": 0.0}
             fields["augmented_weight"] = 1.0 if self.augmented_weight else 0.0
         return fields
+
+
+def _all_options(method: str, given: dict[str, Any], source: str) -> dict[str, Any]:
+    """A method's options with the defaults of those not given; `source` is the file of a method of one's own.
+
+    Raises:
+        ValueError: there is no such method, it has no such option, or a value is not one of it.
+    """
+    if method in METHODS:
+        if source:
+            raise ValueError(f"{method} is a method of kdsweep's, not of one's own")
+        return checked_weights(method, given)
+    if not source:
+        hint = did_you_mean(method, METHODS)
+        raise ValueError(f"unknown method {method!r}{hint}, and methods of one's own")
+    return completed(method, given, options_of(source, method))
 
 
 class StddevTrial(_AugmentedTrial, Measurement):

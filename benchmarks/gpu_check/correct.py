@@ -53,6 +53,19 @@ def checks(
         yield f"students in {precision}", partial(_bits_in_groups, group, images, device)
     each = students(SMALL, images, AUGMENTATIONS[1:], randomness="sample", epochs=2)
     yield "students, per image", partial(_bits_in_groups, each, images, device)
+    otherwise = [
+        *students(SMALL, images, ["cutmix"], epochs=2, method="dist", label_smoothing=0.1),
+        *students(
+            *(SMALL, images, ["cutmixpick_s"]),
+            epochs=2,
+            method="dkd",
+            method_warmup_epochs=3,
+            optimiser="adamw",
+            schedule="cosine",
+            clip_norm=1.0,
+        ),
+    ]
+    yield "students, taught otherwise", partial(_bits_in_groups, otherwise, images, device)
     yield "T. stddev", partial(_bits_in_groups, measurements(SMALL, images), images, device)
     yield "a teacher", partial(_bits_in_groups, teacher(SMALL, images), images, device)
     for pair in (SMALL,) if is_smoke else PAIRS:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,6 +86,7 @@ def students(
     precision: str = "fp32",
     randomness: str = "batch",
     epochs: int = 1,
+    **changes: Any,
 ) -> list[Trial]:
     return [
         StudentTrial.model_validate(
@@ -102,6 +104,7 @@ def students(
                 "pick_size": images.batch_size,
                 "learning_rate": 0.01,
                 "precision": precision,
+                **changes,
             }
         )
         for name in names

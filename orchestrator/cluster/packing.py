@@ -8,13 +8,16 @@ import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
-from orchestrator.language.settings import DatasetChoice
+from orchestrator.language.settings import DatasetChoice, StudentSettings, TeacherSettings
 from orchestrator.language.sweep import Sweep
 from orchestrator.store.addresses import is_remote
 from orchestrator.store.provenance import COMMIT_FILE, PACKAGES, TOP, git_state
 from trainer.problems import UserError
 from trainer.yaml_source import MAX_BYTES
+
+Section = TypeVar("Section", TeacherSettings, StudentSettings)
 
 
 def pack(sweep: Sweep, folder: Path) -> str:
@@ -43,12 +46,12 @@ def write_packed(sweep: Sweep, folder: Path) -> str:
         Its name.
 
     Raises:
-        UserError: the sweep, with its schemes, is too long.
+        UserError: the sweep, with its own files, is too long.
     """
     # Escaped to ASCII: of what JSON leaves as it is, YAML forbids some.
     text = json.dumps(for_elsewhere(sweep).model_dump(mode="json"), indent=1)
     if len(text) > MAX_BYTES:
-        size = f"{len(text):,} bytes with its schemes; {MAX_BYTES:,} are the most"
+        size = f"{len(text):,} bytes with its own files; {MAX_BYTES:,} are the most"
         raise UserError(f"{sweep.name}: too long to be submitted: {size}")
     (folder / f"{sweep.name}.yaml").write_text(text)
     return f"{sweep.name}.yaml"
@@ -56,15 +59,20 @@ def write_packed(sweep: Sweep, folder: Path) -> str:
 
 def for_elsewhere(sweep: Sweep) -> Sweep:
     """The same sweep, readable from any working directory."""
-    checkpoints = {name: _absolute(path) for name, path in sweep.teachers.checkpoint.items()}
     return sweep.model_copy(
         update={
             "dataset": tuple(map(_with_absolute_path, sweep.dataset)),
-            "teachers": sweep.teachers.model_copy(update={"checkpoint": checkpoints}),
+            "teachers": _with_absolute_checkpoints(sweep.teachers),
+            "student": _with_absolute_checkpoints(sweep.student),
             "data": sweep.data and _absolute(sweep.data),
             "store": None,
         }
     )
+
+
+def _with_absolute_checkpoints(section: Section) -> Section:
+    checkpoints = {name: _absolute(path) for name, path in section.checkpoint.items()}
+    return section.model_copy(update={"checkpoint": checkpoints})
 
 
 def _with_absolute_path(choice: DatasetChoice) -> DatasetChoice:

@@ -1,13 +1,15 @@
 """The sweep language as a JSON Schema, for editors that complete and check while one types."""
 
+import re
 from typing import Any
 
 from orchestrator.language.seeds import SeedRange
 from orchestrator.language.sweep import Sweep
-from orchestrator.language.variations import KEYS
+from orchestrator.language.variations import KEYS, OPTION
 from trainer.catalog import AUGMENTATIONS
+from trainer.options import METHODS
 
-ONE_OR_MORE = ("dataset", "schemes", "include", "exclude")
+ONE_OR_MORE = ("dataset", "schemes", "methods", "include", "exclude")
 """Lists in whose place one value may stand."""
 
 
@@ -33,12 +35,14 @@ def sweep_schema() -> dict[str, Any]:
     }
     in_a_row = SeedRange.model_json_schema()
     properties["seeds"] = {"anyOf": [properties["seeds"], in_a_row]}
-    properties["grid"]["propertyNames"] = {"enum": list(KEYS)}
-    definitions["Override"]["properties"]["set"]["propertyNames"] = {"enum": list(KEYS)}
-    checkpoint = definitions["TeacherSettings"]["properties"]["checkpoint"]
-    definitions["TeacherSettings"]["properties"]["checkpoint"] = {
-        "anyOf": [{"type": "string"}, checkpoint]
-    }
+    settable = {"anyOf": [{"enum": list(KEYS)}, {"pattern": f"^{re.escape(OPTION)}"}]}
+    properties["grid"]["propertyNames"] = settable
+    definitions["Override"]["properties"]["set"]["propertyNames"] = settable
+    for name in ("TeacherSettings", "StudentSettings"):
+        section = definitions[name]["properties"]
+        section["checkpoint"] = {"anyOf": [{"type": "string"}, section["checkpoint"]]}
+    methods = {"type": "string", "examples": list(METHODS)}
+    definitions["StudentSettings"]["properties"]["method"] |= methods
     return schema
 
 

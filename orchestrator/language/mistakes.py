@@ -11,7 +11,7 @@ from trainer.problems import MOST_TOLD, FileError, Problem, did_you_mean, neares
 from trainer.synonyms import SYNONYMS
 from trainer.yaml_source import KeyPath, YamlSource
 
-NAMED = frozenset({"dataset", "pairs", "schemes", "augmentations", "seeds"})
+NAMED = frozenset({"dataset", "pairs", "schemes", "methods", "augmentations", "seeds"})
 """The keys whose values rules can name."""
 
 MOST_VALIDATED = 300_000
@@ -135,7 +135,11 @@ def _follows(path: KeyPath, details: ErrorDetails, removed: Collection[KeyPath])
     """Whether a mistake may only be one because others were taken out."""
     holds_removed = any(other[: len(path)] == path for other in removed)
     is_of_a_name = details.get("ctx", {}).get("of_a_name", False)
-    return holds_removed or (is_of_a_name and any(other[0] in NAMED for other in removed))
+    return holds_removed or (is_of_a_name and any(map(_is_named, removed)))
+
+
+def _is_named(path: KeyPath) -> bool:
+    return path[0] in NAMED or path[:2] == ("student", "method") or "student.method" in path
 
 
 def _path_in_file(

@@ -10,6 +10,7 @@ from pydantic import model_validator
 
 from orchestrator.language.mistakes import distinct, mistake, mistake_at
 from trainer.catalog import AUGMENTATIONS, pick_of
+from trainer.options import METHODS, options_of, registrations
 from trainer.trial import Frozen, Name, OwnFile
 from trainer.yaml_source import MAX_BYTES
 
@@ -73,6 +74,27 @@ class SchemeFile(RegisteringFile):
         return name in AUGMENTATIONS or pick_of(name) is not None
 
 
+class MethodFile(RegisteringFile):
+    """A file with methods of distillation."""
+
+    KIND = "method"
+
+    @classmethod
+    def is_taken(cls, name: str) -> bool:
+        return name in METHODS
+
+    @classmethod
+    def _checked_names(cls, path: str, source: str) -> list[str]:
+        """Their options, too, must be such as can be known without running the file."""
+        names = super()._checked_names(path, source)
+        for name in names:
+            try:
+                options_of(source, name)
+            except ValueError as error:
+                raise mistake(f"{path}: {error}") from error
+        return names
+
+
 Files = TypeVar("Files", bound=RegisteringFile)
 
 
@@ -92,7 +114,7 @@ def file_of(name: str, files: tuple[Files, ...]) -> OwnFile | None:
     return file.as_own() if file else None
 
 
-OWN_FILES = ("schemes",)
+OWN_FILES = ("schemes", "methods")
 """The keys of a sweep file that name files of one's own."""
 
 
@@ -127,16 +149,4 @@ def _text(path: Path) -> str:
 
 def _registered_names(tree: ast.Module) -> list[str]:
     """The names in `@register("NAME")`, without running the file."""
-    decorators = [
-        decorator
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        for decorator in node.decorator_list
-    ]
-    return [
-        argument.value
-        for decorator in decorators
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("register")
-        for argument in decorator.args
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-    ]
+    return [name for name, _ in registrations(tree)]

@@ -117,23 +117,37 @@ class DatasetChoice(Frozen):
 
 
 PLACEHOLDERS = ("teacher", "dataset")
+OF_STUDENTS = ("student", *PLACEHOLDERS)
 
 
-def _checked_pattern(pattern: str) -> str:
+def _checked_pattern(pattern: str, placeholders: tuple[str, ...] = PLACEHOLDERS) -> str:
     try:
         fields = [field for _, field, *_ in string.Formatter().parse(pattern) if field is not None]
     except ValueError as error:
         raise mistake(f"{pattern!r}: {error}") from error
     for field in fields:
-        if field in PLACEHOLDERS and f"{{{field}}}" not in pattern:
+        if field in placeholders and f"{{{field}}}" not in pattern:
             raise mistake(f"{pattern!r}: write {{{field}}} alone, without a format")
-        if field not in PLACEHOLDERS:
-            raise mistake(f"unknown placeholder {{{field}}}{did_you_mean(field, PLACEHOLDERS)}")
+        if field not in placeholders:
+            raise mistake(f"unknown placeholder {{{field}}}{did_you_mean(field, placeholders)}")
     return pattern
 
 
 Pattern = Annotated[str, AfterValidator(_checked_pattern)]
 """A path in which `{teacher}` and `{dataset}` stand for names."""
+
+StudentPattern = Annotated[str, AfterValidator(lambda v: _checked_pattern(v, OF_STUDENTS))]
+"""The same, with `{student}`."""
+
+_for_every = BeforeValidator(lambda v: {EVERY: v} if isinstance(v, str) else v)
+
+
+def _path_of(patterns: Mapping[str, str], **names: str) -> Path | None:
+    """The file that a pattern stands for, of those for one data set or for every; None where there is none."""
+    pattern = patterns.get(names["dataset"], patterns.get(EVERY))
+    if pattern is None:
+        return None
+    return Path(os.path.expanduser(pattern.format(**names))).absolute()  # noqa: PTH111
 
 
 class TeacherSettings(Training):
@@ -141,17 +155,11 @@ class TeacherSettings(Training):
 
     seed: Seed = 0
     learning_rate: Rate | None = None
-    checkpoint: Annotated[
-        dict[str, Pattern], BeforeValidator(lambda v: {EVERY: v} if isinstance(v, str) else v)
-    ] = Field(default_factory=dict)
+    checkpoint: Annotated[dict[str, Pattern], _for_every] = Field(default_factory=dict)
 
     def checkpoint_path(self, dataset: str, teacher: str) -> Path | None:
         """The file of a published teacher; None where teachers are trained."""
-        pattern = self.checkpoint.get(dataset, self.checkpoint.get(EVERY))
-        if pattern is None:
-            return None
-        path = pattern.format(teacher=teacher, dataset=dataset)
-        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+        return _path_of(self.checkpoint, dataset=dataset, teacher=teacher)
 
 
 class StudentSettings(Distillation):
@@ -159,3 +167,10 @@ class StudentSettings(Distillation):
 
     learning_rate: Rate | None = None
     epoch_factor: Annotated[int, Field(ge=1, le=1000), Number] = 1
+    checkpoint: Annotated[dict[str, StudentPattern], _for_every] = Field(default_factory=dict)
+    """Where the weights lie that students begin with: one pattern, or one per data set."""
+
+    def checkpoint_path(self, dataset: str, pair: Pair) -> Path | None:
+        """The file that a student begins with; None where its weights are drawn."""
+        names = {"dataset": dataset, "teacher": pair.teacher, "student": pair.student}
+        return _path_of(self.checkpoint, **names)

@@ -9,7 +9,7 @@ once, each with its line and the nearest name that is known.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,6 +26,7 @@ from pydantic import (
 
 from orchestrator.language.changes import with_changes
 from orchestrator.language.inheritance import read_sweep
+from orchestrator.language.methods import MethodsInUse
 from orchestrator.language.mistakes import (
     EVERY,
     as_list,
@@ -37,6 +38,7 @@ from orchestrator.language.mistakes import (
     mistake_at,
 )
 from orchestrator.language.own_files import (
+    MethodFile,
     SchemeFile,
     file_of,
     registered_once,
@@ -49,6 +51,7 @@ from orchestrator.language.settings import DatasetChoice, Pair, StudentSettings,
 from orchestrator.language.shipped import find
 from orchestrator.language.variations import Axes, Hyperparameters, Override, Point, Where
 from trainer.catalog import AUGMENTATIONS, BASE_SCHEMES, DATASETS, base_of, pick_of
+from trainer.options import Scalar
 from trainer.problems import FileError, did_you_mean
 from trainer.trial import (
     DEFAULT_EXECUTION,
@@ -115,6 +118,12 @@ class Sweep(Frozen):
         BeforeValidator(few),
         AfterValidator(registered_once),
     ] = ()
+    methods: Annotated[
+        tuple[MethodFile, ...],
+        BeforeValidator(as_list),
+        BeforeValidator(few),
+        AfterValidator(registered_once),
+    ] = ()
     augmentations: Annotated[
         tuple[Annotated[str, AfterValidator(_augmentation)], ...],
         BeforeValidator(_all_augmentations),
@@ -157,14 +166,37 @@ class Sweep(Frozen):
         """The file that registers a scheme of one's own; None for the paper's."""
         return file_of(base_of(augmentation), self.schemes)
 
+    def own_method(self, method: str) -> OwnFile | None:
+        """The file that registers a method of one's own; None for kdsweep's."""
+        return file_of(method, self.methods)
+
+    def method_options(self, student: StudentSettings) -> Mapping[str, Scalar]:
+        """What is said of the options that a student's method has; the others are another method's."""
+        return MethodsInUse.of(self.methods).options_said(student)
+
+    @model_validator(mode="after")
+    def _names_methods_that_there_are(self) -> Self:
+        MethodsInUse.of(self.methods).check(self.student, self.grid, self.overrides)
+        return self
+
     @model_validator(mode="after")
     def _has_a_checkpoint_for_every_dataset(self) -> Self:
-        given = self.teachers.checkpoint
         names = [choice.name for choice in self.dataset]
-        if given and EVERY not in given and set(given) != set(names):
-            message = f"has {', '.join(given)}; expected {', '.join(names)}"
-            raise mistake_at("teachers/checkpoint", message)
+        for section in ("teachers", "student"):
+            given = getattr(self, section).checkpoint
+            if given and EVERY not in given and set(given) != set(names):
+                message = f"has {', '.join(given)}; expected {', '.join(names)}"
+                raise mistake_at(f"{section}/checkpoint", message)
         return self
+
+    @property
+    def checkpoints(self) -> Mapping[str, str]:
+        """Patterns of the files with weights that it names, by where it does."""
+        return {
+            f"{section}.checkpoint {name}": pattern
+            for section in ("teachers", "student")
+            for name, pattern in getattr(self, section).checkpoint.items()
+        }
 
     @property
     def hyperparameters(self) -> Hyperparameters:

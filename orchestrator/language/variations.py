@@ -40,11 +40,14 @@ KEYS = (
         f"{section}.{name}"
         for section, model in SECTIONS.items()
         for name in model.model_fields
-        if name != "checkpoint"
+        if name not in ("checkpoint", "method_options")
     ),
     "randomness",
 )
-"""Every hyper-parameter that a grid or an override can set."""
+"""Every hyper-parameter that a grid or an override can set, but for the options of methods."""
+
+OPTION = "student.method_options."
+"""What stands before the name of an option, where a grid or an override sets one."""
 
 RANDOMNESS: TypeAdapter[str] = TypeAdapter(Randomness)
 
@@ -66,6 +69,8 @@ def _checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def checked_value(key: str, value: Any, at: str) -> Any:
     """A hyper-parameter's value in its type; raises a mistake of what is none, told of what is `at` a place."""
+    if key.startswith(OPTION):
+        return _checked_option(key, value, at)
     if key not in KEYS:
         raise mistake_at(at, f"unknown hyper-parameter{did_you_mean(key, KEYS)}")
     section, _, name = key.partition(".")
@@ -77,6 +82,16 @@ def checked_value(key: str, value: Any, at: str) -> Any:
         message = error.errors()[0]["msg"].replace("Input should be", "expected")
         told = message if "not " in message else f"{message}, not {value!r}"
         raise mistake_at(at, told) from error
+
+
+def _checked_option(key: str, value: Any, at: str) -> Any:
+    """Whether any method has it is known of a whole sweep only."""
+    name = key.removeprefix(OPTION)
+    try:
+        options = StudentSettings.model_validate({"method_options": {name: value}}).method_options
+    except ValidationError as error:
+        raise mistake_at(at, error.errors()[0]["msg"]) from error
+    return dict(options)[name]
 
 
 def _checked_axes(axes: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
@@ -177,9 +192,13 @@ class Hyperparameters:
     def with_settings(self, settings: Mapping[str, Any]) -> "Hyperparameters":
         """The same with some values replaced; keys and values are checked already."""
         sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+        options = dict(self.student.method_options)
         for key, value in settings.items():
             section, _, name = key.partition(".")
-            if section in sections:
+            if key.startswith(OPTION):
+                options[key.removeprefix(OPTION)] = value
+                sections["student"]["method_options"] = tuple(options.items())
+            elif section in sections:
                 sections[section][name] = value
         return Hyperparameters(
             teachers=self.teachers.model_copy(update=sections["teachers"]),

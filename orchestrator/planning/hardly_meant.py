@@ -19,6 +19,9 @@ def hardly_meant(sweep: Sweep, trials: Sequence[Trial]) -> tuple[str, ...]:
     for trial in trials:
         if isinstance(trial, TeacherTrial | StudentTrial) and not is_published(trial):
             lines |= dict.fromkeys(_milestones(trial, said))
+            lines |= dict.fromkeys(_training(trial, said))
+        if isinstance(trial, StudentTrial):
+            lines |= dict.fromkeys(_methods(trial, said))
         if isinstance(trial, StudentTrial | StddevTrial):
             lines |= dict.fromkeys(_picks(trial))
     if any(map(is_published, trials)) and all(map(_is_untrained, trials)):
@@ -41,7 +44,7 @@ def _milestones(trial: TeacherTrial | StudentTrial, said: frozenset[str]) -> Ite
     """Those that no epoch passes, and those out of order; the paper's are nobody's mistake."""
     kind: Kind = trial.kind
     key = f"{SECTIONS[kind]}.milestones"
-    if key not in said or trial.decay == 1:
+    if key not in said or trial.decay == 1 or trial.schedule != "steps":
         return
     idle = sorted(m for m in trial.milestones if m >= trial.epochs)
     if idle:
@@ -51,6 +54,42 @@ def _milestones(trial: TeacherTrial | StudentTrial, said: frozenset[str]) -> Ite
         )
     if list(trial.milestones) != sorted(trial.milestones):
         yield f"{key}: {_listed(trial.milestones)}: out of order, taken as {_listed(sorted(trial.milestones))}"
+
+
+def _training(trial: TeacherTrial | StudentTrial, said: frozenset[str]) -> Iterator[str]:
+    """What the optimiser or the schedule never looks at, and a rate that was meant for the other optimiser."""
+    section = SECTIONS[trial.kind]
+    if trial.schedule == "cosine":
+        for name in ("milestones", "decay"):
+            if f"{section}.{name}" in said:
+                yield f"{section}.{name}: of no effect with schedule: cosine"
+    if trial.optimiser == "adamw":
+        if f"{section}.momentum" in said:
+            yield f"{section}.momentum: of no effect with optimiser: adamw"
+        if f"{section}.learning_rate" not in said:
+            yield (
+                f"{section}.optimiser: adamw learns at {trial.learning_rate}, the rate for sgd: "
+                f"name {section}.learning_rate, such as 0.001"
+            )
+    if isinstance(trial, StudentTrial) and trial.label_smoothing and not trial.label_weight:
+        yield "student.label_smoothing: of no effect with a label_weight of 0"
+
+
+def _methods(trial: StudentTrial, said: frozenset[str]) -> Iterator[str]:
+    """Methods where nothing is distilled, and warm-ups that never begin or never end."""
+    keys = sorted(key for key in said if key.startswith("student.method"))
+    if "method" not in trial.settings:
+        if keys:
+            yield f"{', '.join(keys)}: of no effect, as nothing is distilled: see the weights"
+        return
+    warmup, epochs = trial.method_warmup_epochs, trial.epochs
+    if warmup == 1:
+        yield "student.method_warmup_epochs: 1: of no effect, the first epoch has the whole weight"
+    if warmup > epochs:
+        yield (
+            f"student.method_warmup_epochs: {warmup}: training ends with epoch {epochs}, "
+            f"at {epochs / warmup:.3g} of the weight"
+        )
 
 
 def _listed(numbers: Sequence[int]) -> str:

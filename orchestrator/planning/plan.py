@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.language.resources import SECTIONS
-from orchestrator.language.settings import TeacherSettings
+from orchestrator.language.settings import Pair, StudentSettings, TeacherSettings
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
 from orchestrator.planning.data import identified
@@ -93,6 +93,7 @@ class _Expansion:
         self._base = sweep.hyperparameters.with_settings(variation)
         self._overridden: dict[tuple[int, ...], Hyperparameters] = {}
         self._teachers: dict[str, TeacherTrial] = {}
+        self._starts: dict[Path, PublishedCheckpoint] = {}
 
     def trials(self) -> Iterator[Trial]:
         """Each after what it depends on."""
@@ -134,7 +135,7 @@ class _Expansion:
                 data=self._data,
                 teacher=architecture,
                 learning_rate=settings.learning_rate or default_learning_rate(architecture),
-                checkpoint=_published(path) if path else None,
+                checkpoint=_published(path, "teachers") if path else None,
                 **given,
             )
         return self._teachers[architecture]
@@ -145,6 +146,7 @@ class _Expansion:
         prolonged = {
             "epochs": settings.epochs * settings.epoch_factor,
             "milestones": tuple(m * settings.epoch_factor for m in settings.milestones),
+            "method_options": self._sweep.method_options(settings),
         }
         with self._as_the_sweep_s_mistake():
             return StudentTrial(
@@ -155,10 +157,21 @@ class _Expansion:
                 augmentation=point.augmentation,
                 randomness=hyper.randomness,
                 own_scheme=self._sweep.own_scheme(point.augmentation),
+                own_method=self._sweep.own_method(settings.method),
+                checkpoint=self._start(settings, point.pair),
                 seed=point.seed,
                 learning_rate=settings.learning_rate or default_learning_rate(architecture),
                 **(given | prolonged),
             )
+
+    def _start(self, settings: StudentSettings, pair: Pair) -> PublishedCheckpoint | None:
+        """The weights that a student begins with, of a file that is read once."""
+        path = settings.checkpoint_path(self._data.name, pair)
+        if path is None:
+            return None
+        if path not in self._starts:
+            self._starts[path] = _published(path, "student")
+        return self._starts[path]
 
     def _stddev(
         self,
@@ -195,11 +208,12 @@ class _Expansion:
             raise PlacedError(where, message_of(details)) from error
 
 
-def _published(path: Path) -> PublishedCheckpoint:
+def _published(path: Path, section: str) -> PublishedCheckpoint:
     """A published checkpoint, or the place of one that is not there yet; raises UserError of what is none."""
+    placed = f"{section}.checkpoint: {path}"
     if path.is_dir():
         raise PlacedError(
-            f"teachers.checkpoint: {path}",
+            placed,
             "a folder; expected the file with the weights, in whose path {teacher} and {dataset} may stand",
         )
     try:
@@ -207,16 +221,14 @@ def _published(path: Path) -> PublishedCheckpoint:
         if published.sha256 is not None:
             check_pin(path, published.sha256)
     except OSError as error:
-        raise PlacedError(
-            f"teachers.checkpoint: {path}", f"cannot be read: {error.strerror}"
-        ) from error
+        raise PlacedError(placed, f"cannot be read: {error.strerror}") from error
     return published
 
 
 def absent_checkpoints(trials: Iterable[Trial]) -> tuple[str, ...]:
-    """Paths of published checkpoints that are not there."""
-    given = (trial.checkpoint for trial in trials if isinstance(trial, TeacherTrial))
-    return tuple(c.path for c in given if c is not None and c.sha256 is None)
+    """Paths of published checkpoints that are not there, each once."""
+    given = (trial.checkpoint for trial in trials if isinstance(trial, TeacherTrial | StudentTrial))
+    return tuple(dict.fromkeys(c.path for c in given if c is not None and c.sha256 is None))
 
 
 @dataclass(frozen=True)
@@ -267,7 +279,8 @@ class Plan:
         """Placeholders of fingerprints that follow from absent checkpoints."""
         placeholders: set[str] = set()
         for trial in self.trials:
-            is_root = trial.kind == "teacher" and trial.checkpoint and not trial.checkpoint.sha256
+            start = trial.checkpoint if trial.kind != "stddev" else None
+            is_root = start is not None and start.sha256 is None
             if is_root or placeholders.intersection(trial.depends_on):
                 placeholders.add(trial.fingerprint)
         return frozenset(placeholders)

@@ -1,10 +1,11 @@
-"""What is tried out on each machine before anything is trained: data, published teachers, schemes of one's own."""
+"""What is tried out on each machine before anything is trained: data, published weights, schemes and methods of one's own."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.language.resources import SECTIONS
 from trainer.problems import UserError
-from trainer.trial import Data, StddevTrial, StudentTrial, TeacherTrial, Trial
+from trainer.trial import Data, OwnFile, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 
 def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -17,11 +18,15 @@ def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
         else:
             size = trial.data.image_size
             by_need.setdefault((trial.own_scheme, trial.augmentation, size), trial)
+        if isinstance(trial, StudentTrial):
+            by_need.setdefault((trial.checkpoint, trial.student, trial.data), trial)
+            told = (trial.method, trial.method_options, trial.temperature)
+            by_need.setdefault((trial.own_method, *told, trial.data.num_classes), trial)
     return tuple({trial.fingerprint: trial for trial in by_need.values()}.values())
 
 
 def prepare(trials: Sequence[Trial], place: str) -> None:
-    """Decode data into this node's cache, read published teachers, let own schemes act on noise.
+    """Decode data into this node's cache, read published weights, let own schemes and methods act on noise.
 
     `place` is the data folder, or its address.
 
@@ -30,19 +35,23 @@ def prepare(trials: Sequence[Trial], place: str) -> None:
     """
     few = samples(trials)
     absent = [
-        trial.checkpoint.path
+        f"{SECTIONS[trial.kind]}.checkpoint: {trial.checkpoint.path}: no such file"
         for trial in few
-        if isinstance(trial, TeacherTrial) and trial.checkpoint and not trial.checkpoint.sha256
+        if isinstance(trial, TeacherTrial | StudentTrial)
+        and trial.checkpoint
+        and not trial.checkpoint.sha256
     ]
     if absent:
-        raise UserError("\n".join(f"teachers.checkpoint: {path}: no such file" for path in absent))
+        raise UserError("\n".join(absent))
     for data in {trial.data: None for trial in few}:
         _decode(data, place)
     for trial in few:
-        if isinstance(trial, TeacherTrial):
+        if isinstance(trial, TeacherTrial | StudentTrial):
             _read_checkpoint(trial)
-        else:
+        if isinstance(trial, StudentTrial | StddevTrial):
             _try_own_scheme(trial)
+        if isinstance(trial, StudentTrial):
+            _try_own_method(trial)
 
 
 def _decode(data: Data, place: str) -> None:
@@ -56,13 +65,14 @@ def _decode(data: Data, place: str) -> None:
         raise UserError(str(error)) from error
 
 
-def _read_checkpoint(trial: TeacherTrial) -> None:
+def _read_checkpoint(trial: TeacherTrial | StudentTrial) -> None:
     if trial.checkpoint is None:
         return
     from trainer.published import read_published
 
+    architecture = trial.student or trial.teacher
     path, classes = Path(trial.checkpoint.path), trial.data.num_classes
-    read_published(path, trial.checkpoint.sha256, trial.teacher, classes)
+    read_published(path, trial.checkpoint.sha256, architecture, classes)
 
 
 def _try_own_scheme(trial: StudentTrial | StddevTrial) -> None:
@@ -80,6 +90,20 @@ def _try_own_scheme(trial: StudentTrial | StddevTrial) -> None:
     try:
         apply_own(trial.own_scheme, name, noise, rng)
     except Exception as error:  # a researcher's code may raise anything
-        raise UserError(
-            f"{trial.own_scheme.path}: {name}: {type(error).__name__}: {error}"
-        ) from error
+        raise _told(trial.own_scheme, name, error) from error
+
+
+def _try_own_method(trial: StudentTrial) -> None:
+    if trial.own_method is None:
+        return
+    from trainer.methods import method_of
+    from trainer.methods.own import try_on_noise
+
+    try:
+        try_on_noise(method_of(trial), trial.data.num_classes, trial.temperature)
+    except Exception as error:  # a researcher's code may raise anything
+        raise _told(trial.own_method, trial.method, error) from error
+
+
+def _told(file: OwnFile, name: str, error: Exception) -> UserError:
+    return UserError(f"{file.path}: {name}: {type(error).__name__}: {error}")

@@ -151,6 +151,10 @@ STUDENTS = (
     *(student(name, randomness="sample") for name in AUGMENTATIONS if name != "identity"),
     *(student(name, own_scheme=OWN) for name in ("negative", "negativepick_t", "negativepick_k")),
 )
+OTHERWISE_TAUGHT = (
+    student("cutmix", method="dkd", method_warmup_epochs=2, optimiser="adamw", clip_norm=1.0),
+    student("cutmixpick_t", method="dist", label_smoothing=0.1),
+)
 
 
 class Tiny(nn.Sequential):
@@ -199,7 +203,7 @@ def apply_policies(watch: Watch, device: torch.device) -> None:
 
 GROUPS: Mapping[str, Callable[[Watch, torch.device], None]] = {
     "teacher": functools.partial(run, [teacher(epochs=2, milestones=(1,))]),
-    "students": functools.partial(run, STUDENTS),
+    "students": functools.partial(run, (*STUDENTS, *OTHERWISE_TAUGHT)),
     "stddev": functools.partial(run, [measured(trial) for trial in STUDENTS]),
 }
 PARTS: Mapping[str, Callable[[Watch, torch.device], None]] = {
@@ -240,9 +244,9 @@ FAULTS: Mapping[str, Fault] = {
 def take_steps_with(fault: Fault, watch: Watch, device: torch.device) -> None:
     """What the fault does may end the group."""
 
-    def faulty(logits: Tensor, *others: Any) -> Tensor:
+    def faulty(logits: Tensor, *others: Any, **named: Any) -> Tensor:
         fault.act(logits)
-        return student_loss(logits, *others)
+        return student_loss(logits, *others, **named)
 
     with mock.patch.object(learners, "student_loss", faulty), contextlib.suppress(RuntimeError):
         run_group([student("cutmix")], StandingKeeper(watch), images(), device)

@@ -25,7 +25,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "a member is restored": (
         'to device: learners.py _TrainedMember.restore: self._model.load_state_dict(_under("model.", tensors))',
-        "to device: learners.py _TrainedMember.restore: self._train.optimiser.momenta[name].copy_(value)",
+        "to device: learners.py _TrainedMember.restore: value.copy_(tensors[name])",
         'to device: learners.py _TrainedMember.restore: self._train.loss_sum.copy_(tensors["loss_sum"])',
         "to device: stddev.py MeanProbabilityStddev.from_state: "
         'state[name].to(device) if name in state else None for name in ("sum", "mean", "squares")',

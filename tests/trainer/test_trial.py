@@ -312,3 +312,153 @@ def test_the_fingerprints_of_the_paper_s_first_trials_never_change() -> None:
 def test_bad_trials_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make()
+
+
+MINE = OwnFile(
+    path="my_methods.py",
+    source="""
+from trainer.methods import register
+
+@register("mine")
+def mine(student, teacher, labels, temperature, *, power=2.0, steps=3, word="a", cap=None):
+    ...
+""",
+)
+OWN_METHOD: dict[str, Any] = {"method": "mine", "own_method": MINE}
+ALL_OF_MINE = {"cap": None, "power": 2.0, "steps": 3, "word": "a"}
+
+
+def test_the_default_method_and_optimiser_stand_in_no_identity() -> None:
+    unsaid = {
+        "method": "kd",
+        "method_options": {},
+        "method_warmup_epochs": 0,
+        "optimiser": "sgd",
+        "schedule": "steps",
+        "clip_norm": 0,
+        "label_smoothing": 0,
+        "checkpoint": None,
+    }
+    assert student(**unsaid).fingerprint == student().fingerprint
+    assert not unsaid.keys() & student().identity.keys()
+    assert unsaid.items() <= student().settings.items()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "dkd"},
+        {"method": "dkd", "method_options": {"beta": 2}},
+        {"method": "dist"},
+        OWN_METHOD,
+        {**OWN_METHOD, "method_options": {"power": 3}},
+        {"method_warmup_epochs": 2},
+        {"optimiser": "adamw"},
+        {"schedule": "cosine"},
+        {"clip_norm": 1},
+        {"label_smoothing": 0.1},
+        {"checkpoint": PublishedCheckpoint(path="a.pth", sha256="1" * 64)},
+        {"checkpoint": PublishedCheckpoint(path="a.pth", sha256=None)},
+    ],
+    ids=str,
+)
+def test_another_way_to_teach_is_another_trial(change: dict[str, Any]) -> None:
+    assert student(**change).fingerprint != student().fingerprint
+    assert student(**change).cell != student().cell
+    assert lockstep_key(student(**change)) == lockstep_key(student())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"method": "dkd"}, {"method": "dkd", "method_options": {"alpha": 1, "beta": 8}}),
+        (
+            {"method": "dist", "method_options": {"gamma": -0.0}},
+            {"method": "dist", "method_options": {"beta": 1.0, "gamma": 0}},
+        ),
+        (OWN_METHOD, {**OWN_METHOD, "method_options": ALL_OF_MINE}),
+        (OWN_METHOD, {**OWN_METHOD, "method_options": {"power": 2, "steps": 3.0}}),
+        (
+            {"checkpoint": PublishedCheckpoint(path="a.pth", sha256="1" * 64)},
+            {"checkpoint": PublishedCheckpoint(path="b.pth", sha256="1" * 64)},
+        ),
+        ({"optimiser": "adamw"}, {"optimiser": "adamw", "momentum": 0.5}),
+        ({"schedule": "cosine"}, {"schedule": "cosine", "milestones": (7,), "decay": 0.5}),
+        ({"epochs": 1, "schedule": "cosine"}, {"epochs": 1}),
+        ({"method_warmup_epochs": 1}, {}),
+        ({"label_weight": 0, "label_smoothing": 0.3}, {"label_weight": 0}),
+        (
+            {"distillation_weight": 0, "method_warmup_epochs": 9, **OWN_METHOD},
+            {"distillation_weight": 0},
+        ),
+        (
+            {"original_weight": 0, "augmented_weight": 0, "method": "dkd"},
+            {"original_weight": 0, "augmented_weight": 0},
+        ),
+    ],
+)
+def test_two_ways_to_say_how_one_student_is_taught_are_one_trial(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert student(**one).identity == student(**other).identity
+    assert student(**one).fingerprint == student(**other).fingerprint
+
+
+def test_a_published_teacher_was_not_taught_by_us() -> None:
+    checkpoint = PublishedCheckpoint(path="a.pth", sha256="1" * 64)
+    given: dict[str, Any] = {"data": DATA, "teacher": "resnet20", "seed": 0, "learning_rate": 0.05}
+    other = {"optimiser": "adamw", "schedule": "cosine", "clip_norm": 1, "label_smoothing": 0.1}
+    one = TeacherTrial(**given, checkpoint=checkpoint)
+    assert TeacherTrial(**given, checkpoint=checkpoint, **other).fingerprint == one.fingerprint
+    for key, value in other.items():
+        assert TeacherTrial(**given, **{key: value}).fingerprint != TEACHER.fingerprint
+
+
+def test_the_options_of_a_method_are_written_out() -> None:
+    assert dict(student(**OWN_METHOD).method_options) == ALL_OF_MINE
+    assert student(method="dkd").identity["method_options"] == {"alpha": 1.0, "beta": 8.0}
+    mine = student(**OWN_METHOD, method_options={"steps": 7, "word": "b"})
+    assert TRIAL.validate_json(mine.model_dump_json()) == mine
+    assert mine.identity["own_method"] == MINE.sha256
+
+
+def own_method(signature: str) -> dict[str, Any]:
+    source = f"@register('mine')\ndef mine({signature}): ...\n"
+    return {"method": "mine", "own_method": OwnFile(path="mine.py", source=source)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "dkt"}, "unknown method 'dkt'; did you mean 'dkd'"),
+        ({"method": "kd", "own_method": MINE}, "kd is a method of kdsweep's, not of one's own"),
+        ({"method": "other", "own_method": MINE}, "registers no function 'other', but .'mine'"),
+        ({"method_options": {"beta": 2}}, "unknown option 'beta' of kd; it has none"),
+        (
+            {"method": "dkd", "method_options": {"betta": 2}},
+            "unknown option 'betta' of dkd; did you mean 'beta'",
+        ),
+        ({"method": "dkd", "method_options": {"beta": -2}}, "expected 0 or more, not -2"),
+        ({"method": "dkd", "method_options": {"beta": True}}, "like its default, beta = 8.0"),
+        ({"method": "dkd", "method_options": {"beta": float("nan")}}, "expected a number"),
+        ({"method": "dkd", "method_options": {"beta": [2]}}, "expected a number, a word"),
+        ({"method": "dkd", "method_options": {"a b": 2}}, "'a b' is no name of an option"),
+        ({"method": "dkd", "method_options": [2]}, r"as in \{beta: 2\}"),
+        ({**OWN_METHOD, "method_options": {"word": 3}}, "like its default, word = 'a', not 3"),
+        (own_method("s, t, labels, T, *, power"), "option 'power' of mine has no default"),
+        (own_method("s, t, labels, T, *, power=[1]"), r"its default, not \[1\]"),
+        (own_method("s, t, labels, T, *, power=2 * 3"), "its default, not 2 . 3"),
+        (own_method("s, t, labels, T, *, power=1e999"), "its default, not"),
+        (own_method("s, t, labels, T, *, power=b'x'"), "its default, not"),
+        ({"clip_norm": -1}, "greater than or equal to 0"),
+        ({"label_smoothing": 1}, "less than 1"),
+        ({"method_warmup_epochs": -1}, "greater than or equal to 0"),
+        ({"optimiser": "adam"}, "'sgd' or 'adamw'"),
+    ],
+    ids=str,
+)
+def test_what_is_no_method_or_none_of_its_options_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        student(**change)

@@ -147,8 +147,8 @@ def _check_paths(sweep: Sweep) -> None:
     for choice in sweep.dataset:
         if choice.path is not None:
             check_path(choice.path, f"dataset {choice.name}: path")
-    for name, path in sweep.teachers.checkpoint.items():
-        check_path(path, f"teachers.checkpoint {name}")
+    for where, path in sweep.checkpoints.items():
+        check_path(path, where)
 
 
 def _workers(sweep: Sweep, asked: Asked) -> Workers:
@@ -192,7 +192,7 @@ def _pods(asked: Asked) -> Pods:
 def _claim(asked: Asked, places: Sequence[str], sweep: Sweep) -> Claim | None:
     """The claim; None where all is in object stores."""
     own = [choice.path for choice in sweep.dataset if choice.path is not None]
-    seen = [*places, *own, *sweep.teachers.checkpoint.values()]
+    seen = [*places, *own, *sweep.checkpoints.values()]
     if asked.claim is None:
         if below := next((place for place in seen if not is_remote(place)), None):
             raise UserError(
@@ -217,7 +217,7 @@ def _check_jobs_fit(sweep: Sweep, workers: Workers, pods: Pods) -> None:
             f"resources: accelerator {', '.join(sorted(accelerators))}: expected --node-selector KEY=VALUE, "
             "the label of the nodes that have it"
         )
-    if sweep.teachers.checkpoint or any(choice.path is not None for choice in sweep.dataset):
+    if sweep.checkpoints or any(choice.path is not None for choice in sweep.dataset):
         return
     plan = Plan(sweep, tuple(expand(sweep)), frozenset(), {})
     counted = {"CPU": float(workers.cpus), "GPU": float(workers.gpus), **workers.custom}
