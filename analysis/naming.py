@@ -16,6 +16,11 @@ OF_THE_PAIR = frozenset(
 )
 """What the name of a panel says already; of a published teacher, what its fingerprint does."""
 
+START = "student.checkpoint"
+"""The weights that a student begins with: a file of its own for each architecture."""
+
+METHOD = "student.method"
+
 USUAL = "the architecture's own"
 """Stands for a learning rate that is."""
 
@@ -23,7 +28,8 @@ USUAL = "the architecture's own"
 def setting_of(student: Unit | None, measured: Unit | None) -> dict[str, str]:
     """Everything that is set in a panel, by name; what both have alike once, and without a section."""
     sides = {"student": student, "stddev": measured}
-    named = dict(flat({section: unit.common for section, unit in sides.items() if unit}))
+    common = {section: json.loads(unit.common) for section, unit in sides.items() if unit}
+    named = dict(flat(common))
     for section, unit in sides.items():
         for name, value in unit.whole.settings.items() if unit else ():
             others = {
@@ -42,7 +48,8 @@ def names_of(settings: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str, s
     """Names for the settings of several panels: what is not the same in all that have it.
 
     Within a pair what only some have is told, too, and which teacher it was, where nothing else tells. A
-    learning rate is told where it is not the architecture's own; data are told apart within a data set.
+    learning rate is told where it is not the architecture's own; data are told apart within a data set, options
+    within a method.
 
     Args:
         settings: by name (`setting_of`).
@@ -50,13 +57,15 @@ def names_of(settings: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str, s
     """
     compared = [comparable_settings(values) for values in settings]
     keys = sorted({key for values in compared for key in values})
-    telling_anywhere = {k for k in keys if k not in _DATA and _differs(compared, k)}
+    telling_anywhere = {k for k in keys if k not in {*_DATA, START} and _differs(compared, k)}
     names = []
     for values, pair in zip(compared, pairs, strict=True):
         of_dataset = [v for v, p in zip(compared, pairs, strict=True) if p[0] == pair[0]]
         of_pair = [v for v, p in zip(compared, pairs, strict=True) if p == pair]
         telling = telling_anywhere | {k for k in _DATA if _differs(of_dataset, k)}
         telling |= {k for k in keys if len({v.get(k) for v in of_pair}) > 1}
+        of_method = [v for v in compared if v.get(METHOD) == values.get(METHOD)]
+        telling -= {k for k in keys if _is_of_a_method(k) and not _differs(of_method, k)}
         telling.discard("teacher_fingerprint")
         names.append(
             ", ".join(
@@ -74,6 +83,10 @@ def names_of(settings: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str, s
 
 def _differs(settings: Sequence[Mapping[str, str]], key: str) -> bool:
     return len({values[key] for values in settings if key in values}) > 1
+
+
+def _is_of_a_method(key: str) -> bool:
+    return key.startswith(f"{METHOD}_options.") or key == "student.own_method"
 
 
 def _teacher_told(values: Mapping[str, str]) -> str:
@@ -107,10 +120,14 @@ def comparable_settings(setting: Mapping[str, str]) -> dict[str, str]:
 
 
 def can_be_pooled(one: Mapping[str, str], other: Mapping[str, str], *, same_data: bool) -> bool:
-    """Whether two settings agree in all that both have, but for teacher, architectures and, if they differ, data."""
+    """Whether two settings agree in all that both have, but for teacher, architectures and, if they differ, data.
+
+    Students that begin with given weights are like others that do, not like those whose weights are drawn.
+    """
     own, others = comparable_settings(one), comparable_settings(other)
-    keys = (own.keys() & others.keys()) - {"teacher_fingerprint"}
-    return all(own[k] == others[k] for k in keys if same_data or k not in _DATA)
+    keys = (own.keys() & others.keys()) - {"teacher_fingerprint", START}
+    begin_alike = (START in own) == (START in others)
+    return begin_alike and all(own[k] == others[k] for k in keys if same_data or k not in _DATA)
 
 
 def in_number_order(setting: Mapping[str, str]) -> list[tuple[str, bool, float, str]]:

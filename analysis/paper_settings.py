@@ -93,7 +93,7 @@ def _of_trials(panel: Panel) -> Mapping[str, str]:
     )
     named: dict[str, str] = {}
     for trial in (teacher, student, stddev):
-        named |= hyperparameters(trial.identity)
+        named |= hyperparameters(trial.settings)
     for name in ("teacher_fingerprint", "stddev.student_cell"):
         named.pop(name, None)
     facts = DATASETS[panel.dataset]

@@ -128,8 +128,9 @@ def with_source(name: str, source: str) -> str:
 
 
 def _identity(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """What acts in a row's trial, also what no identity says of it."""
     if row["source"] != IMPORTED:
-        return dict(stored_trial(row).identity)
+        return {k: v for k, v in stored_trial(row).settings.items() if v is not None}
     try:
         return dict(json.loads(row["trial"] or ""))
     except (ValueError, TypeError) as error:
@@ -139,14 +140,13 @@ def _identity(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def flat(setting: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """`{"student": '{"epochs": 240}'}` -> `("student.epochs", "240")`."""
+    """`{"student": {"epochs": 240}}` -> `("student.epochs", "240")`."""
     for key, value in setting.items():
         name = f"{prefix}{key}"
-        content = json.loads(value) if isinstance(value, str) and value[:1] == "{" else value
-        if isinstance(content, dict):
-            yield from flat(content, f"{name}.")
+        if isinstance(value, dict):
+            yield from flat(value, f"{name}.")
         else:
-            yield name, content if isinstance(content, str) else json.dumps(content)
+            yield name, value if isinstance(value, str) else json.dumps(value)
 
 
 def shortened(value: str) -> str:
