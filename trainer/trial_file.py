@@ -12,7 +12,8 @@ paper's default:
     epochs: 3
 
 `teacher_from` and `student_from` name the files of trials that this one depends on. `dataset` may be images
-of one's own as in a sweep, `checkpoint` a published teacher's file, `scheme` a file of schemes of one's own.
+of one's own as in a sweep, `checkpoint` the file of a published teacher or of a student's first weights, `scheme`
+a file of schemes of one's own, `method_file` one of methods.
 """
 
 from collections.abc import Mapping
@@ -175,20 +176,23 @@ def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
 
 
 def _resolve_files(source: YamlSource, fields: dict[str, Any]) -> None:
-    """`checkpoint: FILE` is a published teacher, `scheme: FILE` registers a scheme of one's own."""
-    checkpoint, scheme = fields.get("checkpoint"), fields.pop("scheme", None)
+    """`checkpoint: FILE` holds weights, `scheme: FILE` and `method_file: FILE` register something of one's own."""
+    checkpoint = fields.get("checkpoint")
     if isinstance(checkpoint, str):
         published = PublishedCheckpoint.of(Path(checkpoint).absolute())
         if published.sha256 is None:
             raise FileError([source.problem(("checkpoint",), f"{checkpoint}: no such file")])
         check_pin(Path(published.path), published.sha256)
         fields["checkpoint"] = published
-    if scheme is not None:
+    for key, field in (("scheme", "own_scheme"), ("method_file", "own_method")):
+        path = fields.pop(key, None)
+        if path is None:
+            continue
         try:
-            fields["own_scheme"] = OwnFile(path=scheme, source=Path(scheme).read_text())
+            fields[field] = OwnFile(path=path, source=Path(path).read_text())
         except (OSError, TypeError, ValueError) as error:
-            message = f"{scheme}: cannot be read: {error}"
-            raise FileError([source.problem(("scheme",), message)]) from error
+            message = f"{path}: cannot be read: {error}"
+            raise FileError([source.problem((key,), message)]) from error
 
 
 def _resolve_dependencies(source: YamlSource, fields: dict[str, Any], depth: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.language.resources import SECTIONS
+from orchestrator.language.variations import OPTION
 from trainer.trial import Trial
 
 
@@ -29,7 +30,13 @@ def _in_common(trials: Sequence[Trial], varied: Collection[str]) -> Iterator[tup
     section = SECTIONS[trials[0].kind]
     for key in varied:
         of, _, name = key.rpartition(".")
-        values = {getattr(trial, name, None) for trial in trials}
+        if key.startswith(OPTION):
+            of, values = (
+                "student",
+                {dict(t.method_options).get(name) for t in trials if t.kind == "student"},
+            )
+        else:
+            values = {getattr(trial, name, None) for trial in trials}
         if of in ("", section) and len(values) == 1 and (value := values.pop()) is not None:
             yield name, value
 
