@@ -22,7 +22,7 @@ def registrar(kind: str) -> Callable[[str], Callable[[Registered], Registered]]:
 
     def register(name: str) -> Callable[[Registered], Registered]:
         def mark(function: Registered) -> Registered:
-            setattr(function, _mark(kind), (*getattr(function, _mark(kind), ()), name))
+            setattr(function, _mark(kind), (*_marked(function, kind), name))
             return function
 
         return mark
@@ -62,10 +62,16 @@ def _mark(kind: str) -> str:
     return f"_kdsweep_{kind}"
 
 
+def _marked(value: object, kind: str) -> tuple[str, ...]:
+    """The names under which it is registered itself: no class is what it inherits from."""
+    names: tuple[str, ...] = getattr(value, "__dict__", {}).get(_mark(kind), ())
+    return names
+
+
 @lru_cache
 def _registered(source: str, path: str, kind: str) -> dict[str, Any]:
     values = vars(_module(source, path)).values()
-    return {name: value for value in values for name in getattr(value, _mark(kind), ())}
+    return {name: value for value in values for name in _marked(value, kind)}
 
 
 @lru_cache
