@@ -124,6 +124,12 @@ MODELS: Mapping[str, ModelFacts] = MappingProxyType(
 """Every architecture (MODELS.md)."""
 
 
+def parameters(architecture: str, num_classes: int) -> int:
+    """Parameters that learn: only the last linear layer depends on the classes."""
+    facts = MODELS[architecture]
+    return facts.parameters + (num_classes - 100) * (facts.features + 1)
+
+
 def multiply_adds(architecture: str, image_size: int, num_classes: int) -> int:
     """Multiply-adds of one forward pass of one image: convolutions and linear layers only."""
     facts = MODELS[architecture]
@@ -147,6 +153,18 @@ def stage_sizes(architecture: str, image_size: int) -> list[int]:
 VGG_FOURTH_POOL_SIZE = 64
 
 ARCHITECTURES: tuple[str, ...] = tuple(MODELS)
+
+MODEL_LIBRARIES: tuple[str, ...] = ("timm", "torchvision")
+"""Libraries whose architectures a pair may name, as `timm:resnet18`."""
+
+_OF_A_LIBRARY = re.compile(rf"(?P<library>{'|'.join(MODEL_LIBRARIES)}):[a-z0-9_.]{{1,100}}")
+
+
+def library_of(architecture: str) -> str | None:
+    """The library that an architecture's name says: `timm` of `timm:resnet18`; else None."""
+    match = _OF_A_LIBRARY.fullmatch(architecture)
+    return match["library"] if match else None
+
 
 LEARNING_RATE = 0.05
 LOW_LEARNING_RATE = 0.01

@@ -4,6 +4,7 @@ A member is fed step by step, closes each epoch, can be saved after any step and
 result at its last epoch. Nothing here waits for the device within an epoch.
 """
 
+import functools
 import itertools
 import math
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,16 +28,18 @@ from trainer.layout import placed
 from trainer.losses import LossWeights, student_loss
 from trainer.methods import method_of
 from trainer.models import build_model
+from trainer.models.guests import build_guest
 from trainer.optimisers import clipped, optimiser_of, rate_in
+from trainer.passes import Passes
 from trainer.positions import Position
-from trainer.precision import at_least_fp32, backward_in, forward_in
+from trainer.precision import backward_in, forward_in
 from trainer.predictors.answers import AugmentedAnswers
 from trainer.published import read_published
 from trainer.randomness import addressed_generator
-from trainer.replay import Execution
+from trainer.replay import Eager, Execution
 from trainer.stddev import MeanProbabilityStddev
-from trainer.trial import StddevTrial, StudentTrial, TeacherTrial
-from trainer.views import StepViews, View, mixed_of
+from trainer.trial import GuestModel, StddevTrial, StudentTrial, TeacherTrial, learner_of
+from trainer.views import Score, StepViews, View, mixed_of
 
 
 class DivergedError(ArithmeticError):
@@ -74,20 +78,29 @@ class Place:
     execution: Execution
 
 
-def fresh_model(role: str, architecture: str, seed: int, place: Place) -> nn.Module:
+def fresh_model(
+    role: str, architecture: str, guest: GuestModel | None, seed: int, place: Place
+) -> nn.Module:
     """A model whose initial weights depend on (seed, role, architecture) only."""
     rng = addressed_generator(seed, "initial weights", role, architecture)
-    dataset = place.dataset
-    model = build_model(architecture, dataset.num_classes, dataset.image_size, rng)
-    return placed(model, place.device)
+    return placed(_built(architecture, guest, rng, place.dataset), place.device)
 
 
-def trained_model(architecture: str, weights: Mapping[str, Tensor], place: Place) -> nn.Module:
+def trained_model(
+    architecture: str, guest: GuestModel | None, weights: Mapping[str, Tensor], place: Place
+) -> nn.Module:
     """A model with given weights, in eval mode."""
-    dataset = place.dataset
-    model = build_model(architecture, dataset.num_classes, dataset.image_size)
+    model = _built(architecture, guest, np.random.default_rng(0), place.dataset)
     model.load_state_dict(weights)
     return placed(model, place.device).eval()
+
+
+def _built(
+    architecture: str, guest: GuestModel | None, rng: np.random.Generator, dataset: Dataset
+) -> nn.Module:
+    if guest is not None:
+        return build_guest(architecture, guest, dataset.num_classes, dataset.image_size, rng)
+    return build_model(architecture, dataset.num_classes, dataset.image_size, rng)
 
 
 class _Clock:
@@ -151,15 +164,18 @@ class _TrainedMember:
         loss: Callable[..., Tensor],
         place: Place,
         *,
-        may_be_captured: bool = True,
+        has_own_method: bool = False,
     ) -> None:
         self._trial = trial
         self._model = model
         self._place = place
-        self._train = _Training(trial, model, loss, place.device)
-        self._whole = trial.batch_size if may_be_captured else None
+        is_guest = learner_of(trial) is not None
+        self._passes = Passes(model, place.device, draws=is_guest)
+        self._train = _Training(trial, model, functools.partial(loss, self._passes), place.device)
+        # Whether the code of others can be captured nobody knows, and what it draws would be captured with it.
+        execution = Eager() if is_guest or has_own_method else place.execution
         # Neither knows this member: it is gone, with its graph and its memory, when the group lets go of it.
-        self._train_whole = place.execution.prepare(self._train, self._train.changed)
+        self._train_whole = execution.prepare(self._train, self._train.changed)
         self._clock = _Clock()
         self.curve: list[dict[str, float | int]] = []
 
@@ -169,12 +185,12 @@ class _TrainedMember:
         self._model.train()
 
     def begin_step(self, views: StepViews) -> None:
-        pass
+        self._passes.begin_step(views)
 
     def step(self, views: StepViews) -> None:
         """Whole batches are replayed; the short last one of an epoch is not, nor what a scheme makes shorter."""
         inputs = self._inputs(views)
-        if all(len(given) == self._whole for given in inputs):
+        if all(len(given) == self._trial.batch_size for given in inputs):
             self._train_whole(*inputs)
         else:
             self._place.execution.settle()
@@ -252,14 +268,13 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class _LabelLoss:
     """Of a teacher: cross-entropy."""
 
-    def __init__(self, trial: TeacherTrial, model: nn.Module, device: torch.device) -> None:
+    def __init__(self, trial: TeacherTrial, device: torch.device) -> None:
         self._trial = trial
-        self._model = model
         self._device = device
 
-    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, answer: Score, images: Tensor, labels: Tensor) -> Tensor:
         with forward_in(self._trial.precision, self._device):
-            logits = at_least_fp32(self._model(images))
+            logits = answer(images)
         return F.cross_entropy(logits, labels, label_smoothing=self._trial.label_smoothing)
 
 
@@ -269,9 +284,8 @@ class _DistillationLoss:
     The two are separate forward passes, so their batch-norm statistics are never shared.
     """
 
-    def __init__(self, trial: StudentTrial, model: nn.Module, device: torch.device) -> None:
+    def __init__(self, trial: StudentTrial, device: torch.device) -> None:
         self._trial = trial
-        self._model = model
         self._device = device
         self._weights = LossWeights(
             label=trial.label_weight,
@@ -289,16 +303,16 @@ class _DistillationLoss:
             self._warmth.fill_(min(1.0, epoch / self._trial.method_warmup_epochs))
 
     def __call__(
-        self, images: Tensor, teacher_logits: Tensor, labels: Tensor, *flat: Tensor
+        self, answer: Score, images: Tensor, teacher_logits: Tensor, labels: Tensor, *flat: Tensor
     ) -> Tensor:
         """`flat` are the images of each run and the teacher's logits for them; none: without that term."""
         runs = [View(*run) for run in zip(flat[::2], flat[1::2], strict=True)]
         trial, mixed = self._trial, None
         with forward_in(trial.precision, self._device):
-            logits = self._answer(images)
+            logits = answer(images)
             if runs:
-                augmented = mixed_of(runs, trial, self._answer)
-                mixed = (self._answer(augmented.images), augmented.logits)
+                augmented = mixed_of(runs, trial, answer)
+                mixed = (answer(augmented.images), augmented.logits)
         return student_loss(
             logits,
             teacher_logits,
@@ -311,16 +325,13 @@ class _DistillationLoss:
             warmth=self._warmth,
         )
 
-    def _answer(self, images: Tensor) -> Tensor:
-        return at_least_fp32(self._model(images))
-
 
 class TeacherMember(_TrainedMember):
     """Learns from the labels."""
 
     def __init__(self, trial: TeacherTrial, place: Place) -> None:
-        model = fresh_model("teacher", trial.teacher, trial.seed, place)
-        super().__init__(trial, model, _LabelLoss(trial, model, place.device), place)
+        model = fresh_model("teacher", trial.teacher, trial.teacher_model, trial.seed, place)
+        super().__init__(trial, model, _LabelLoss(trial, place.device), place)
 
     def _inputs(self, views: StepViews) -> Sequence[Tensor]:
         return (views.batch.images, views.batch.labels)
@@ -330,15 +341,21 @@ class StudentMember(_TrainedMember):
     """Learns from the teacher."""
 
     def __init__(self, trial: StudentTrial, place: Place) -> None:
-        model = fresh_model("student", trial.student, trial.seed, place)
+        model = fresh_model("student", trial.student, trial.student_model, trial.seed, place)
         if trial.checkpoint is not None:
-            path, classes = Path(trial.checkpoint.path), place.dataset.num_classes
-            model.load_state_dict(
-                read_published(path, trial.checkpoint.sha256, trial.student, classes)
+            weights = read_published(
+                Path(trial.checkpoint.path),
+                trial.checkpoint.sha256,
+                trial.student,
+                place.dataset.num_classes,
+                trial.student_model,
+                place.dataset.image_size,
             )
-        self._loss = _DistillationLoss(trial, model, place.device)
-        # Code of one's own may let the host wait, which no capture can hold.
-        super().__init__(trial, model, self._loss, place, may_be_captured=not trial.own_method)
+            model.load_state_dict(weights)
+        self._loss = _DistillationLoss(trial, place.device)
+        super().__init__(
+            trial, model, self._loss, place, has_own_method=trial.own_method is not None
+        )
         self._looks_at = trial if trial.augmented_weight else None
 
     def begin_epoch(self, epoch: int) -> None:
@@ -346,6 +363,7 @@ class StudentMember(_TrainedMember):
         self._loss.begin_epoch(epoch)
 
     def begin_step(self, views: StepViews) -> None:
+        super().begin_step(views)
         views.begin(self._looks_at)
 
     def _inputs(self, views: StepViews) -> Sequence[Tensor]:

@@ -45,6 +45,7 @@ from trainer.replay import Eager, Execution
 from trainer.sending import sent
 from trainer.trial import (
     SEMANTICS,
+    GuestModel,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
@@ -104,9 +105,16 @@ def _evaluate_published(
     trial: TeacherTrial, checkpoint: PublishedCheckpoint, place: Place
 ) -> Result:
     """A published teacher is tested once; its weights are kept in the form of our own."""
-    num_classes = place.dataset.num_classes
-    weights = read_published(Path(checkpoint.path), checkpoint.sha256, trial.teacher, num_classes)
-    model = trained_model(trial.teacher, weights, place)
+    dataset, guest = place.dataset, trial.teacher_model
+    weights = read_published(
+        Path(checkpoint.path),
+        checkpoint.sha256,
+        trial.teacher,
+        dataset.num_classes,
+        guest,
+        dataset.image_size,
+    )
+    model = trained_model(trial.teacher, guest, weights, place)
     score = evaluate(model, place.dataset.test, place.palette)
     if not math.isfinite(score.loss):
         raise DivergedError(f"{checkpoint.path}: its test loss is {score.loss}")
@@ -130,13 +138,19 @@ class _Group:
     def _frozen_teacher(self, trial: Trial) -> FrozenModel:
         if isinstance(trial, TeacherTrial):
             return FrozenModel(torch.nn.Identity())
-        return self._frozen(trial.teacher, trial.teacher_fingerprint, trial.batch_size)
+        return self._frozen(
+            trial.teacher, trial.teacher_model, trial.teacher_fingerprint, trial.batch_size
+        )
 
-    def _frozen(self, architecture: str, fingerprint: str, whole: int) -> FrozenModel:
+    def _frozen(
+        self, architecture: str, guest: GuestModel | None, fingerprint: str, whole: int
+    ) -> FrozenModel:
         """A finished trial's model, as this group calls it, for batches of `whole` images mostly."""
-        model = trained_model(architecture, self._keeper.weights(fingerprint), self._place)
-        first, place = self._first, self._place
-        return FrozenModel(model, first.precision, place.execution, whole)
+        weights = self._keeper.weights(fingerprint)
+        model = trained_model(architecture, guest, weights, self._place)
+        # Whether the code of others can be captured nobody knows.
+        execution = None if guest else self._place.execution
+        return FrozenModel(model, self._first.precision, execution, whole)
 
     def _member(self, trial: Trial) -> Member:
         match trial:
@@ -152,7 +166,7 @@ class _Group:
         if pick is None or trial.student is None or trial.student_fingerprint is None:
             return None
         pool = pick.runs * trial.batch_size
-        return self._frozen(trial.student, trial.student_fingerprint, pool)
+        return self._frozen(trial.student, trial.student_model, trial.student_fingerprint, pool)
 
     def run(self, start: Position, trials: Sequence[tuple[Checkpoint | None, Trial]]) -> None:
         """Run trials that all stand at `start` until none is left or the keeper says stop."""

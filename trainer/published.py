@@ -20,8 +20,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
+from trainer.catalog import ARCHITECTURES
 from trainer.checkpoint import CheckpointError
 from trainer.models import build_model
+from trainer.models.guests import build_guest
+from trainer.trial import GuestModel
 
 WRAPPERS = (
     *("state_dict", "model_state_dict", "model", "model_state", "net", "network", "weights"),
@@ -55,13 +58,21 @@ HARMLESS: list[Any] = [
 """Data that training scripts keep beside the weights: options, accuracies, paths. None of it can act."""
 
 _NOT_ALLOWED = re.compile(r"GLOBAL (?P<name>[\w.]+)")
+USUAL_SIZE = 32
+"""Of images, where weights do not depend on it."""
+
 HOW_TO_SAVE = "load it where it was made and save torch.save(model.state_dict(), FILE)"
 
 
 def read_published(
-    path: Path, sha256: str | None, architecture: str, num_classes: int
+    path: Path,
+    sha256: str | None,
+    architecture: str,
+    num_classes: int,
+    guest: GuestModel | None = None,
+    image_size: int = USUAL_SIZE,
 ) -> dict[str, Tensor]:
-    """The state_dict in a file, checked against an architecture.
+    """The state_dict in a file, checked against an architecture; a guest's may depend on the image size.
 
     Raises:
         CheckpointError: the file is missing, changed, damaged or no checkpoint, or holds the weights of
@@ -74,7 +85,19 @@ def read_published(
     digest = hashlib.sha256(raw).hexdigest()
     if digest != sha256:
         raise CheckpointError(path, f"its SHA-256 is {digest}; {sha256} was planned")
-    return _checked(path, _content(path, raw), architecture, num_classes)
+    wanted = _wanted(architecture, num_classes, guest, image_size)
+    return _checked(path, _content(path, raw), architecture, num_classes, wanted)
+
+
+def _wanted(
+    architecture: str, num_classes: int, guest: GuestModel | None, image_size: int
+) -> dict[str, Tensor]:
+    """The state_dict of a fresh one."""
+    rng = np.random.default_rng(0)
+    if guest is not None:
+        return build_guest(architecture, guest, num_classes, image_size, rng).state_dict()
+    with torch.device("meta"):
+        return build_model(architecture, num_classes, image_size, rng).state_dict()
 
 
 def _content(path: Path, raw: bytes) -> Any:
@@ -96,16 +119,16 @@ def _content(path: Path, raw: bytes) -> Any:
         ) from error
 
 
-def _state_dict(content: Any, depth: int = 0) -> dict[str, Tensor]:
+def _state_dict(content: Any, wanted: Collection[str], depth: int = 0) -> dict[str, Tensor]:
     """The tensors by name, of a state_dict or of the first one within wrappers; empty where there is none."""
     if not isinstance(content, Mapping) or depth > DEEPEST:
         return {}
     for key in WRAPPERS:
-        if found := _state_dict(content.get(key), depth + 1):
+        if found := _state_dict(content.get(key), wanted, depth + 1):
             return found
     tensors = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
-    # A layer's tensors have its name before a point; what has none is an accuracy or the like.
-    return {name: tensor for name, tensor in tensors.items() if "." in name}
+    # A layer's tensors have its name before a point; what has none is an accuracy or the like, if not the model's.
+    return {name: tensor for name, tensor in tensors.items() if "." in name or name in wanted}
 
 
 def _named(path: Path, weights: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
@@ -123,16 +146,15 @@ def _named(path: Path, weights: Mapping[str, Tensor], wanted: Collection[str]) -
     return named
 
 
-def _checked(path: Path, content: Any, architecture: str, num_classes: int) -> dict[str, Tensor]:
-    weights = _state_dict(content)
+def _checked(
+    path: Path, content: Any, architecture: str, num_classes: int, wanted: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    weights = _state_dict(content, wanted)
     if not weights:
         known = ", ".join(map(repr, WRAPPERS[:5]))
         raise CheckpointError(
             path, f"no state_dict in it; expected one, plain or under the key {known}, ..."
         )
-    with torch.device("meta"):
-        rng = np.random.default_rng(0)
-        wanted = build_model(architecture, num_classes, 32, rng).state_dict()
     weights = _named(path, weights, wanted.keys())
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}
     missing = sorted(wanted.keys() - weights.keys() - counters)
@@ -143,12 +165,20 @@ def _checked(path: Path, content: Any, architecture: str, num_classes: int) -> d
         told = " and ".join(filter(None, (lacks, has)))
         raise CheckpointError(
             path,
-            f"not the weights of {architecture}: {told}; expected the state_dict of kdsweep's "
-            f"{architecture}, such as torch.save(model.state_dict(), FILE) of RepDistiller's",
+            f"not the weights of {architecture}: {told}; expected the state_dict of "
+            f"{_whose(architecture)}",
         )
     for name, tensor in weights.items():
         _check_tensor(path, architecture, num_classes, name, tensor, wanted[name])
     return weights
+
+
+def _whose(architecture: str) -> str:
+    if architecture not in ARCHITECTURES:
+        return f"{architecture}, as torch.save(model.state_dict(), FILE) writes it"
+    return (
+        f"kdsweep's {architecture}, such as torch.save(model.state_dict(), FILE) of RepDistiller's"
+    )
 
 
 def _check_tensor(
@@ -191,9 +221,10 @@ def facts_of(path: Path, architecture: str) -> Facts:
     except OSError as error:
         raise CheckpointError(path, f"cannot be read: {error.strerror or error}") from error
     # The last matrix is that of the classes, whatever the layer is called.
-    matrices = [t for t in _state_dict(content).values() if t.dim() == 2]
+    matrices = [t for t in _state_dict(content, ()).values() if t.dim() == 2]
     num_classes = len(matrices[-1]) if matrices else 1
-    _checked(path, content, architecture, num_classes)
+    wanted = _wanted(architecture, num_classes, None, USUAL_SIZE)
+    _checked(path, content, architecture, num_classes, wanted)
     return Facts(num_classes, _accuracy(content))
 
 

@@ -30,15 +30,23 @@ from pydantic import (
     ConfigDict,
     Field,
     TypeAdapter,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from trainer.catalog import ARCHITECTURES, BASE_SCHEMES, DATASETS, FORMATS, base_of, pick_of
+from trainer.catalog import (
+    ARCHITECTURES,
+    BASE_SCHEMES,
+    DATASETS,
+    FORMATS,
+    base_of,
+    library_of,
+    pick_of,
+)
 from trainer.options import METHODS, Options, checked_weights, completed, options_of
 from trainer.problems import did_you_mean, shortened
 
-Architecture = Literal[ARCHITECTURES]  # type: ignore[valid-type]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
@@ -195,6 +203,60 @@ class OwnFile(Frozen):
         return hashlib.sha256(self.source.encode()).hexdigest()
 
 
+class PassSize(Frozen):
+    """One pass of a model on a device: launches per batch, and float32 elements read and written per image."""
+
+    launches: int
+    floats: int
+
+
+class Description(Frozen):
+    """What is known of a model for one number of classes and one image size, without building it.
+
+    `parameters` and `tensors` are what learns, in numbers and in tensors; `multiply_adds` are those of one
+    forward pass of one image; `shapes` is the digest of the names and shapes in its state_dict, and
+    `needs_two_images` says that it cannot learn from a batch of one.
+    """
+
+    parameters: int
+    tensors: int
+    multiply_adds: int
+    look: PassSize
+    training: PassSize
+    shapes: Fingerprint
+    needs_two_images: bool
+
+
+class GuestModel(Frozen):
+    """An architecture that is not kdsweep's: of a file of one's own or, without one, of a library."""
+
+    file: OwnFile | None = None
+    description: Description
+
+    @property
+    def identity(self) -> str:
+        """What is hashed: the file; of a library, which has other versions on other days, its names and shapes."""
+        return self.file.sha256 if self.file else self.description.shapes
+
+
+def _known(name: str, info: ValidationInfo) -> str:
+    """An architecture of kdsweep's, or the name of the guest that stands beside it, as in `student_model`."""
+    guest: GuestModel | None = info.data.get(f"{info.field_name}_model")
+    if guest is None and name not in ARCHITECTURES:
+        raise ValueError(f"unknown model {name!r}{did_you_mean(name, ARCHITECTURES)}")
+    if guest is not None:
+        if name in ARCHITECTURES:
+            raise ValueError(f"{name} is an architecture of kdsweep's own")
+        if (library_of(name) is None) == (guest.file is None):
+            raise ValueError(f"{name!r} is not the name of a model of its file or library")
+    return name
+
+
+Architecture = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:-]{0,127}$"), AfterValidator(_known)
+]
+
+
 class PublishedCheckpoint(Frozen):
     """A file with a teacher's weights.
 
@@ -277,6 +339,12 @@ UNSAID: dict[str, Any] = {
     "checkpoint": None,
 }
 """Values that no identity holds: those that trials had before there was another."""
+GUESTS = ("teacher_model", "student_model")
+
+
+def _hashed(role: str, guest: GuestModel | None) -> dict[str, str]:
+    """Of a guest who learns in a trial."""
+    return {f"{role}_model": guest.identity} if guest else {}
 
 
 class _Trial(Frozen):
@@ -284,6 +352,8 @@ class _Trial(Frozen):
     """Fields that are not hashed."""
 
     data: Data
+    teacher_model: GuestModel | None = None
+    """Where the teacher is a guest; so is `student_model`. What it learnt from is in a teacher's fingerprint."""
     teacher: Architecture
     seed: Seed
 
@@ -314,7 +384,7 @@ class _Trial(Frozen):
         return {key: value for key, value in self.identity.items() if key != "seed"}
 
     def _acting_fields(self) -> dict[str, Any]:
-        fields = self.model_dump(mode="json", exclude=set(self.RECORDED_ONLY))
+        fields = self.model_dump(mode="json", exclude={*self.RECORDED_ONLY, *GUESTS})
         return fields | {"data": self.data.identity}
 
 
@@ -405,10 +475,13 @@ class TeacherTrial(_Trial, Training):
         if self.checkpoint is not None:
             kept = ("kind", "data", "teacher", "precision", "semantics")
             acting = {key: fields[key] for key in kept}
-            content = _acting_checkpoint(self.checkpoint)
-            return acting | {"checkpoint": content, "precision": computed_in(self)}
+            acting |= {
+                "checkpoint": _acting_checkpoint(self.checkpoint),
+                "precision": computed_in(self),
+            }
+            return acting | _hashed("teacher", self.teacher_model)
         del fields["checkpoint"]
-        return _acting_training(self, fields)
+        return _acting_training(self, fields) | _hashed("teacher", self.teacher_model)
 
 
 class StudentTrial(_AugmentedTrial, Distillation):
@@ -420,6 +493,7 @@ class StudentTrial(_AugmentedTrial, Distillation):
     kind: Literal["student"] = "student"
     semantics: Count = SEMANTICS["student"]
     teacher_fingerprint: Fingerprint
+    student_model: GuestModel | None = None
     student: Architecture
     learning_rate: Rate
     own_method: OwnFile | None = None
@@ -441,7 +515,8 @@ class StudentTrial(_AugmentedTrial, Distillation):
     def _acting_fields(self) -> dict[str, Any]:
         fields = _acting_training(self, super()._acting_fields())
         fields["checkpoint"] = _acting_checkpoint(self.checkpoint)
-        return self._acting_loss(self._acting_method(self._acting_scheme(fields)))
+        fields = self._acting_loss(self._acting_method(self._acting_scheme(fields)))
+        return fields | _hashed("student", self.student_model)
 
     def _acting_method(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Without a warm-up that is over when the first epoch begins, and a smoothing of labels that weigh nothing."""
@@ -501,6 +576,7 @@ class StddevTrial(_AugmentedTrial, Measurement):
     kind: Literal["stddev"] = "stddev"
     semantics: Count = SEMANTICS["stddev"]
     teacher_fingerprint: Fingerprint
+    student_model: GuestModel | None = None
     student: Architecture | None = None
     student_fingerprint: Fingerprint | None = None
     student_cell: Fingerprint | None = None
@@ -568,6 +644,25 @@ def is_published(trial: Trial) -> bool:
 def num_epochs(trial: Trial) -> int:
     """Epochs that a trial runs through the training images; none for a published teacher."""
     return 0 if is_published(trial) else trial.epochs
+
+
+def guests_of(trial: Trial) -> dict[str, GuestModel]:
+    """The models of a trial that are not kdsweep's, by name."""
+    named = {trial.teacher: trial.teacher_model}
+    if not isinstance(trial, TeacherTrial) and trial.student is not None:
+        named[trial.student] = trial.student_model
+    return {name: guest for name, guest in named.items() if guest is not None}
+
+
+def learner_of(trial: Trial) -> GuestModel | None:
+    """The guest who learns in a trial; None where one of kdsweep's models does, or nobody."""
+    match trial:
+        case TeacherTrial():
+            return trial.teacher_model
+        case StudentTrial():
+            return trial.student_model
+        case StddevTrial():
+            return None
 
 
 def computed_in(trial: Trial) -> Precision:

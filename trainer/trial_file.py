@@ -12,8 +12,8 @@ paper's default:
     epochs: 3
 
 `teacher_from` and `student_from` name the files of trials that this one depends on. `dataset` may be images
-of one's own as in a sweep, `checkpoint` the file of a published teacher or of a student's first weights, `scheme`
-a file of schemes of one's own, `method_file` one of methods.
+of one's own as in a sweep, `checkpoint` the file of a published teacher or of a student's first weights; `scheme`,
+`method_file` and `model` are files of one's own schemes, methods and architectures.
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,19 @@ from typing import Any, Literal, Self
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS, RESIZED, default_learning_rate
+from trainer.catalog import (
+    ARCHITECTURES,
+    DATASETS,
+    FORMATS,
+    RESIZED,
+    default_learning_rate,
+    library_of,
+)
 from trainer.datasets.errors import DataError
 from trainer.datasets.own_images import identify
+from trainer.descriptions import Wanted, described
 from trainer.pins import check_pin
-from trainer.problems import FileError, did_you_mean, message_of
+from trainer.problems import FileError, UserError, did_you_mean, message_of
 from trainer.trial import (
     TRIAL,
     Count,
@@ -73,6 +81,7 @@ def _read(path: Path, depth: int) -> Trial:
     _resolve_dependencies(source, fields, depth)
     _resolve_data(source, fields)
     _resolve_files(source, fields)
+    _resolve_models(source, fields)
     role = "student" if fields.get("kind") == "student" else "teacher"
     if fields.get("kind") in ("teacher", "student") and isinstance(fields.get(role), str):
         fields.setdefault("learning_rate", default_learning_rate(fields[role]))
@@ -98,8 +107,6 @@ def _message(details: ErrorDetails, section: str) -> str:
             return f"this key is missing; {needed}_from: FILE names that trial's file instead"
         case "missing":
             return "this key is missing"
-        case "literal_error" if key in ("teacher", "student"):
-            return f"unknown model {details['input']!r}{did_you_mean(str(details['input']), ARCHITECTURES)}"
         case _:
             return message_of(details)
 
@@ -186,13 +193,35 @@ def _resolve_files(source: YamlSource, fields: dict[str, Any]) -> None:
         fields["checkpoint"] = published
     for key, field in (("scheme", "own_scheme"), ("method_file", "own_method")):
         path = fields.pop(key, None)
-        if path is None:
+        if path is not None:
+            fields[field] = _own_file(source, key, path)
+
+
+def _resolve_models(source: YamlSource, fields: dict[str, Any]) -> None:
+    """`model: FILE` registers the architectures that are neither kdsweep's nor a library's."""
+    path, data = fields.pop("model", None), fields.get("data")
+    file = _own_file(source, "model", path) if path is not None else None
+    for role in ("teacher", "student"):
+        name = fields.get(role)
+        if not isinstance(name, str) or name in ARCHITECTURES or f"{role}_model" in fields:
             continue
+        own = file if library_of(name) is None else None
+        if not isinstance(data, Data) or (own is None and library_of(name) is None):
+            continue
+        wanted = Wanted(
+            name=name, file=own, num_classes=data.num_classes, image_size=data.image_size
+        )
         try:
-            fields[field] = OwnFile(path=path, source=Path(path).read_text())
-        except (OSError, TypeError, ValueError) as error:
-            message = f"{path}: cannot be read: {error}"
-            raise FileError([source.problem((key,), message)]) from error
+            fields[f"{role}_model"] = described([wanted])[0]
+        except UserError as error:
+            raise FileError([source.problem((role,), str(error))]) from error
+
+
+def _own_file(source: YamlSource, key: str, path: str) -> OwnFile:
+    try:
+        return OwnFile(path=path, source=Path(path).read_text())
+    except (OSError, TypeError, ValueError) as error:
+        raise FileError([source.problem((key,), f"{path}: cannot be read: {error}")]) from error
 
 
 def _resolve_dependencies(source: YamlSource, fields: dict[str, Any], depth: int) -> None:
@@ -205,8 +234,10 @@ def _resolve_dependencies(source: YamlSource, fields: dict[str, Any], depth: int
             message = f"{needed} is no {kind} trial"
             raise FileError([source.problem((key,), message)])
         fields.setdefault("teacher", trial.teacher)
+        fields.setdefault("teacher_model", trial.teacher_model)
         fields[f"{kind}_fingerprint"] = trial.fingerprint
         if isinstance(trial, StudentTrial):
             fields["student"] = trial.student
+            fields["student_model"] = trial.student_model
             fields["student_cell"] = trial.cell
             fields.setdefault("teacher_fingerprint", trial.teacher_fingerprint)

@@ -101,8 +101,8 @@ class StepViews:
 
     def __init__(self, batch: Batch, teacher: FrozenModel, stream: RandomStream) -> None:
         self.batch = batch
+        self.stream = stream
         self._teacher = teacher
-        self._stream = stream
         self._streams: dict[BaseScheme, np.random.Generator] = {}
         self._made: dict[BaseScheme, list[View]] = {}
 
@@ -146,7 +146,7 @@ class StepViews:
     def _apply(self, base: BaseScheme) -> Tensor:
         """The next run: every run draws on from where the one before stopped."""
         if base not in self._streams:
-            self._streams[base] = self._stream(base.stream)
+            self._streams[base] = self.stream(base.stream)
         rng, batch = self._streams[base], self.batch
         if base.own is not None:
             return apply_own(base.own, base.name, batch.images, rng)
