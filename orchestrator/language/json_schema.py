@@ -6,11 +6,17 @@ from typing import Any
 from orchestrator.language.seeds import SeedRange
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import KEYS, OPTION
-from trainer.catalog import AUGMENTATIONS
+from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, MODEL_LIBRARIES
 from trainer.options import METHODS
 
-ONE_OR_MORE = ("dataset", "schemes", "methods", "include", "exclude")
+ONE_OR_MORE = ("dataset", "schemes", "methods", "models", "include", "exclude")
 """Lists in whose place one value may stand."""
+
+
+_MODEL = "|".join(
+    (*map(re.escape, ARCHITECTURES), f"({'|'.join(MODEL_LIBRARIES)}):[a-z0-9_.]{{1,100}}")
+)
+_PAIR = f"^({_MODEL})/({_MODEL})$"
 
 
 def sweep_schema() -> dict[str, Any]:
@@ -43,6 +49,9 @@ def sweep_schema() -> dict[str, Any]:
         section["checkpoint"] = {"anyOf": [{"type": "string"}, section["checkpoint"]]}
     methods = {"type": "string", "examples": list(METHODS)}
     definitions["StudentSettings"]["properties"]["method"] |= methods
+    # Where a file registers models, or another file may, a pair can name what no schema knows.
+    schema["if"] = {"not": {"anyOf": [{"required": ["models"]}, {"required": ["extends"]}]}}
+    schema["then"] = {"properties": {"pairs": {"items": {"pattern": _PAIR}}}}
     return schema
 
 

@@ -11,7 +11,7 @@ from trainer.problems import MOST_TOLD, FileError, Problem, did_you_mean, neares
 from trainer.synonyms import SYNONYMS
 from trainer.yaml_source import KeyPath, YamlSource
 
-NAMED = frozenset({"dataset", "pairs", "schemes", "methods", "augmentations", "seeds"})
+NAMED = frozenset({"dataset", "pairs", "schemes", "methods", "models", "augmentations", "seeds"})
 """The keys whose values rules can name."""
 
 MOST_VALIDATED = 300_000

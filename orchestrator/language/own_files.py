@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import model_validator
 
 from orchestrator.language.mistakes import distinct, mistake, mistake_at
-from trainer.catalog import AUGMENTATIONS, pick_of
+from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, pick_of
 from trainer.options import METHODS, options_of, registrations
 from trainer.trial import Frozen, Name, OwnFile
 from trainer.yaml_source import MAX_BYTES
@@ -95,6 +95,16 @@ class MethodFile(RegisteringFile):
         return names
 
 
+class ModelFile(RegisteringFile):
+    """A file with architectures."""
+
+    KIND = "model"
+
+    @classmethod
+    def is_taken(cls, name: str) -> bool:
+        return name in ARCHITECTURES
+
+
 Files = TypeVar("Files", bound=RegisteringFile)
 
 
@@ -114,7 +124,7 @@ def file_of(name: str, files: tuple[Files, ...]) -> OwnFile | None:
     return file.as_own() if file else None
 
 
-OWN_FILES = ("schemes", "methods")
+OWN_FILES = ("schemes", "methods", "models")
 """The keys of a sweep file that name files of one's own."""
 
 

@@ -1,16 +1,22 @@
 """The sections of a sweep file: pairs, data, schemes, hyper-parameters, resources."""
 
 import os
-import re
 import string
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from orchestrator.language.mistakes import EVERY, known, mistake
-from trainer.catalog import ARCHITECTURES, DATASETS, FORMATS, RESIZED
+from orchestrator.language.mistakes import EVERY, known, mistake, mistake_at
+from trainer.catalog import (
+    ARCHITECTURES,
+    DATASETS,
+    FORMATS,
+    MODEL_LIBRARIES,
+    RESIZED,
+    library_of,
+)
 from trainer.problems import did_you_mean
 from trainer.trial import (
     Count,
@@ -43,18 +49,24 @@ class Pair(Frozen):
         teacher, slash, student = value.partition("/")
         if not slash:
             raise mistake(f"expected TEACHER/STUDENT, as in resnet20/resnet8, not {value!r}")
-        return {
-            "teacher": known(teacher, ARCHITECTURES, "model"),
-            "student": known(student, ARCHITECTURES, "model"),
-        }
+        return {"teacher": teacher, "student": student}
+
+    def checked(self, own: Collection[str]) -> Self:
+        """The same, of architectures that kdsweep, a library or files of one's own have; else a mistake."""
+        for name in (self.teacher, self.student):
+            if library_of(name) is None and name not in own and name not in ARCHITECTURES:
+                libraries = tuple(f"{library}:NAME" for library in MODEL_LIBRARIES)
+                hint = did_you_mean(name, (*ARCHITECTURES, *own, *libraries))
+                raise mistake_at("", f"unknown model {name!r}{hint}", of_a_name=True)
+        return self
 
     def __str__(self) -> str:
         return f"{self.teacher}/{self.student}"
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
-        names = "|".join(map(re.escape, ARCHITECTURES))
-        return {"type": "string", "pattern": f"^({names})/({names})$"}
+        name = r"[A-Za-z0-9][A-Za-z0-9._+:-]*"
+        return {"type": "string", "pattern": f"^{name}/{name}$"}
 
 
 class DatasetChoice(Frozen):

@@ -39,6 +39,7 @@ from orchestrator.language.mistakes import (
 )
 from orchestrator.language.own_files import (
     MethodFile,
+    ModelFile,
     SchemeFile,
     file_of,
     registered_once,
@@ -87,6 +88,12 @@ def _augmentation(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _pair(pair: Pair, info: ValidationInfo) -> Pair:
+    # Where the files are mistaken, what they register is not known, and nothing is wrong with its name.
+    files: tuple[ModelFile, ...] | None = info.data.get("models")
+    return pair if files is None else pair.checked([n for file in files for n in file.names])
+
+
 FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 Families = dict[
@@ -111,7 +118,17 @@ class Sweep(Frozen):
         BeforeValidator(few),
         AfterValidator(distinct),
     ]
-    pairs: Annotated[tuple[Pair, ...], BeforeValidator(few), AfterValidator(distinct)]
+    models: Annotated[
+        tuple[ModelFile, ...],
+        BeforeValidator(as_list),
+        BeforeValidator(few),
+        AfterValidator(registered_once),
+    ] = ()
+    pairs: Annotated[
+        tuple[Annotated[Pair, AfterValidator(_pair)], ...],
+        BeforeValidator(few),
+        AfterValidator(distinct),
+    ]
     schemes: Annotated[
         tuple[SchemeFile, ...],
         BeforeValidator(as_list),
@@ -165,6 +182,10 @@ class Sweep(Frozen):
     def own_scheme(self, augmentation: str) -> OwnFile | None:
         """The file that registers a scheme of one's own; None for the paper's."""
         return file_of(base_of(augmentation), self.schemes)
+
+    def own_model(self, architecture: str) -> OwnFile | None:
+        """The file that registers an architecture of one's own; None for kdsweep's and those of libraries."""
+        return file_of(architecture, self.models)
 
     def own_method(self, method: str) -> OwnFile | None:
         """The file that registers a method of one's own; None for kdsweep's."""

@@ -8,21 +8,18 @@ forward passes. Evaluation is left out.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 
-from trainer.catalog import MODELS, base_of, multiply_adds, pick_of
+from orchestrator.planning.model_sizes import ModelSizes, student_sizes, teacher_sizes
+from trainer.catalog import base_of, pick_of
 from trainer.footprints import (
     ACCUMULATE_WEIGHTS_MOVED,
-    FOOTPRINTS,
     STUDENT_STEP_LAUNCHES,
     TENSORS_PER_LAUNCH,
     UPDATE_KERNELS,
     UPDATE_WEIGHTS_MOVED,
     WEIGHTS_MOVED,
     Way,
-    floats_per_image,
-    pass_of,
 )
 from trainer.trial import StudentTrial, TeacherTrial, Trial, num_epochs, steps_per_epoch
 
@@ -53,53 +50,49 @@ def operations(load: Load) -> float:
     return load.multiply_adds
 
 
-_multiply_adds = cache(multiply_adds)
-
-
 def _passes(
-    trial: Trial, architecture: str, way: Way, passes: int = 1, batches_per_pass: int = 1
+    trial: Trial, model: ModelSizes, way: Way, passes: int = 1, batches_per_pass: int = 1
 ) -> Load:
     """To show one model every training image in every epoch, in so many passes per step.
 
     Pools are shown as one pass of several batches.
     """
-    data, epochs = trial.data, num_epochs(trial)
-    images = data.train_images * epochs * passes * batches_per_pass
+    epochs = num_epochs(trial)
+    images = trial.data.train_images * epochs * passes * batches_per_pass
     steps = steps_per_epoch(trial) * epochs * passes
-    per_image = _multiply_adds(architecture, data.image_size, data.num_classes)
     return Load(
-        multiply_adds=float(FORWARD_PASSES[way] * per_image * images),
-        activations=float(floats_per_image(architecture, data.image_size, way) * images),
-        weights=float(WEIGHTS_MOVED[way] * MODELS[architecture].parameters * steps),
-        launches=float(pass_of(architecture, way).launches * steps),
+        multiply_adds=float(FORWARD_PASSES[way] * model.multiply_adds * images),
+        activations=float(model.floats[way] * images),
+        weights=float(WEIGHTS_MOVED[way] * model.parameters * steps),
+        launches=float(model.launches[way] * steps),
         precision=trial.precision,
     )
 
 
-def _update(trial: TeacherTrial | StudentTrial, architecture: str) -> Load:
+def _update(trial: TeacherTrial | StudentTrial, model: ModelSizes) -> Load:
     """What follows a step's passes: the optimiser; of a student, all else that is not shared."""
     steps = steps_per_epoch(trial) * num_epochs(trial)
-    tensors, weights = FOOTPRINTS[architecture].tensors, UPDATE_WEIGHTS_MOVED
+    tensors, weights = model.tensors, UPDATE_WEIGHTS_MOVED
     launches = tensors + UPDATE_KERNELS * math.ceil(tensors / TENSORS_PER_LAUNCH)
     if isinstance(trial, StudentTrial):
         launches += tensors + STUDENT_STEP_LAUNCHES
         weights += ACCUMULATE_WEIGHTS_MOVED
-    moved = float(weights * MODELS[architecture].parameters * steps)
+    moved = float(weights * model.parameters * steps)
     return Load(0.0, 0.0, moved, float(launches * steps), trial.precision)
 
 
 def _own_loads(trial: Trial) -> Iterator[Load]:
     """What a trial asks for beyond the teacher's passes, which its group shares."""
     if isinstance(trial, TeacherTrial):
-        yield _passes(trial, trial.teacher, "training")
-        yield _update(trial, trial.teacher)
+        yield _passes(trial, teacher_sizes(trial), "training")
+        yield _update(trial, teacher_sizes(trial))
         return
     pick = pick_of(trial.augmentation)
     if trial.student and pick and pick.needs_student:
-        yield _passes(trial, trial.student, "look", batches_per_pass=pick.runs)
+        yield _passes(trial, student_sizes(trial), "look", batches_per_pass=pick.runs)
     if isinstance(trial, StudentTrial):
-        yield _passes(trial, trial.student, "training", passes=2)
-        yield _update(trial, trial.student)
+        yield _passes(trial, student_sizes(trial), "training", passes=2)
+        yield _update(trial, student_sizes(trial))
 
 
 def _views(augmentation: str | None) -> frozenset[tuple[str, int]]:
@@ -117,7 +110,7 @@ def group_loads(trials: Iterable[Trial]) -> Iterator[Load]:
     views = frozenset[tuple[str, int]]().union(*(_views(trial.augmentation) for trial in group))
     longest = max(group, key=lambda trial: trial.epochs)
     if views:
-        yield _passes(longest, longest.teacher, "look", passes=len(views))
+        yield _passes(longest, teacher_sizes(longest), "look", passes=len(views))
     for trial in group:
         yield from _own_loads(trial)
 

@@ -21,6 +21,7 @@ from orchestrator.language.settings import Pair, StudentSettings, TeacherSetting
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
 from orchestrator.planning.data import identified
+from orchestrator.planning.guests import guests_of
 from orchestrator.planning.hardly_meant import hardly_meant
 from orchestrator.planning.kept_points import with_kept_points
 from orchestrator.planning.last_batch import batch_of_one
@@ -32,6 +33,7 @@ from trainer.problems import PlacedError, UserError, message_of
 from trainer.trial import (
     Data,
     Distillation,
+    GuestModel,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
@@ -52,8 +54,8 @@ def expand(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial]:
     `note` hears of what was passed over among images of one's own.
 
     Raises:
-        UserError: images of one's own are missing or wrong, or too few for what is asked; or nothing is
-            left to run.
+        UserError: images of one's own are missing or wrong, or too few for what is asked; a model of one's own
+            cannot be trained; or nothing is left to run.
     """
     trials = trials_of(sweep, note)
     for trial in trials:
@@ -71,8 +73,9 @@ def trials_of(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial
     trials: dict[str, Trial] = {}
     for choice in sweep.dataset:
         data = identified(choice, note)
+        guests = guests_of(sweep, data)
         for variation in sweep.variations:
-            for trial in _Expansion(sweep, data, variation).trials():
+            for trial in _Expansion(sweep, data, guests, variation).trials():
                 trials.setdefault(trial.fingerprint, trial)
     if not trials:
         raise UserError(f"{sweep.name}: no trials are left by include and exclude")
@@ -87,9 +90,16 @@ def _order(trial: Trial) -> tuple[bool, int]:
 class _Expansion:
     """The trials of one data set under one variation of grid and search."""
 
-    def __init__(self, sweep: Sweep, data: Data, variation: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        data: Data,
+        guests: Mapping[str, GuestModel],
+        variation: Mapping[str, Any],
+    ) -> None:
         self._sweep = sweep
         self._data = data
+        self._guests = guests
         self._base = sweep.hyperparameters.with_settings(variation)
         self._overridden: dict[tuple[int, ...], Hyperparameters] = {}
         self._teachers: dict[str, TeacherTrial] = {}
@@ -133,6 +143,7 @@ class _Expansion:
             path = settings.checkpoint_path(self._data.name, architecture)
             self._teachers[architecture] = TeacherTrial(
                 data=self._data,
+                teacher_model=self._guests.get(architecture),
                 teacher=architecture,
                 learning_rate=settings.learning_rate or default_learning_rate(architecture),
                 checkpoint=_published(path, "teachers") if path else None,
@@ -151,8 +162,10 @@ class _Expansion:
         with self._as_the_sweep_s_mistake():
             return StudentTrial(
                 data=self._data,
+                teacher_model=teacher.teacher_model,
                 teacher=point.pair.teacher,
                 teacher_fingerprint=teacher.fingerprint,
+                student_model=self._guests.get(architecture),
                 student=architecture,
                 augmentation=point.augmentation,
                 randomness=hyper.randomness,
@@ -184,12 +197,14 @@ class _Expansion:
         with self._as_the_sweep_s_mistake():
             return StddevTrial(
                 data=self._data,
+                teacher_model=teacher.teacher_model,
                 teacher=point.pair.teacher,
                 teacher_fingerprint=teacher.fingerprint,
                 augmentation=point.augmentation,
                 randomness=hyper.randomness,
                 own_scheme=self._sweep.own_scheme(point.augmentation),
                 seed=point.seed,
+                student_model=student.student_model if student else None,
                 student=student.student if student else None,
                 student_fingerprint=student.fingerprint if student else None,
                 student_cell=student.cell if student else None,
