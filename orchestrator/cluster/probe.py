@@ -53,14 +53,15 @@ def asking(
         UserError: the store cannot be written.
     """
     mark = uuid.uuid4().hex
+    needed = samples(plan.missing)
     question = Question(
         store=store.address,
         drivers_mark=mark,
         nodes_mark=None,
-        software=software(),
+        software=software(needed),
         driver_has_it_in=str(TOP),
         data_folder=data_folder,
-        trials=tuple(trial.model_dump_json() for trial in samples(plan.missing)),
+        trials=tuple(trial.model_dump_json() for trial in needed),
     )
     wanted = [resources.of(kind) for kind in {trial.kind for trial in plan.missing}]
     _leave(store, mark)

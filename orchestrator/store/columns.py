@@ -86,13 +86,15 @@ RESULTS = _schema(
     precision=pa.string(),
     execution=pa.string(),
     notes=pa.string(),
+    model_libraries=pa.string(),
 )
 """One row per finished trial. Accuracies are shares in 0..1; `trial` is the whole trial as JSON, `environment`
 the environment variables of an allow-list. `wall_seconds` were spent on the trial's group while it was a
 member, `device_seconds` are the trial's share of that, epoch by epoch, times the GPUs (else CPUs) that the job
 held. `job_id` is the job that finished it; `trainer_sha256` the digest of the code that computed it,
 `libraries` the versions of other libraries as JSON; `precision` and `execution` how it was computed; `notes`
-what a reader should know."""
+what a reader should know; `model_libraries` the versions of the libraries that its models are of, as JSON, null
+where none is."""
 
 IMPORTED = _schema(
     **_IDENTITY,

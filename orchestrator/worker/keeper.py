@@ -1,6 +1,7 @@
 """The worker's side of the store: keeps what the trainer hands over, and shows that it is alive."""
 
 import functools
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -20,12 +21,13 @@ from orchestrator.store.store import Store
 from orchestrator.worker.attempts import Attempts, begin_attempt, end_attempts
 from orchestrator.worker.causes import of_exception
 from orchestrator.worker.job import FailedTrial
+from orchestrator.worker.model_libraries import model_library_versions
 from trainer.checkpoint import Checkpoint, CheckpointError, CheckpointFolder
 from trainer.device import cudnn_version
 from trainer.keeper import Command, Progress, Result, Row
 from trainer.private_folder import NotOursError
 from trainer.problems import UserError
-from trainer.trial import Trial, computed_in
+from trainer.trial import Trial, computed_in, learner_of
 from trainer.trial_log import TrialLog, repeat_command
 
 SIGN_OF_LIFE_EVERY_S = 1.0
@@ -172,6 +174,7 @@ class StoreKeeper:
         )
         folder = self._folder(trial.fingerprint)
         folder.keep(result.weights)
+        libraries = model_library_versions([trial])
         attempts = self._attempts[trial.fingerprint]
         group_size = len(self._attempts)
         shares = (point["seconds"] / point.get("group_size", group_size) for point in result.curve)
@@ -188,6 +191,8 @@ class StoreKeeper:
             "wall_seconds": sum(point["seconds"] for point in result.curve),
             "device_seconds": sum(shares) * self._place.share,
             "precision": computed_in(trial),
+            "execution": "eager" if learner_of(trial) else self._columns["execution"],
+            "model_libraries": json.dumps(libraries) if libraries else None,
             "group_size": group_size,
             "num_teacher_passes": result.num_teacher_passes,
         }

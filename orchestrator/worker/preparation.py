@@ -1,11 +1,21 @@
-"""What is tried out on each machine before anything is trained: data, published weights, schemes and methods of one's own."""
+"""What is tried on each machine before anything is trained: data, published weights, models, schemes, methods."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.language.resources import SECTIONS
 from trainer.problems import UserError
-from trainer.trial import Data, OwnFile, StddevTrial, StudentTrial, TeacherTrial, Trial
+from trainer.trial import (
+    Data,
+    GuestModel,
+    OwnFile,
+    StddevTrial,
+    StudentTrial,
+    TeacherTrial,
+    Trial,
+    guests_of,
+    learner_of,
+)
 
 
 def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -13,6 +23,8 @@ def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     by_need: dict[object, Trial] = {}
     for trial in trials:
         by_need.setdefault(trial.data, trial)
+        for name, guest in guests_of(trial).items():
+            by_need.setdefault((name, guest), trial)
         if isinstance(trial, TeacherTrial):
             by_need.setdefault((trial.checkpoint, trial.teacher, trial.data), trial)
         else:
@@ -26,7 +38,7 @@ def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
 
 
 def prepare(trials: Sequence[Trial], place: str) -> None:
-    """Decode data into this node's cache, read published weights, let own schemes and methods act on noise.
+    """Decode data into this node's cache, build guests, read published weights, let own schemes and methods act on noise.
 
     `place` is the data folder, or its address.
 
@@ -45,6 +57,8 @@ def prepare(trials: Sequence[Trial], place: str) -> None:
         raise UserError("\n".join(absent))
     for data in {trial.data: None for trial in few}:
         _decode(data, place)
+    for (name, guest), data in _guests(few).items():
+        _build(name, guest, data)
     for trial in few:
         if isinstance(trial, TeacherTrial | StudentTrial):
             _read_checkpoint(trial)
@@ -65,14 +79,39 @@ def _decode(data: Data, place: str) -> None:
         raise UserError(str(error)) from error
 
 
+def _guests(trials: Sequence[Trial]) -> dict[tuple[str, GuestModel], Data]:
+    """Each once: its description is that of one number of classes and one size."""
+    return {
+        (name, guest): trial.data for trial in trials for name, guest in guests_of(trial).items()
+    }
+
+
+def _build(name: str, guest: GuestModel, data: Data) -> None:
+    import numpy as np
+
+    from trainer.models.guests import build_guest
+
+    rng = np.random.default_rng(0)
+    try:
+        build_guest(name, guest, data.num_classes, data.image_size, rng)
+    except Exception as error:  # the code of others may raise anything
+        where = f"{guest.file.path}: " if guest.file else ""
+        raise UserError(f"{where}{name}: {type(error).__name__}: {error}") from error
+
+
 def _read_checkpoint(trial: TeacherTrial | StudentTrial) -> None:
     if trial.checkpoint is None:
         return
     from trainer.published import read_published
 
-    architecture = trial.student or trial.teacher
-    path, classes = Path(trial.checkpoint.path), trial.data.num_classes
-    read_published(path, trial.checkpoint.sha256, architecture, classes)
+    read_published(
+        Path(trial.checkpoint.path),
+        trial.checkpoint.sha256,
+        trial.student or trial.teacher,
+        trial.data.num_classes,
+        learner_of(trial),
+        trial.data.image_size,
+    )
 
 
 def _try_own_scheme(trial: StudentTrial | StddevTrial) -> None:

@@ -7,13 +7,20 @@ what the driver may read back, and prepares the data.
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.store.provenance import PACKAGES, TOP, digest_of, version_of
+from orchestrator.store.provenance import (
+    PACKAGES,
+    TOP,
+    digest_of,
+    version_of,
+)
 from orchestrator.store.store import Store
+from orchestrator.worker.model_libraries import model_library_versions
 from orchestrator.worker.preparation import prepare
 from trainer.problems import UserError
-from trainer.trial import TRIAL
+from trainer.trial import TRIAL, Trial
 
 LOOKS, BETWEEN_LOOKS_S = 5, 1.0
 """A shared file system may take a moment to show one machine what another has written."""
@@ -36,21 +43,23 @@ class Question:
     trials: tuple[str, ...]
 
 
-def software() -> dict[str, str]:
-    """What must be equal everywhere, as a trial's numbers may depend on it."""
+def software(trials: Sequence[Trial]) -> dict[str, str]:
+    """What must be equal everywhere, as the numbers of some trials may depend on it."""
     return {
         "Python": ".".join(map(str, sys.version_info[:2])),
         **{
             name: version_of(name) or "not installed"
             for name in ("ray", "torch", "torchvision", "pyarrow")
         },
+        **model_library_versions(trials),
         "kdsweep": f"{version_of('kdsweep') or 'not installed'} (code {digest_of(*PACKAGES)[:12]})",
     }
 
 
 def answer(question: Question) -> list[str]:
     """What is wrong on this node; runs there. Empty where all is well."""
-    here = software()
+    trials = [TRIAL.validate_json(trial) for trial in question.trials]
+    here = software(trials)
     problems = [
         f"{name} is {here.get(name, 'unknown')}{_of(TOP, name)}, "
         f"the driver has {wanted}{_of(question.driver_has_it_in, name)}"
@@ -58,7 +67,9 @@ def answer(question: Question) -> list[str]:
         if here.get(name) != wanted
     ]
     if not problems:
-        problems = [text for text in (_store_problem(question), _data_problem(question)) if text]
+        problems = [
+            text for text in (_store_problem(question), _data_problem(question, trials)) if text
+        ]
     return problems
 
 
@@ -90,8 +101,7 @@ def _store_problem(question: Question) -> str | None:
     )
 
 
-def _data_problem(question: Question) -> str | None:
-    trials = [TRIAL.validate_json(trial) for trial in question.trials]
+def _data_problem(question: Question, trials: Sequence[Trial]) -> str | None:
     try:
         prepare(trials, question.data_folder)
     except (OSError, UserError) as error:
