@@ -14,6 +14,7 @@ from orchestrator.cli import (
     importing,
     jobs,
     kubernetes,
+    models,
     plan,
     rank,
     run,
@@ -25,8 +26,7 @@ from orchestrator.cli import (
     trial,
     upkeep,
 )
-from orchestrator.cli.console import BAD_INPUT, DONE, STOPPED, print_json, stderr, stdout
-from orchestrator.cli.options import Json
+from orchestrator.cli.console import BAD_INPUT, DONE, STOPPED, print_json, stderr
 from orchestrator.cli.usage import READER_LEFT, call
 from orchestrator.cluster.interruption import all_is_done, broke_in, end_deaf, listen
 
@@ -163,17 +163,7 @@ def schema() -> None:
     print_json(sweep_schema())
 
 
-@app.command(epilog="Example: `kdsweep models`")
-def models(as_json: Json = False) -> None:
-    """List the architectures, with parameters (100 classes) and multiply-adds (a 32x32 image)."""
-    from orchestrator.reports.models import model_table, models_as_json
-
-    if as_json:
-        print_json(models_as_json())
-    else:
-        stdout().print(model_table())
-
-
+models.add_commands(app)
 upkeep.add_commands(app)
 sweeps.add_commands(app)
 teachers.add_commands(app)

@@ -11,6 +11,7 @@ from typer.main import get_command
 from orchestrator.cli.main import app
 from tests.orchestrator.commands import KDSWEEP, fresh_environment, run
 from tests.orchestrator.sweeps import write_sweep
+from tests.trainer.guest_models import DROPS
 
 COMMANDS = (
     *("plan", "run", "resume", "status", "logs", "models", "schema"),
@@ -82,6 +83,19 @@ def test_models_are_listed_with_their_sizes(tmp_path: Path) -> None:
     assert "177,071,104" in output
     code, output = run(tmp_path, "models", "--json")
     assert json.loads(output)["vgg8"]["multiply_adds"] == 96_192_512
+
+
+def test_a_sweep_s_models_are_listed_with_their_sizes_on_its_data(tmp_path: Path) -> None:
+    """A model of one's own beside one of kdsweep's, which has ten classes there and not a hundred."""
+    (tmp_path / "mine.py").write_text(DROPS)
+    pairs = ["resnet8/drops"]
+    sweep = write_sweep(tmp_path, models=str(tmp_path / "mine.py"), pairs=pairs)
+    code, output = run(tmp_path, "models", sweep, "--json")
+    assert code == 0, output
+    assert json.loads(output) == {
+        "resnet8": {"parameters": 83_892 - 90 * 65, "multiply_adds": 3_125_888},
+        "drops": {"parameters": 224 + 16 + 330, "multiply_adds": 8 * 8 * 8 * 27 + 320},
+    }
 
 
 def test_a_plan_needs_no_store(tmp_path: Path) -> None:
