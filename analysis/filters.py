@@ -3,8 +3,9 @@
 A filter is written KEY=VALUE, KEY!=VALUE, or with several values KEY=VALUE,VALUE; a value may hold * and ?.
 Several filters must all hold. Besides `KEYS`, a key is a hyper-parameter, as sweep files and tables name
 them: `student.temperature`, `stddev.epochs`, `teachers.epochs` (of the teacher that a trial builds on),
-`student.method_options.beta`, `randomness`, `own_scheme.NAME` (its version); without the section in front,
-that of each row's own kind. Digests are given by their first digits.
+`student.method_options.beta`, `randomness`, `own_scheme.NAME` (its version), `student.student_model` and
+`teachers.teacher_model` (the version of one that is not kdsweep's); without the section in front, that of each
+row's own kind. Digests are given by their first digits.
 
 A row that has no such value stays: a T. stddev without a student belongs to whoever is left.
 """
@@ -30,6 +31,7 @@ _NOT_SET = frozenset(
         *("kind", "seed", "augmentation", "randomness", "own_scheme", "teacher", "student", "data"),
         *("teacher_fingerprint", "student_fingerprint", "student_cell", "checkpoint"),
         "method_options",
+        *("teacher_model", "student_model"),
     }
 )
 OF_TRIALS = frozenset(

@@ -21,6 +21,9 @@ START = "student.checkpoint"
 
 METHOD = "student.method"
 
+_GUESTS = frozenset({"student.student_model", "stddev.student_model", "teachers.teacher_model"})
+"""Which model it is that a name stands for, where it is not kdsweep's: told where it differs within a pair."""
+
 USUAL = "the architecture's own"
 """Stands for a learning rate that is."""
 
@@ -57,7 +60,8 @@ def names_of(settings: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str, s
     """
     compared = [comparable_settings(values) for values in settings]
     keys = sorted({key for values in compared for key in values})
-    telling_anywhere = {k for k in keys if k not in {*_DATA, START} and _differs(compared, k)}
+    apart = {*_DATA, *_GUESTS, START}
+    telling_anywhere = {k for k in keys if k not in apart and _differs(compared, k)}
     names = []
     for values, pair in zip(compared, pairs, strict=True):
         of_dataset = [v for v, p in zip(compared, pairs, strict=True) if p[0] == pair[0]]
@@ -125,7 +129,7 @@ def can_be_pooled(one: Mapping[str, str], other: Mapping[str, str], *, same_data
     Students that begin with given weights are like others that do, not like those whose weights are drawn.
     """
     own, others = comparable_settings(one), comparable_settings(other)
-    keys = (own.keys() & others.keys()) - {"teacher_fingerprint", START}
+    keys = (own.keys() & others.keys()) - {"teacher_fingerprint", START, *_GUESTS}
     begin_alike = (START in own) == (START in others)
     return begin_alike and all(own[k] == others[k] for k in keys if same_data or k not in _DATA)
 
