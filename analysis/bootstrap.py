@@ -78,23 +78,28 @@ def _cell_choice(
     return np.random.default_rng([seed, hashed]).integers(num_choices, size=(num, size))
 
 
-def hull_interval(draws: Array, estimate: float, level: float = LEVEL) -> Interval:
+def hull_interval(
+    draws: Array, estimate: float, level: float = LEVEL, furthest: float = 1.0
+) -> Interval:
     """From percentiles of draws, or of the same shifted to have the estimate as their mean, to the further one.
 
     Args:
         draws: [m] redrawn coefficients; those that are not finite are dropped.
         estimate: the coefficient as it is.
         level: of confidence.
+        furthest: what such a number can be at most, and with a minus at least.
 
     Returns:
-        The interval, cut to -1..1; undefined unless more than half of the draws are finite and it has a width.
+        The interval, cut to that; undefined unless more than half of the draws are finite and it has a width.
     """
     finite = _finite(draws)
     if finite is None:
         return UNDEFINED
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     shift = estimate - finite.mean()
-    return with_a_width(max(low + min(shift, 0.0), -1.0), min(high + max(shift, 0.0), 1.0))
+    return with_a_width(
+        max(low + min(shift, 0.0), -furthest), min(high + max(shift, 0.0), furthest)
+    )
 
 
 def joined(one: Interval, other: Interval) -> Interval:

@@ -14,6 +14,7 @@ from analysis.points import Mean
 from analysis.pooling import Pooled
 from analysis.power import LEVEL as POWER_LEVEL
 from analysis.power import MOST_AUGMENTATIONS, TARGET
+from analysis.predictors import Predictor
 from analysis.rank_intervals import SIMULATED_UP_TO
 from analysis.result_tables import undefined_notes
 from analysis.settings import OWN
@@ -28,7 +29,11 @@ AUGMENTATIONS_NOTE = (
     "give on average"
 )
 
-STAR_NOTE = "* T. stddev or S. test loss has too few seeds to tell of its noise, which is in no interval over seeds"
+
+def star_note(predictor: Predictor) -> str:
+    """What the star of an interval means."""
+    return f"* {predictor.title} or S. test loss has too few seeds to tell of its noise, which is in no interval over seeds"
+
 
 LEAST = 3
 """Points of a panel that has coefficients."""
@@ -98,7 +103,7 @@ def interval(pair: Interval) -> str:
 
 
 def cells_of(findings: Findings) -> list[Mean]:
-    """All cells of T. stddev and S. test loss, each once: panels of one teacher share its T. stddev."""
+    """All cells of the predictor and of S. test loss, each once: panels of one teacher share its T. stddev."""
     points = [point for evidence in findings.evidence for point in evidence.panel.points]
     cells = [cell for p in points for cell in (p.t_stddev, p.test_loss) if cell]
     return list({(cell.fingerprints, cell.undefined): cell for cell in cells}.values())
@@ -135,7 +140,7 @@ def _panels_grid(findings: Findings) -> Grid:
                 Row(evidence.panel.title, (Entry(""), missing, *blank), begins_section=True)
             )
     return Grid(
-        title="Correlation of T. stddev and S. test loss",
+        title=f"Correlation of {findings.predictor.title} and S. test loss",
         corner="panel",
         headings=_HEADINGS,
         rows=tuple(rows),
@@ -183,7 +188,7 @@ def _record(evidence: Evidence, name: str) -> dict[str, str | float | int | None
         "seeds_high": finite(estimate.over_seeds.high),
         **_free_record(estimate.without_noise),
         "simex": finite(estimate.simex),
-        "reliability_t_stddev": finite(evidence.reliability.t_stddev),
+        f"reliability_{evidence.panel.predictor.name}": finite(evidence.reliability.t_stddev),
         "reliability_s_test_loss": finite(evidence.reliability.s_test_loss),
         "augmentations_low": finite(estimate.over_augmentations.low),
         "augmentations_high": finite(estimate.over_augmentations.high),
@@ -218,7 +223,7 @@ def _notes(findings: Findings) -> Iterator[str]:
             f"sample gives the same, or where one of ranks is 1 and they are more than {SIMULATED_UP_TO}"
         )
     if any(evidence.num_without_noise for evidence in findings.evidence):
-        yield STAR_NOTE
+        yield star_note(findings.predictor)
     apart = [e for e in findings.evidence if e.num_parts > 1 and e.panel.source == OWN]
     if apart:
         yield (
@@ -323,7 +328,7 @@ def _pooled_notes(findings: Findings) -> Iterator[str]:
     for pooled in findings.pooled:
         yield from _within_notes(pooled)
     if any(pooled.num_without_noise for pooled in findings.pooled):
-        yield STAR_NOTE
+        yield star_note(findings.predictor)
     yield from partial_pool_notes(findings.pooled)
 
 
@@ -338,7 +343,8 @@ def half_filled_notes(evidence: Sequence[Evidence]) -> Iterator[str]:
     if halves:
         told = ", ".join(f"{name} of {title}" for title, name in halves[:MOST_TOLD])
         more = f" and {len(halves) - MOST_TOLD} more" if len(halves) > MOST_TOLD else ""
-        yield f"left out, since they lack T. stddev or S. test loss: {told}{more}"
+        title = evidence[0].panel.predictor.title
+        yield f"left out, since they lack {title} or S. test loss: {told}{more}"
 
 
 def partial_pool_notes(pools: Sequence[Pooled]) -> Iterator[str]:

@@ -8,7 +8,7 @@ Formulas and sources are in the modules that compute them: `analysis.permutation
 `analysis.attenuation` (coefficients without seed noise), `analysis.pooling`, `analysis.power` (what the tests could
 have found).
 Influence is how far a coefficient moves when one augmentation, or one family (`analysis.families`), is left out: r
-without it, minus r. What choosing by T. stddev loses is in `regret` (`analysis.regret`).
+without it, minus r. What choosing by T. stddev, or another predictor in its place, loses is in `regret` (`analysis.regret`).
 """
 
 import math
@@ -40,6 +40,7 @@ from analysis.permutation import permutation_test
 from analysis.points import Panel
 from analysis.pooling import Pooled, furthest, num_without_noise, panel_draws, pool
 from analysis.power import smallest_found
+from analysis.predictors import T_STDDEV, Predictor, lowest_first
 from analysis.rank_intervals import RANKS, rank_interval
 from analysis.regret import PanelRegret, panel_regret
 from analysis.simex import simex
@@ -122,6 +123,11 @@ class Findings:
     pooled: tuple[Pooled, ...]
     num_tests: int
     bootstrap: Bootstrap
+
+    @property
+    def predictor(self) -> Predictor:
+        """That of all panels."""
+        return self.evidence[0].panel.predictor if self.evidence else T_STDDEV
 
 
 def weigh(
@@ -279,6 +285,8 @@ def _evidence(
         num_without_noise=num_without_noise(*columns),
         num_parts=max(fit(column).num_parts for column in columns),
         families=families,
-        regret=panel_regret(names, *columns, bootstrap),
+        regret=panel_regret(
+            names, lowest_first(columns[0], panel.predictor), columns[1], bootstrap
+        ),
         reliability=shares,
     )

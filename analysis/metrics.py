@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.points import Mean, Point
+from analysis.points import Mean, Panel, Point
+from analysis.predictors import T_STDDEV as USUAL
+from analysis.predictors import Predictor
 from trainer.problems import UserError, did_you_mean
 
 
@@ -35,15 +37,39 @@ class Metric:
 
 S_TEST_LOSS = Metric("s_test_loss", "S. test loss", "test_loss", 4, 1.0, lower_is_better=True)
 S_ACCURACY = Metric("s_accuracy", "S. accuracy %", "test_accuracy", 2, 100.0, lower_is_better=False)
-T_STDDEV = Metric("t_stddev", "T. stddev", "t_stddev", 6, 1.0, lower_is_better=True)
+
+
+def metric_of(predictor: Predictor) -> Metric:
+    """The numbers of a predictor."""
+    lower = predictor.lower_is_better
+    return Metric(predictor.name, predictor.title, "t_stddev", 6, 1.0, lower_is_better=lower)
+
+
+T_STDDEV = metric_of(USUAL)
 METRICS = (S_TEST_LOSS, S_ACCURACY, T_STDDEV)
+
+
+def metrics_of(panels: Sequence[Panel]) -> tuple[Metric, ...]:
+    """What is told of the points of panels, which have one predictor."""
+    return (S_TEST_LOSS, S_ACCURACY, metric_of(panels[0].predictor if panels else USUAL))
+
+
 CORRELATION = "correlation"
 REGRET = "regret"
-METRIC_NAMES = (*(metric.name for metric in METRICS), CORRELATION, REGRET)
 
 
-def check_metrics(names: Sequence[str]) -> None:
+def names_with(predictor: Predictor) -> tuple[str, ...]:
+    """All that `--metric` can name beside a predictor."""
+    columns = (metric.name for metric in (S_TEST_LOSS, S_ACCURACY, metric_of(predictor)))
+    return (*columns, CORRELATION, REGRET)
+
+
+METRIC_NAMES = names_with(USUAL)
+
+
+def check_metrics(names: Sequence[str], predictor: Predictor = USUAL) -> None:
     """Raises UserError if a name is no metric."""
+    known = names_with(predictor)
     for name in names:
-        if name not in METRIC_NAMES:
-            raise UserError(f"--metric {name}: unknown metric{did_you_mean(name, METRIC_NAMES)}")
+        if name not in known:
+            raise UserError(f"--metric {name}: unknown metric{did_you_mean(name, known)}")

@@ -12,6 +12,7 @@ OF_THE_PAIR = frozenset(
     {
         *("student.teacher", "student.student", "stddev.teacher", "stddev.student"),
         *("teachers.teacher", "teachers.checkpoint", "student.dataset", "stddev.dataset"),
+        "stddev.predictor",
     }
 )
 """What the name of a panel says already; of a published teacher, what its fingerprint does."""

@@ -12,8 +12,6 @@ from analysis.evidence import Evidence, Findings
 from analysis.grid import DASH, Entry, Grid, Row
 from analysis.pooling import Pooled
 
-_HEADINGS = (*(name.capitalize() for name in NAMES), "R of T. stddev, loss")
-
 
 def noise_free_grids(findings: Findings) -> Iterator[Grid]:
     """The table, where the noise of a panel is known."""
@@ -29,7 +27,7 @@ def noise_free_grids(findings: Findings) -> Iterator[Grid]:
     yield Grid(
         title="Without seed noise: coefficients and reliabilities",
         corner="panel",
-        headings=_HEADINGS,
+        headings=(*(n.capitalize() for n in NAMES), f"R of {findings.predictor.title}, loss"),
         rows=tuple(rows),
         notes=tuple(_notes(findings)),
     )

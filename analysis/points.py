@@ -23,6 +23,7 @@ from analysis.combinations import NOT_TOLD, Planned, pairings, units
 from analysis.correlations import Correlation, correlate
 from analysis.families import Naming
 from analysis.naming import in_number_order, names_of, setting_of
+from analysis.predictors import T_STDDEV, Predictor, rows_of
 from analysis.settings import IMPORTED, OWN, of_teachers, with_settings, with_source
 from trainer.catalog import AUGMENTATIONS
 
@@ -66,7 +67,10 @@ class Mean:
 
 @dataclass(frozen=True)
 class Point:
-    """One augmentation of a panel; a part is None where no such trial has finished yet."""
+    """One augmentation of a panel; a part is None where no such trial has finished yet.
+
+    `t_stddev` is T. stddev, or the panel's predictor in its place.
+    """
 
     augmentation: str
     test_loss: Mean | None
@@ -82,7 +86,7 @@ class Point:
 class Panel:
     """The points of one pair on one data set, under one setting of everything else.
 
-    `variant` says in which settings panels differ; empty where there is only one. `hyperparameters` are all of
+    `predictor` is what stands for T. stddev. `variant` says in which settings panels differ; empty where there is only one. `hyperparameters` are all of
     them, by name; `namings` is what the sweeps that planned it call families.
 
     Points stand in the paper's order, whatever is shown: redraws go by their places. `order` is the one in which
@@ -99,6 +103,7 @@ class Panel:
     hyperparameters: Mapping[str, str] = field(default_factory=dict, compare=False)
     namings: tuple[Naming, ...] = field(default=(), compare=False)
     order: tuple[str, ...] = field(default=AUGMENTATIONS, compare=False)
+    predictor: Predictor = T_STDDEV
 
     @property
     def pair(self) -> str:
@@ -134,7 +139,7 @@ class Panel:
         return tuple(point for point in self.points if point.is_complete)
 
     def cells(self) -> tuple[tuple[str, Mean, Mean], ...]:
-        """Augmentation, T. stddev and S. test loss of every complete point."""
+        """Augmentation, T. stddev (or the predictor) and S. test loss of every complete point."""
         return tuple(
             (p.augmentation, p.t_stddev, p.test_loss)
             for p in self.complete
@@ -166,13 +171,17 @@ def names_shown(panels: Sequence[Panel], augmentations: Iterable[str] | None = N
     return in_order(augmentations, panels[0].order if panels else AUGMENTATIONS)
 
 
-def panels(rows: pd.DataFrame, planned: Planned = NOT_TOLD) -> list[Panel]:
+def panels(
+    rows: pd.DataFrame, planned: Planned = NOT_TOLD, predictor: Predictor = T_STDDEV
+) -> list[Panel]:
     """All panels of a store's rows (`analysis.rows.read_rows`), sorted by data set, teacher and student.
 
     Args:
         rows: of a store.
         planned: which trials were planned together, where it is known; no panel is of trials that never were.
+        predictor: what stands for T. stddev (`analysis.predictors`).
     """
+    rows = rows_of(rows, predictor)
     teachers = of_teachers(rows)
     rows = with_settings(rows[rows["kind"] != "teacher"])
     students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
@@ -189,6 +198,7 @@ def panels(rows: pd.DataFrame, planned: Planned = NOT_TOLD) -> list[Panel]:
                     draft,
                     hyperparameters=teachers.get(str(fingerprint), {}) | setting,
                     namings=planned.namings_of(student.rows["fingerprint"]),
+                    predictor=predictor,
                 )
             )
     named = [panel for source in (OWN, IMPORTED) for panel in _named(drafts, source)]

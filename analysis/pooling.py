@@ -55,6 +55,7 @@ from analysis.families import Family, families_of, without_families
 from analysis.partial_pooling import Hierarchy, hierarchy, mean_by_unit
 from analysis.permutation import permutation_test
 from analysis.points import Panel
+from analysis.predictors import lowest_first
 from analysis.redraws import Cells, means_of, redrawn
 from analysis.regret import PooledRegret, pooled_regret
 from analysis.within_teachers import WithinTeachers, within_teachers
@@ -213,7 +214,12 @@ def pool(group: str, panels: Sequence[Panel], bootstrap: Bootstrap) -> Pooled | 
         setting=next((panel.setting for panel in kept if panel.setting), ""),
         most_augmentations=max(len(panel.complete) for panel in kept),
         families=families,
-        regret=pooled_regret(weights, tuple(shared), cells, bootstrap),
+        regret=pooled_regret(
+            weights,
+            tuple(shared),
+            [(lowest_first(x, kept[0].predictor), y) for x, y in cells],
+            bootstrap,
+        ),
         within=within_teachers(x, y, bootstrap),
         is_low_reliability=any(shares.is_low for shares in reliabilities),
     )

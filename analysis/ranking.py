@@ -30,15 +30,14 @@ import pandas as pd
 from analysis.coefficients import Array
 from analysis.correlation_tables import counted
 from analysis.grid import DASH, Entry, Grid, Row
-from analysis.metrics import T_STDDEV
+from analysis.metrics import metric_of
 from analysis.points import Mean, in_order, mean_of
+from analysis.predictors import STANDARD_ERROR, T_STDDEV, VALUE, Predictor
 from analysis.result_tables import entry
 from analysis.teachers import Measured, measured_teachers
 from trainer.catalog import pick_of
 
 LEVEL = 0.95
-STANDARD_ERROR = "t_stddev_stderr"
-"""A column of single estimates' jackknife standard errors, in stores that have it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The augmentations of one teacher, lowest T. stddev first."""
+    """The augmentations of one teacher, lowest T. stddev first (or the better end of another predictor)."""
 
     dataset: str
     teacher: str
@@ -77,6 +76,7 @@ class Ranking:
     noise: float
     """Standard deviation over seeds of one value, batches shared; nan where unknown."""
     has_uncertainty: bool
+    predictor: Predictor = T_STDDEV
 
     def not_told_apart(self) -> tuple[tuple[str, ...], ...]:
         """The largest sets, two or more, among which nothing is told apart."""
@@ -87,17 +87,20 @@ class Ranking:
         return tuple(names for names in sets if len(names) > 1)
 
 
-def rank(rows: pd.DataFrame, planned: Collection[str] = ()) -> list[Ranking]:
+def rank(
+    rows: pd.DataFrame, planned: Collection[str] = (), predictor: Predictor = T_STDDEV
+) -> list[Ranking]:
     """A ranking per teacher and way of measuring, students left aside.
 
     Args:
         rows: of a store (`analysis.rows.read_rows`).
         planned: augmentations that there will be besides those that students were trained with.
+        predictor: by what they are ranked; from the end that is better.
     """
     students = rows[rows["kind"] == "student"]
     return [
         _ranking(measured, {*planned, *_of_students(students, measured)})
-        for measured in measured_teachers(rows)
+        for measured in measured_teachers(rows, predictor)
     ]
 
 
@@ -111,12 +114,13 @@ def _ranking(measured: Measured, expected: Collection[str]) -> Ranking:
     cells: dict[str, Mean] = {}
     undefined: dict[str, Mean] = {}
     for name in in_order(measured.alone["augmentation"]):
-        if mean := mean_of(alone[alone["augmentation"] == name], "t_stddev"):
+        if mean := mean_of(alone[alone["augmentation"] == name], VALUE):
             (cells if mean.n else undefined)[name] = mean
-    order = sorted(cells, key=lambda name: cells[name].mean)
+    sign = measured.predictor.sign
+    order = sorted(cells, key=lambda name: sign * cells[name].mean)
     noise, num_seeds = block_noise([cells[name] for name in order])
     reach = _reach(order, cells, noise, num_seeds, alone)
-    means = np.array([cells[name].mean for name in order])
+    means = sign * np.array([cells[name].mean for name in order])
     letters = groups(means, reach)
     return Ranking(
         dataset=measured.dataset,
@@ -133,6 +137,7 @@ def _ranking(measured: Measured, expected: Collection[str]) -> Ranking:
         num_seeds=num_seeds,
         noise=noise,
         has_uncertainty=bool(np.isfinite(reach).all()) and len(order) > 1,
+        predictor=measured.predictor,
     )
 
 
@@ -149,7 +154,7 @@ def _with_common_seeds(rows: pd.DataFrame) -> pd.DataFrame:
 
     All rows where there is no such seed, and of augmentations that have no finite value.
     """
-    finite = rows[np.isfinite(rows["t_stddev"].to_numpy(dtype=np.float64))]
+    finite = rows[np.isfinite(rows[VALUE].to_numpy(dtype=np.float64))]
     seeds = [set(group["seed"]) for _, group in finite.groupby("augmentation")]
     common = set.intersection(*seeds) if seeds else set()
     is_undefined = ~rows["augmentation"].isin(set(finite["augmentation"]))
@@ -249,17 +254,18 @@ def ranking_grids(rankings: Sequence[Ranking]) -> list[Grid]:
 
 def _grid(ranking: Ranking) -> Grid:
     usual = max((r.t_stddev.n for r in ranking.ranked), default=0)
+    metric, predictor = metric_of(ranking.predictor), ranking.predictor
     rows = [
         Row(
             str(place),
-            (Entry(r.augmentation), entry(r.t_stddev, T_STDDEV, usual), Entry(r.letters or "?")),
+            (Entry(r.augmentation), entry(r.t_stddev, metric, usual), Entry(r.letters or "?")),
         )
         for place, r in enumerate(ranking.ranked, start=1)
     ]
     rows += [
         Row(
             DASH,
-            (Entry(name), entry(mean, T_STDDEV, usual), Entry("aside" if mean.n else DASH)),
+            (Entry(name), entry(mean, metric, usual), Entry("aside" if mean.n else DASH)),
             begins_section=i == 0,
         )
         for i, (name, mean) in enumerate((*ranking.undefined, *ranking.picked_by_student))
@@ -273,9 +279,9 @@ def _grid(ranking: Ranking) -> Grid:
         f" ({ranking.variant})" if ranking.variant else ""
     )
     return Grid(
-        title=f"{title}: augmentations by T. stddev, lowest first",
+        title=f"{title}: augmentations by {predictor.title}, {predictor.best} first",
         corner="rank",
-        headings=("augmentation", f"T. stddev (n = {usual})", "group"),
+        headings=("augmentation", f"{predictor.title} (n = {usual})", "group"),
         rows=tuple(rows),
         notes=tuple(_notes(ranking)),
         records=tuple(_records(ranking)),
@@ -292,13 +298,13 @@ def _notes(ranking: Ranking) -> Iterator[str]:
     elif not ranking.has_uncertainty:
         several = any(r.t_stddev.n > 1 for r in ranking.ranked)
         why = "no two seeds that all have" if several else "one seed"
-        yield f"lowest: {best.augmentation}; with {why} nothing says how certain the order is"
+        yield f"{ranking.predictor.best}: {best.augmentation}; with {why} nothing says how certain the order is"
     else:
         equals = [r.augmentation for r in ranking.ranked if set(r.groups) & set(best.groups)]
         if len(equals) > 1:
             yield f"train first with one of {', '.join(equals)}: they cannot be told apart at this n"
         else:
-            yield f"train first with {best.augmentation}: its T. stddev is lowest, told apart from all others"
+            yield f"train first with {best.augmentation}: its {ranking.predictor.title} is {ranking.predictor.best}, told apart from all others"
         for names in ranking.not_told_apart():
             yield f"cannot be told apart at n = {ranking.num_seeds}: {', '.join(names)}"
         noise = (
@@ -309,7 +315,7 @@ def _notes(ranking: Ranking) -> Iterator[str]:
         yield f"Tukey's honestly significant difference, all pairs at once at 5%; {noise}"
     if ranking.num_left_out:
         yield (
-            f"left out: {counted(ranking.num_left_out, 'T. stddev trial')} of seeds that some augmentation lacks, or "
+            f"left out: {counted(ranking.num_left_out, f'{ranking.predictor.title} trial')} of seeds that some augmentation lacks, or "
             "has with a value that is not finite"
         )
     aside = in_order(
@@ -329,6 +335,7 @@ def _records(ranking: Ranking) -> Iterator[Mapping[str, str | float | int | None
         "teacher": ranking.teacher,
         "variant": ranking.variant,
         "source": ranking.source,
+        "predictor": ranking.predictor.name,
     }
     for place, r in enumerate(ranking.ranked, start=1):
         cell = r.t_stddev

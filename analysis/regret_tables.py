@@ -4,25 +4,33 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from analysis.bootstrap import LEVEL, Interval
-from analysis.correlation_tables import STAR_NOTE, half_filled_notes, partial_pool_notes
+from analysis.correlation_tables import half_filled_notes, partial_pool_notes, star_note
 from analysis.evidence import Evidence, Findings
 from analysis.grid import DASH, MISSING, Entry, Grid, Row
 from analysis.metrics import S_TEST_LOSS
 from analysis.pooling import Pooled
+from analysis.predictors import Predictor
 from analysis.regret import NUM_TOP, Estimated, PooledRegret, Regret
 
 _HEADINGS = ("regret", "at random", "always identity", "share", "P(best)", f"top {NUM_TOP}")
 
-_WORDS_NOTE = (
-    "choice: of lowest T. stddev; regret: what it loses in S. test loss against the best; at random: what the mean "
-    "over augmentations loses; share: regret, of what is lost at random; P(best): how often the choice is the best "
-    f"in redraws of seeds; top {NUM_TOP}: how many of the {NUM_TOP} lowest losses are among the {NUM_TOP} lowest "
-    "T. stddev"
-)
-_BIAS_NOTE = (
-    f"in brackets: {LEVEL:.0%} over seeds, of loss and T. stddev jointly; the best of noisy means looks too good, so "
-    "all three losses are estimated rather too high, by as much"
-)
+
+def _words_note(predictor: Predictor) -> str:
+    return (
+        f"choice: of {predictor.best} {predictor.title}; regret: what it loses in S. test loss against the best; at random: what the mean "
+        "over augmentations loses; share: regret, of what is lost at random; P(best): how often the choice is the best "
+        f"in redraws of seeds; top {NUM_TOP}: how many of the {NUM_TOP} lowest losses are among the {NUM_TOP} {predictor.best} "
+        f"{predictor.title}"
+    )
+
+
+def _bias_note(predictor: Predictor) -> str:
+    return (
+        f"in brackets: {LEVEL:.0%} over seeds, of loss and {predictor.title} jointly; the best of noisy means looks too good, so "
+        "all three losses are estimated rather too high, by as much"
+    )
+
+
 _POOLED_NOTE = (
     "mean over a teacher's pairs, then over teachers; losses of several data sets have one unit, but not one size: "
     "shares can be compared"
@@ -104,27 +112,27 @@ def _panels_grid(findings: Findings) -> Grid:
         rows.append(Row(evidence.panel.title, entries, begins_section=dataset != previous))
         previous = dataset
     return Grid(
-        title="Choosing by T. stddev: what it loses in S. test loss",
+        title=f"Choosing by {findings.predictor.title}: what it loses in S. test loss",
         corner="panel",
         headings=("choice", "best", *_HEADINGS),
         rows=tuple(rows),
-        notes=tuple(_notes(findings.evidence)),
+        notes=tuple(_notes(findings.evidence, findings.predictor)),
         records=tuple(_record(evidence) for evidence in findings.evidence),
         stub=1,
     )
 
 
-def _notes(evidence: Sequence[Evidence]) -> Iterator[str]:
-    yield _WORDS_NOTE
-    yield _BIAS_NOTE
+def _notes(evidence: Sequence[Evidence], predictor: Predictor) -> Iterator[str]:
+    yield _words_note(predictor)
+    yield _bias_note(predictor)
     aside = dict.fromkeys(name for e in evidence if e.regret for name in e.regret.aside)
     if aside:
         yield (
-            f"{', '.join(aside)}: picked by a student, so nobody can choose it by T. stddev before one is trained; "
+            f"{', '.join(aside)}: picked by a student, so nobody can choose it by {predictor.title} before one is trained; "
             f"it may be the best, and counts at random, but not in the top {NUM_TOP}"
         )
     if any(e.num_without_noise for e in evidence):
-        yield STAR_NOTE
+        yield star_note(predictor)
     yield from half_filled_notes(evidence)
     num_short = sum(e.n < max(e.n for e in evidence) for e in evidence)
     if num_short:
@@ -152,13 +160,17 @@ def _record(evidence: Evidence) -> Mapping[str, str | float | int | None]:
 def _pooled_grid(findings: Findings) -> Grid:
     pools = [(pooled, pooled.regret) for pooled in findings.pooled if pooled.regret]
     return Grid(
-        title="Choosing by T. stddev, pooled over pairs, each teacher counted once",
+        title=f"Choosing by {findings.predictor.title}, pooled over pairs, each teacher counted once",
         corner="group",
         headings=("best in", *_HEADINGS),
         rows=tuple(_pooled_row(pooled, regret) for pooled, regret in pools),
         notes=(
             _POOLED_NOTE,
-            *([STAR_NOTE] if any(pooled.num_without_noise for pooled, _ in pools) else []),
+            *(
+                [star_note(findings.predictor)]
+                if any(pooled.num_without_noise for pooled, _ in pools)
+                else []
+            ),
             *partial_pool_notes([pooled for pooled, _ in pools]),
         ),
         records=tuple(_pooled_record(pooled, regret) for pooled, regret in pools),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from analysis.evidence import grouped
 from analysis.grid import MISSING, Entry, Grid, Record, Row, emphasised
-from analysis.metrics import METRICS, T_STDDEV, Metric
+from analysis.metrics import Metric, metric_of, metrics_of
 from analysis.points import Mean, Panel, Point, in_order, names_shown
 from analysis.teacher_columns import by_teacher, is_absent, t_stddev_of, teacher_rows
 from analysis.teachers import Measured
@@ -23,7 +23,8 @@ def result_grids(
     panels: Sequence[Panel], metrics: Sequence[str], group_by: Sequence[str]
 ) -> Iterator[Grid]:
     """Per group a table for each metric; where a group has one pair, one table with a column per metric."""
-    chosen = [metric for metric in METRICS if metric.name in metrics]
+    *_, chosen_predictor = known = metrics_of(panels)
+    chosen = [metric for metric in known if metric.name in metrics]
     for title, group in grouped(panels, group_by).items():
         if not chosen:
             continue
@@ -33,8 +34,8 @@ def result_grids(
             continue
         columns_of_teachers = by_teacher(group)
         for metric in chosen:
-            if metric is T_STDDEV and len(columns_of_teachers) < len(group):
-                yield _grid_by_teacher(f"{metric.title}, {title}", columns_of_teachers, group_by)
+            if metric is chosen_predictor and len(columns_of_teachers) < len(group):
+                yield _grid_by_teacher(title, columns_of_teachers, metric, group_by)
                 continue
             columns = [(_column(panel, group_by), panel, metric) for panel in group]
             yield _grid(f"{metric.title}, {title}", columns)
@@ -48,12 +49,13 @@ def teacher_grids(teachers: Sequence[Measured], group_by: Sequence[str]) -> Iter
         groups.setdefault(" ".join(getattr(teacher, key) for key in keys), []).append(teacher)
     for title, group in groups.items():
         cells = [teacher.cells() for teacher in group]
+        metric = metric_of(group[0].predictor)
         names = in_order((name for column in cells for name in column), group[0].order)
         yield _grid_of(
-            "T. stddev" + (f", {title}" if title else "") + ": no student yet",
+            metric.title + (f", {title}" if title else "") + ": no student yet",
             [teacher.column if "dataset" in keys else teacher.title for teacher in group],
             names,
-            [(T_STDDEV, [column.get(name) for name in names]) for column in cells],
+            [(metric, [column.get(name) for name in names]) for column in cells],
             [
                 _teacher_record(teacher, name, column.get(name))
                 for teacher, column in zip(group, cells, strict=True)
@@ -82,23 +84,23 @@ def _grid(title: str, columns: Sequence[tuple[str, Panel, Metric]]) -> Grid:
 
 
 def _grid_by_teacher(
-    title: str, columns: Sequence[Sequence[Panel]], group_by: Sequence[str]
+    title: str, columns: Sequence[Sequence[Panel]], metric: Metric, group_by: Sequence[str]
 ) -> Grid:
-    """T. stddev with a column per teacher; its records are those of every pair."""
+    """A predictor with a column per teacher; its records are those of every pair."""
     panels = [panel for column in columns for panel in column]
     rows = teacher_rows(panels)
     names = names_shown(panels)
     return _grid_of(
-        title,
+        f"{metric.title}, {title}",
         [_teacher(column[0], group_by) for column in columns],
         [row.heading for row in rows],
-        [(T_STDDEV, [t_stddev_of(row, column) for row in rows]) for column in columns],
+        [(metric, [t_stddev_of(row, column) for row in rows]) for column in columns],
         [
-            _record(panel, T_STDDEV, name, T_STDDEV.of(_point(panel, name)))
+            _record(panel, metric, name, metric.of(_point(panel, name)))
             for panel in panels
             for name in names
         ],
-        extra_note="pairs of a teacher share its T. stddev, but for what a student picks",
+        extra_note=f"pairs of a teacher share its {metric.title}, but for what a student picks",
         absent={
             (i, j)
             for i, column in enumerate(columns)
@@ -209,7 +211,7 @@ def _teacher_record(teacher: Measured, augmentation: str, mean: Mean | None) -> 
         "teacher": teacher.teacher,
         "variant": teacher.variant,
         "source": teacher.source,
-        **_numbers(augmentation, T_STDDEV, mean),
+        **_numbers(augmentation, metric_of(teacher.predictor), mean),
     }
 
 

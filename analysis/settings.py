@@ -15,8 +15,11 @@ from trainer.trial import canonical_json
 OWN, IMPORTED = "own", "imported"
 """Where a row is from."""
 
-SECTIONS = {"teacher": "teachers", "student": "student", "stddev": "stddev"}
+SECTIONS = {"teacher": "teachers", "student": "student", "stddev": "stddev", "predictor": "stddev"}
 """Where sweep files have the hyper-parameters of each kind of trial."""
+
+MEASURING = ("stddev", "predictor")
+"""The kinds of trials that only run a teacher."""
 
 PICKS = ("pick_size", "n_pick", "cutmix_pick_scheme", "DA_pick_base")
 """Settings of picks; all but the first are those of imported runs."""
@@ -49,8 +52,8 @@ class Setting:
         identity.pop("augmentation")
         for name in ("seed", "student_fingerprint", "teacher_fingerprint"):
             identity.pop(name, None)
-        special = SPECIAL | ({"temperature"} if kind == "stddev" else set())
-        if kind == "stddev":
+        special = SPECIAL | ({"temperature"} if kind in MEASURING else set())
+        if kind in MEASURING:
             identity.pop("student", None)
         names = {"own_scheme": own_scheme_name(row)} if "own_scheme" in identity else {}
         return cls(

@@ -10,16 +10,14 @@ from analysis.correlation_tables import LEAST, correlation_grids, p_equals
 from analysis.correlations import Correlation
 from analysis.evidence import Evidence, Findings
 from analysis.grid import Grid
-from analysis.metrics import CORRELATION, METRIC_NAMES, METRICS, REGRET, T_STDDEV
+from analysis.metrics import CORRELATION, METRIC_NAMES, REGRET, metrics_of
 from analysis.noise_free_tables import noise_free_grids
 from analysis.points import Panel
 from analysis.pooling import Pooled
+from analysis.predictors import T_STDDEV, Predictor
 from analysis.regret_tables import regret_grids
 from analysis.result_tables import result_grids, teacher_grids
 from analysis.teachers import Measured
-
-ALL_ALIKE = "all augmentations have the same T. stddev, or the same S. test loss"
-"""Why many points may have no correlation."""
 
 
 def table_grids(
@@ -31,30 +29,46 @@ def table_grids(
 ) -> list[Grid]:
     """Result tables of the chosen metrics, T. stddev of teachers without students, correlations, regret."""
     grids = list(result_grids(panels, metrics, group_by))
-    if T_STDDEV.name in metrics:
+    if _predictor_of(panels, teachers).name in metrics:
         grids += teacher_grids(teachers, group_by)
     most = max((evidence.n for evidence in findings.evidence), default=LEAST)
     if CORRELATION in metrics and (most >= LEAST or not grids):
         grids += [*correlation_grids(findings), *noise_free_grids(findings)]
     elif CORRELATION in metrics:
-        grids[-1] = replace(grids[-1], notes=(*grids[-1].notes, no_correlation(most)))
+        grids[-1] = replace(
+            grids[-1], notes=(*grids[-1].notes, no_correlation(most, findings.predictor))
+        )
     if REGRET in metrics:
         grids += regret_grids(findings)
     return grids
 
 
-def no_correlation(n: int) -> str:
+def _predictor_of(panels: Sequence[Panel], teachers: Sequence[Measured]) -> Predictor:
+    found = [*(panel.predictor for panel in panels), *(one.predictor for one in teachers)]
+    return found[0] if found else T_STDDEV
+
+
+def all_alike(predictor: Predictor) -> str:
+    """Why many points may have no correlation."""
+    return f"all augmentations have the same {predictor.title}, or the same S. test loss"
+
+
+def no_correlation(n: int, predictor: Predictor = T_STDDEV) -> str:
     """Why there is none, of so many augmentations with both values."""
     if n < LEAST:
         return f"no correlation yet: {n} augmentations have both values, {LEAST} are needed"
-    return f"no correlation: {ALL_ALIKE}"
+    return f"no correlation: {all_alike(predictor)}"
 
 
-def coefficient_lines(correlation: Correlation, p: Sequence[float] | None = None) -> list[str]:
+def coefficient_lines(
+    correlation: Correlation,
+    p: Sequence[float] | None = None,
+    predictor: Predictor = T_STDDEV,
+) -> list[str]:
     """A line per coefficient, with a p-value and n: those of a permutation test if given, else as printed."""
     n = correlation.n
     if math.isnan(correlation.pearson):
-        return [no_correlation(n)]
+        return [no_correlation(n, predictor)]
     shown = p if p is not None else [getattr(correlation, f"{name}_p") for name in NAMES]
     return [
         f"{name.capitalize():8} {getattr(correlation, name):z7.4f}  {p_equals(value)}  n = {n}"
@@ -74,7 +88,7 @@ def as_json(
     """
     shown = [_panel_as_json(panel, metrics) for panel in panels]
     written_out: dict[str, Any] = {"panels": shown}
-    if T_STDDEV.name in metrics:
+    if _predictor_of(panels, teachers).name in metrics:
         written_out["teachers"] = [_teacher_as_json(teacher) for teacher in teachers]
     if CORRELATION in metrics or REGRET in metrics:
         by_panel = {id(evidence.panel): evidence for evidence in findings.evidence}
@@ -99,11 +113,14 @@ def _pooled_as_json(pooled: Pooled, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def _panel_as_json(panel: Panel, metrics: Sequence[str]) -> dict[str, Any]:
-    written: dict[str, Any] = plain(asdict(panel))
+    written: dict[str, Any] = plain(asdict(panel)) | {"predictor": panel.predictor.name}
     for point in written["points"]:
-        for metric in METRICS:
-            if metric.name not in metrics:
-                del point[metric.column]
+        for metric in metrics_of([panel]):
+            cell = point.pop(metric.column)
+            if metric.name in metrics:
+                # A predictor stands in the place of T. stddev, but under its own name.
+                is_predictor = metric.name == panel.predictor.name
+                point[metric.name if is_predictor else metric.column] = cell
     return written
 
 
@@ -113,7 +130,8 @@ def _teacher_as_json(teacher: Measured) -> dict[str, Any]:
         "teacher": teacher.teacher,
         "variant": teacher.variant,
         "source": teacher.source,
-        "t_stddev": {name: plain(asdict(cell)) for name, cell in teacher.cells().items()},
+        "predictor": teacher.predictor.name,
+        teacher.predictor.name: {n: plain(asdict(cell)) for n, cell in teacher.cells().items()},
     }
 
 
@@ -127,7 +145,12 @@ def _evidence_as_json(evidence: Evidence) -> dict[str, Any]:
         "evidence": {
             "is_exact": evidence.is_exact,
             "families": [plain(asdict(family)) for family in evidence.families],
-            "reliability": plain(asdict(evidence.reliability)),
+            "reliability": plain(
+                {
+                    evidence.panel.predictor.name: evidence.reliability.t_stddev,
+                    "s_test_loss": evidence.reliability.s_test_loss,
+                }
+            ),
             **plain(estimates),
         },
     }

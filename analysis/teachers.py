@@ -9,6 +9,7 @@ from analysis.combinations import NOT_TOLD, units
 from analysis.filters import Filter
 from analysis.naming import in_number_order, names_of, setting_of
 from analysis.points import Mean, Panel, comparable, in_order, mean_of
+from analysis.predictors import T_STDDEV, VALUE, Predictor, rows_of
 from analysis.settings import IMPORTED, OWN, of_teachers, with_settings, with_source
 from trainer.catalog import AUGMENTATIONS
 
@@ -24,6 +25,7 @@ class Measured:
     rows: pd.DataFrame
     order: tuple[str, ...] = AUGMENTATIONS
     """In which augmentations are shown."""
+    predictor: Predictor = T_STDDEV
 
     @property
     def column(self) -> str:
@@ -43,16 +45,16 @@ class Measured:
         """The cells of schemes that need a student, such as `cutmixpick_s of vgg8`."""
         picked = self.rows[self.rows["student"].notna()]
         cells = (
-            (f"{augmentation} of {student}", mean_of(group, "t_stddev"))
+            (f"{augmentation} of {student}", mean_of(group, VALUE))
             for (augmentation, student), group in picked.groupby(["augmentation", "student"])
         )
         return tuple((name, cell) for name, cell in cells if cell)
 
     def cells(self) -> Mapping[str, Mean]:
-        """T. stddev by augmentation, in order; then what students picked."""
+        """T. stddev, or the predictor, by augmentation, in order; then what students picked."""
         alone = self.alone
         own = (
-            (name, mean_of(alone[alone["augmentation"] == name], "t_stddev"))
+            (name, mean_of(alone[alone["augmentation"] == name], VALUE))
             for name in in_order(alone["augmentation"])
         )
         cells = {**{name: cell for name, cell in own if cell}, **dict(self.picked_by_student())}
@@ -60,8 +62,9 @@ class Measured:
         return {name: cell for name, cell in zip(cells, means, strict=True) if cell}
 
 
-def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
+def measured_teachers(rows: pd.DataFrame, predictor: Predictor = T_STDDEV) -> Iterator[Measured]:
     """Every teacher, and every way of measuring, of a store's rows (`analysis.rows.read_rows`)."""
+    rows = rows_of(rows, predictor)
     trained = of_teachers(rows)
     stddevs = with_settings(rows[rows["kind"] == "stddev"])
     drafts: list[tuple[str, str, str, pd.DataFrame, dict[str, str]]] = []
@@ -78,14 +81,18 @@ def measured_teachers(rows: pd.DataFrame) -> Iterator[Measured]:
         )
         names = names_of([setting for *_, setting in mine], [(d[0], d[2]) for d in mine])
         for (dataset, source, teacher, measured, _), variant in zip(mine, names, strict=True):
-            yield Measured(dataset, teacher, with_source(variant, source), source, measured)
+            told = with_source(variant, source)
+            yield Measured(dataset, teacher, told, source, measured, predictor=predictor)
 
 
 def teachers_alone(
-    rows: pd.DataFrame, panels: Sequence[Panel], filters: Sequence[Filter] = ()
+    rows: pd.DataFrame,
+    panels: Sequence[Panel],
+    filters: Sequence[Filter] = (),
+    predictor: Predictor = T_STDDEV,
 ) -> list[Measured]:
     """The measured teachers of which no student has finished; none where filters ask for students."""
     if any(wanted.key in ("student", "pair") for wanted in filters):
         return []
     known = {panel.teacher_fingerprint for panel in panels}
-    return list(measured_teachers(rows[~rows["teacher_fingerprint"].isin(known)]))
+    return list(measured_teachers(rows[~rows["teacher_fingerprint"].isin(known)], predictor))

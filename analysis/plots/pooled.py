@@ -44,7 +44,7 @@ SIZE = (4.9, 4.2)
 """Of one panel, in inches."""
 
 NOTE = "small: a pair each; large: their mean; line: pooled Pearson"
-AXES = ("T. stddev, standardised per pair", "S. test loss, standardised per pair")
+STANDARDISED = ", standardised per pair"
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,17 @@ def pooled_numbers(found: Sequence[Cloud]) -> Iterator[Record]:
     """A record per small mark, per large one, and per coefficient."""
     for cloud in found:
         group = cloud.pooled.group
-        names = cloud.pooled.augmentations
+        names, predictor = cloud.pooled.augmentations, cloud.panels[0].predictor.name
         for panel, xs, ys in zip(cloud.panels, cloud.x, cloud.y, strict=True):
             for name, x, y in zip(names, xs, ys, strict=True):
                 yield {
                     "table": "points",
                     "group": group,
                     **panel.names,
-                    **_place(name, x, y),
+                    **_place(predictor, name, x, y),
                 }
         for name, x, y in zip(names, *cloud.centres(), strict=True):
-            yield {"table": "means", "group": group, **_place(name, x, y)}
+            yield {"table": "means", "group": group, **_place(predictor, name, x, y)}
         for name, estimate in cloud.pooled.estimates.items():
             yield {
                 "table": "coefficients",
@@ -118,10 +118,10 @@ def pooled_numbers(found: Sequence[Cloud]) -> Iterator[Record]:
             }
 
 
-def _place(augmentation: str, x: float, y: float) -> Record:
+def _place(predictor: str, augmentation: str, x: float, y: float) -> Record:
     return {
         "augmentation": augmentation,
-        "t_stddev_standardised": finite(float(x)),
+        f"{predictor}_standardised": finite(float(x)),
         "s_test_loss_standardised": finite(float(y)),
     }
 
@@ -156,7 +156,8 @@ def draw_pooled(found: Sequence[Cloud], path: Path, sheet: Sheet) -> None:
         title = f"{pooled.group}: n = {pooled.n}, {counted(pooled.num_panels, 'panel')}, {counted(len(pooled.teachers), 'teacher')}"
         entitle(ax, title, layout.size[0], sheet)
         write_above(ax, coefficients_in_short(pooled.estimates), layout.size[1], sheet)
-    label(flat[: len(found)], figure, *AXES, sheet)
+    x_title = found[0].panels[0].predictor.title + STANDARDISED
+    label(flat[: len(found)], figure, x_title, "S. test loss" + STANDARDISED, sheet)
     hide_rest(flat, len(found))
     legend_of(figure, list(looks), sheet, NOTE)
     save(figure, path, sheet)

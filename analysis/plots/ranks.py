@@ -39,7 +39,7 @@ def rank_numbers(findings: Findings) -> Iterator[Record]:
                 "table": "ranks",
                 **panel.names,
                 "augmentation": name,
-                "t_stddev_rank": x,
+                f"{panel.predictor.name}_rank": x,
                 "s_test_loss_rank": y,
             }
 
@@ -54,7 +54,8 @@ def draw_ranks(findings: Findings, path: Path, sheet: Sheet) -> None:
     for panel, ax in zip(shown, flat, strict=False):
         _draw(panel, ax, looks, sheet)
         entitle(ax, panel.title, layout.size[0], sheet)
-    label(flat[: len(shown)], figure, "rank by T. stddev", "rank by S. test loss", sheet)
+    of_predictor = f"rank by {findings.predictor.title}"
+    label(flat[: len(shown)], figure, of_predictor, "rank by S. test loss", sheet)
     hide_rest(flat, len(shown))
     legend_of(figure, list(looks), sheet, NOTE)
     save(figure, path, sheet)
@@ -68,7 +69,7 @@ def _drawable(findings: Findings) -> list[Panel]:
 
 
 def _points(panel: Panel) -> list[tuple[str, float, float]]:
-    """Augmentation, rank by T. stddev, rank by S. test loss."""
+    """Augmentation, rank by the predictor, rank by S. test loss."""
     x, y = map(midranks, panel.coordinates())
     names = [name for name, _, _ in panel.cells()]
     return list(zip(names, map(float, x), map(float, y), strict=True))

@@ -33,7 +33,7 @@ SIZE, SIZE_IN_GRID = (4.9, 4.2), (3.6, 2.9)
 """Of one panel, in inches."""
 
 BARS = "bars: ± 1 std over seeds"
-AXES = ("T. stddev", "S. test loss")
+S_TEST_LOSS = "S. test loss"
 
 LETTERS = ("r", "\N{GREEK SMALL LETTER RHO}", "\N{GREEK SMALL LETTER TAU}")
 """Of the coefficients, where a panel is flat."""
@@ -46,14 +46,15 @@ def scatter_numbers(findings: Findings) -> Iterator[Record]:
     """A record per point, of the means and what the bars are; then one per coefficient."""
     shown = _drawable(findings)
     for evidence in shown:
+        predictor = evidence.panel.predictor.name
         for name, x, y in evidence.panel.cells():
             yield {
                 "table": "points",
                 **evidence.panel.names,
                 "augmentation": name,
-                "t_stddev": x.mean,
-                "t_stddev_std": finite(x.std),
-                "t_stddev_n": x.n,
+                predictor: x.mean,
+                f"{predictor}_std": finite(x.std),
+                f"{predictor}_n": x.n,
                 "s_test_loss": y.mean,
                 "s_test_loss_std": finite(y.std),
                 "s_test_loss_n": y.n,
@@ -80,7 +81,7 @@ def draw_scatter(findings: Findings, path: Path, sheet: Sheet) -> None:
     flat = [ax for row in axes for ax in row]
     for evidence, ax in zip(shown, flat, strict=False):
         _draw(evidence, ax, looks, layout.size, sheet)
-    label(flat[: len(shown)], figure, *AXES, sheet)
+    label(flat[: len(shown)], figure, findings.predictor.title, S_TEST_LOSS, sheet)
     hide_rest(flat, len(shown))
     legend_of(figure, list(looks), sheet, note)
     save(figure, path, sheet)
@@ -104,8 +105,8 @@ def draw_grid(findings: Findings, path: Path, sheet: Sheet) -> None:
                 ax.text(0.5, 0.5, "missing", ha="center", va="center", transform=ax.transAxes)
             else:
                 _draw(evidence, ax, looks, layout.size, sheet)
-    figure.supxlabel(AXES[0], fontsize="medium")
-    figure.supylabel(AXES[1], fontsize="medium")
+    figure.supxlabel(findings.predictor.title, fontsize="medium")
+    figure.supylabel(S_TEST_LOSS, fontsize="medium")
     legend_of(figure, list(looks), sheet, note)
     save(figure, path, sheet)
 
@@ -168,7 +169,7 @@ def _lines(evidence: Evidence, height: float, sheet: Sheet) -> list[str]:
     estimates = evidence.estimates
     if not sheet.is_print or evidence.n < 3:
         p = [estimate.p for estimate in estimates.values()]
-        return coefficient_lines(evidence.panel.correlation, p)
+        return coefficient_lines(evidence.panel.correlation, p, evidence.panel.predictor)
     if height < TALL_ENOUGH:
         return [
             ", ".join(

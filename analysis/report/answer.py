@@ -18,11 +18,11 @@ from analysis.grid import DASH
 from analysis.markup import tag, text
 from analysis.points import Panel
 from analysis.pooling import Pooled
+from analysis.predictors import Predictor
 from analysis.regret import Estimated, Regret
 from analysis.settings import OWN
-from analysis.tables import ALL_ALIKE
+from analysis.tables import all_alike
 
-QUESTION = "Does T. stddev predict S. test loss?"
 CLAIM = "kendall"
 """The coefficient of the headline: of the three it says most about an order, and least about outliers."""
 
@@ -44,6 +44,10 @@ class Progress(Protocol):
         ...
 
 
+def question(findings: Findings) -> str:
+    return f"Does {findings.predictor.title} predict S. test loss?"
+
+
 def answer(
     rows: pd.DataFrame,
     panels: Sequence[Panel],
@@ -53,7 +57,7 @@ def answer(
 ) -> str:
     return tag(
         "div",
-        tag("h1", QUESTION),
+        tag("h1", text(question(findings))),
         *(tag("p", sentence, class_="claim") for sentence in _claims(findings)),
         tag("div", *_tiles(rows, panels, num_failed), class_="tiles"),
         *(_progress(sweep) for sweep in progress),
@@ -66,6 +70,7 @@ def _tiles(rows: pd.DataFrame, panels: Sequence[Panel], num_failed: int) -> Iter
     kinds = Counter(rows["kind"])
     seeds = {seed for p in panels for _, x, y in p.cells() for c in (x, y) for seed in c.seeds}
     augmentations = {point.augmentation for panel in panels for point in panel.points}
+    of_own = ((kinds["predictor"], "own predictor run", "own predictor runs"),)
     num_imported = int((rows["source"] != OWN).sum())
     for count, one, many in (
         (len({p.dataset for p in panels}), "data set", "data sets"),
@@ -76,6 +81,7 @@ def _tiles(rows: pd.DataFrame, panels: Sequence[Panel], num_failed: int) -> Iter
         (kinds["teacher"], "teacher", "teachers"),
         (kinds["student"], "student", "students"),
         (kinds["stddev"], "T. stddev run", "T. stddev runs"),
+        *(of_own if kinds["predictor"] else ()),
     ):
         yield _tile(count, one if count == 1 else many)
     if num_imported:
@@ -94,7 +100,7 @@ def _claims(findings: Findings) -> tuple[str, ...]:
         if claims := _claims_of(source, findings, is_alone=len(sources) == 1):
             return claims
     if any(evidence.n >= LEAST for evidence in findings.evidence):
-        return (f"Not to be known: {ALL_ALIKE}.",)
+        return (text(f"Not to be known: {all_alike(findings.predictor)}."),)
     return ("Not yet known: no pair has three augmentations with both values.",)
 
 
@@ -141,16 +147,16 @@ def _claims_of(source: str, findings: Findings, *, is_alone: bool) -> tuple[str,
         f"if the two were unrelated, so strong a value would come up with {text(p_equals(p))}. "
         f"n = {n} augmentations."
     )
-    first, *more = (*_regret_claim(regret), coefficient)
+    first, *more = (*_regret_claim(regret, findings.predictor), coefficient)
     return (f"{text(where)}{text(whose)}, {first}", *more)
 
 
-def _regret_claim(regret: Regret | None) -> Iterator[str]:
+def _regret_claim(regret: Regret | None, predictor: Predictor) -> Iterator[str]:
     """`Choosing by T. stddev loses 0.000 (95% over seeds: 0.000 to 0.004) of S. test loss`, beside chance."""
     if regret is None:
         return
     yield (
-        f"choosing an augmentation by T. stddev loses <b>{number(regret.choice.value)}</b>"
+        f"choosing an augmentation by {text(predictor.title)} loses <b>{number(regret.choice.value)}</b>"
         f"{_over_seeds(regret.choice)} of S. test loss against the best; "
         f"a random choice loses {number(regret.random.value)}."
     )

@@ -117,7 +117,7 @@ def scatter_card(
                 style=f"{place};{rank}",
                 tabindex=0,
                 role="button",
-                aria_label=f"{name}: T. stddev {x_cell.mean:.6f}, S. test loss {y_cell.mean:.4f}",
+                aria_label=f"{name}: {panel.predictor.title} {x_cell.mean:.6f}, S. test loss {y_cell.mean:.4f}",
                 data_point=f"{panel.title}|{name}",
                 data_name=name,
             )
@@ -129,14 +129,14 @@ def scatter_card(
         tag(
             "g",
             _axes(x, y, x.ticks(6), y.ticks(6)),
-            _axis_titles("T. stddev", "S. test loss"),
+            _axis_titles(panel.predictor.title, "S. test loss"),
             class_="by-value",
         ),
         tag(
             "g",
             _axes(x_rank, y_rank, ranks, ranks),
             tag("path", class_="diagonal", d=diagonal),
-            _axis_titles("rank by T. stddev, 1 = lowest", "rank by S. test loss"),
+            _axis_titles(f"rank by {panel.predictor.title}, 1 = lowest", "rank by S. test loss"),
             class_="by-rank",
         ),
         *points,
@@ -161,7 +161,7 @@ def _scatter_gist(evidence: Evidence) -> str:
     least_loss = min(cells, key=lambda cell: cell[2].mean)
     told = [
         f"Scatter plot of {evidence.panel.title}, {evidence.n} augmentations",
-        f"lowest T. stddev: {least_stddev[0]} ({least_stddev[1].mean:.6f})",
+        f"lowest {evidence.panel.predictor.title}: {least_stddev[0]} ({least_stddev[1].mean:.6f})",
         f"lowest S. test loss: {least_loss[0]} ({least_loss[2].mean:.4f})",
     ]
     if not math.isnan(evidence.estimates["kendall"].value):
@@ -173,7 +173,7 @@ def _scatter_gist(evidence: Evidence) -> str:
 
 def _coefficients(evidence: Evidence) -> str:
     if math.isnan(evidence.estimates["kendall"].value):
-        return tag("p", text(no_correlation(evidence.n)), class_="note")
+        return tag("p", text(no_correlation(evidence.n, evidence.panel.predictor)), class_="note")
     items = [
         tag(
             "div",

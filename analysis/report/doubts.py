@@ -11,6 +11,7 @@ from analysis.markup import tag, text
 from analysis.noise_free_tables import free_of_noise
 from analysis.pooling import Pooled
 from analysis.power import MOST_AUGMENTATIONS, TARGET
+from analysis.predictors import Predictor
 from analysis.report.answer import CLAIM, headline
 from analysis.result_tables import undefined_notes
 from analysis.settings import OWN
@@ -36,7 +37,7 @@ def doubts(findings: Findings, *, has_stated_power: bool = False) -> str:
     sources = sorted({e.panel.source for e in defined}, key=lambda source: source != OWN)
     pooled = headline(findings, sources[0])
     sentences: list[Doubt] = [
-        *_of_headline(pooled or defined[0]),
+        *_of_headline(pooled or defined[0], findings.predictor),
         *_of_power(defined, has_stated_power=has_stated_power),
         *_of_panels(defined, findings),
     ]
@@ -44,7 +45,7 @@ def doubts(findings: Findings, *, has_stated_power: bool = False) -> str:
     return tag("ul", *items, class_="doubts")
 
 
-def _of_headline(shown: Pooled | Evidence) -> Iterator[Doubt]:
+def _of_headline(shown: Pooled | Evidence, predictor: Predictor) -> Iterator[Doubt]:
     estimate = shown.estimates[CLAIM]
     if (ends := interval(estimate.over_augmentations)) != DASH:
         yield "Other augmentations", f"with n = {shown.n}, τ is anywhere from {ends} ({LEVEL:.0%})."
@@ -66,7 +67,7 @@ def _of_headline(shown: Pooled | Evidence) -> Iterator[Doubt]:
     if shown.regret and math.isfinite(shown.regret.top_1):
         yield (
             "The choice",
-            f"in redraws of the seeds, that of lowest T. stddev has the lowest S. test loss in "
+            f"in redraws of the seeds, that of {predictor.best} {predictor.title} has the lowest S. test loss in "
             f"{shown.regret.top_1:.0%}.",
         )
 
@@ -154,8 +155,8 @@ def _of_panels(defined: Sequence[Evidence], findings: Findings) -> Iterator[Doub
     if aside:
         yield (
             "Not a free choice",
-            f"T. stddev of {', '.join(aside)} needs a trained student, so nobody can choose it "
-            "by T. stddev; it counts among the best.",
+            f"{findings.predictor.title} of {', '.join(aside)} needs a trained student, so nobody can choose it "
+            f"by {findings.predictor.title}; it counts among the best.",
         )
     own = [e for e in defined if e.panel.source == OWN]
     if num_split := sum(e.num_parts > 1 for e in own):

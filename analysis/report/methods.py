@@ -33,11 +33,24 @@ def _paragraphs(
     yield _software(rows, commit)
 
 
+_DEFINITIONS = {
+    "t_stddev": "the standard deviation, over windows of batches, of the teacher's mean probability of each class, "
+    "averaged over classes",
+    "entropy": "the mean entropy of the teacher's probabilities of augmented images, in nats",
+    "confidence": "the mean of the teacher's largest probability of augmented images",
+    "covariance_trace": "the trace of the covariance, over windows of batches, of the teacher's mean probabilities of "
+    "the classes",
+}
+
+
 def _measured(rows: pd.DataFrame, findings: Findings) -> Iterator[str]:
+    predictor = findings.predictor
+    what = _DEFINITIONS.get(
+        predictor.name, "a measure of the reader's own of what the teacher answers"
+    )
     yield (
-        "S. test loss is the cross-entropy of the student on the whole test set after its last epoch. T. stddev is "
-        "the standard deviation, over windows of batches, of the teacher's mean probability of each class, "
-        f"averaged over classes; it needs no student{_but_for(findings)}."
+        "S. test loss is the cross-entropy of the student on the whole test set after its last epoch. "
+        f"{predictor.title} is {what}; it needs no student{_but_for(findings)}."
     )
     yield (
         "A point is the mean over trials that differ in the seed only, by least squares (augmentation + seed) where "
@@ -102,7 +115,7 @@ def _weighed(findings: Findings) -> Iterator[str]:
     if not findings.pooled:
         return
     yield (
-        "Pairs that share a teacher share T. stddev, so a pooled coefficient is the mean over a teacher's pairs and "
+        f"Pairs that share a teacher share {findings.predictor.title}, so a pooled coefficient is the mean over a teacher's pairs and "
         "then over teachers; its p-value permutes the augmentations of all panels at once, and its interval over "
         "teachers is Student's t on the teachers' means (Ibragimov and Müller 2010). Where a teacher not seen would lie is "
         "by random effects (REML; Hartung and Knapp 2001; Higgins, Thompson and Spiegelhalter 2009); the slope within "
@@ -111,11 +124,12 @@ def _weighed(findings: Findings) -> Iterator[str]:
 
 
 def _chosen(findings: Findings) -> Iterator[str]:
+    predictor = findings.predictor
     if any(evidence.regret for evidence in findings.evidence):
         yield (
-            "Regret is the S. test loss of the augmentation of lowest T. stddev, minus the lowest of all (simple "
+            f"Regret is the S. test loss of the augmentation of {predictor.best} {predictor.title}, minus the lowest of all (simple "
             "regret: Bubeck, Munos and Stoltz 2009), beside the mean over augmentations; its interval is over "
-            "seeds, of loss and T. stddev jointly (Edwards and Hsu 1983). The lowest of noisy means looks too "
+            f"seeds, of loss and {predictor.title} jointly (Edwards and Hsu 1983). The lowest of noisy means looks too "
             "good, so losses are estimated rather too high, of all ways to choose by as much."
         )
 

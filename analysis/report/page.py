@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.coefficients import NAMES
+from analysis.contest import Contest
+from analysis.contest_tables import contest_grids
 from analysis.correlation_tables import permutation_words
 from analysis.curves import curves, read_epochs
 from analysis.evidence import Findings
@@ -17,11 +19,11 @@ from analysis.formats import html_table
 from analysis.grid import Grid
 from analysis.marks import Mark, marks
 from analysis.markup import data_block, page, tag, text
-from analysis.metrics import METRIC_NAMES, REGRET, S_ACCURACY, S_TEST_LOSS, T_STDDEV, Metric
+from analysis.metrics import REGRET, Metric, metrics_of, names_with
 from analysis.plots.forest import forest_lines
 from analysis.points import Mean, Panel, names_shown
 from analysis.regret_tables import regret_grids
-from analysis.report.answer import CLAIM, QUESTION, Progress, answer
+from analysis.report.answer import CLAIM, Progress, answer, question
 from analysis.report.charts import clip_definition, curve_card, mark_icon, scatter_card
 from analysis.report.doubts import doubts
 from analysis.report.forest import forest_rows
@@ -69,6 +71,7 @@ def render_report(
     rows: pd.DataFrame,
     findings: Findings,
     teachers: Sequence[Measured],
+    contests: Sequence[Contest] = (),
     *,
     group_by: Sequence[str],
     filters: Sequence[Filter],
@@ -84,6 +87,7 @@ def render_report(
         rows: what is shown of it (`analysis.rows.read_rows`).
         findings: what its panels say.
         teachers: of which no student has finished.
+        contests: of its predictors, where there are several.
         group_by: what tables are cut by.
         filters: that left these rows.
         progress: of the sweeps.
@@ -99,6 +103,7 @@ def render_report(
     stated = stated_power(store, None if fingerprints is None else {s.name for s in progress})
     sections = [
         Section("evidence", "Evidence", _evidence(findings, looks, classes)),
+        Section("contest", "Predictors", _contest(contests)),
         Section("doubts", "Doubts", doubts(findings, has_stated_power=bool(stated))),
         Section("tables", "Tables", _tables(panels, findings, group_by, teachers)),
         Section("curves", "Learning curves", _curves(store, panels, looks, classes)),
@@ -118,7 +123,7 @@ def render_report(
         data_block("point-data", _point_data(panels)),
     )
     style = _asset("page.css") + _mark_styles(looks, classes)
-    return Report(f"{store.name}: {QUESTION}", style, body)
+    return Report(f"{store.name}: {question(findings)}", style, body)
 
 
 def _asset(name: str) -> str:
@@ -187,7 +192,7 @@ def _points(findings: Findings, looks: Mapping[str, Mark], classes: Mapping[str,
         f"p: {permutation_words({e.is_exact for _, e in drawn if e.n >= 3})}."
     )
     return (
-        tag("h3", "T. stddev against S. test loss")
+        tag("h3", f"{text(findings.predictor.title)} against S. test loss")
         + tag("div", tag("div", *chips, class_="chips"), switch, class_="controls")
         + tag("p", hint, class_="note")
         + _strips(
@@ -238,10 +243,18 @@ def _regret(findings: Findings) -> str:
         return ""
     folded = [_fold(grid) for grid in grids[:-1]]
     return (
-        tag("h3", "What choosing by T. stddev loses")
+        tag("h3", f"What choosing by {text(findings.predictor.title)} loses")
         + _fold(grids[-1], is_open=True)
         + "".join(folded)
     )
+
+
+def _contest(contests: Sequence[Contest]) -> str:
+    """Pools are first, or panels where there are none."""
+    pools = [contest for contest in contests if contest.num_panels > 1]
+    grids = contest_grids(pools or contests)
+    folded = contest_grids(contests) if pools else []
+    return "".join([*(_fold(grid, is_open=True) for grid in grids), *map(_fold, folded)])
 
 
 def _fold(grid: Grid, *, is_open: bool = False) -> str:
@@ -255,7 +268,7 @@ def _tables(
     group_by: Sequence[str],
     teachers: Sequence[Measured],
 ) -> str:
-    shown_here = [name for name in METRIC_NAMES if name != REGRET]
+    shown_here = [name for name in names_with(findings.predictor) if name != REGRET]
     return "".join(map(_fold, table_grids(panels, findings, shown_here, group_by, teachers)))
 
 
@@ -296,12 +309,15 @@ def _point_data(panels: Sequence[Panel]) -> dict[str, Any]:
             "panel": panel.title,
             "rows": [
                 [metric.title, _told(metric, mean), list(mean.seeds)]
-                for metric in (T_STDDEV, S_TEST_LOSS, S_ACCURACY)
+                for metric in _predictor_first(panel)
                 if (mean := metric.of(point)) is not None and mean.n
             ],
             "trials": [
                 [label, f"t-{fingerprint}"]
-                for kind, mean in (("T. stddev", point.t_stddev), ("student", point.test_loss))
+                for kind, mean in (
+                    (panel.predictor.title, point.t_stddev),
+                    ("student", point.test_loss),
+                )
                 if mean is not None
                 for label, fingerprint in zip(
                     [f"{kind}, seed {seed}" for seed in mean.seeds], mean.fingerprints, strict=True
@@ -312,6 +328,11 @@ def _point_data(panels: Sequence[Panel]) -> dict[str, Any]:
         for point in panel.points
         if point.is_complete
     }
+
+
+def _predictor_first(panel: Panel) -> tuple[Metric, ...]:
+    *others, predictor = metrics_of([panel])
+    return (predictor, *others)
 
 
 def _told(metric: Metric, mean: Mean) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.grid import DASH
 from analysis.markup import tag, text
+from analysis.predictors import OWN_KIND
 from orchestrator.store.store import Store
 
 
@@ -70,6 +71,8 @@ def _trial(row: Mapping[Any, Any], shown: set[str]) -> str:
     known = {str(key): value for key, value in row.items() if not _is_absent(value)}
     if known["kind"] == "stddev":
         value = f"T. stddev {_number(known.get('t_stddev'), 6)}"
+    elif known["kind"] == OWN_KIND:
+        value = f"{known['predictor']} {_number(known.get('predictor_value'), 6)}"
     else:
         value = f"loss {_number(known.get('test_loss'), 4)}"
     versions = [

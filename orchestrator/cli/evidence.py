@@ -21,6 +21,7 @@ from orchestrator.cli.options import (
     GroupBy,
     Json,
     Metrics,
+    Predictor,
     Samples,
     SamplesOfForest,
     Source,
@@ -42,6 +43,7 @@ from orchestrator.cli.output import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.contest import Contest
     from analysis.evidence import Findings
     from analysis.filters import Filter
     from analysis.grid import Record
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
     from analysis.report import Report
     from analysis.teachers import Measured
     from orchestrator.store.store import Store
+
+USUAL = "t_stddev"
+"""The predictor that is shown where none is named."""
 
 WATCH_EVERY_S = 10
 """A page takes seconds to make, and a trial minutes."""
@@ -90,6 +95,13 @@ def table(
     filters: Filters = None,
     group_by: GroupBy = "dataset",
     metric: Metrics = None,
+    predictor: Predictor = USUAL,
+    contest: Annotated[
+        bool,
+        typer.Option(
+            "--contest", help="All predictors side by side, and the differences of each two."
+        ),
+    ] = False,
     format_: FormatOption = None,
     output: Output = None,
     as_json: Json = False,
@@ -112,13 +124,14 @@ def table(
     seed: StatisticsSeed = 0,
 ) -> None:
     """Print S. test loss, accuracy, T. stddev and their correlations, with honest uncertainty."""
-    from analysis.metrics import METRIC_NAMES, check_metrics
+    from analysis.metrics import check_metrics, names_with
+    from analysis.predictors import chosen as chosen_predictor
     from analysis.rows import read_rows
     from analysis.tables import as_json as tables_as_json
     from analysis.tables import table_grids
 
-    check_metrics(metric or ())
     _check_margins(margin, coefficient_margin, compare_paper=compare_paper)
+    _check_alone(predictor, metric, contest=contest, compare_paper=compare_paper)
     chosen = chosen_format(format_, output, as_json)
     parsed, keys = _parsed(filters), _keys(group_by)
     shown = open_shown(source, store, changes)
@@ -137,15 +150,28 @@ def table(
             usual.coefficients if coefficient_margin is None else coefficient_margin,
         )
         check_comparable(metric or ())
-        panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
+        panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys, predictor)
         _tell_of_unfinished_sweeps(shown)
         grids = comparison_grids(compare(panels, seed, samples, margins), metric or COMPARED_NAMES)
         write_records(grids, chosen, output)
         return
-    metrics = metric or METRIC_NAMES
     rows = read_rows(shown.store, parsed, shown.trials)
-    panels = _panels(shown, rows, keys)
-    teachers = _teachers_alone(shown, rows, panels, parsed)
+    if contest:
+        from analysis.contest_tables import contest_grids, contests_as_json
+
+        held = _contests(shown, rows, keys, samples, seed)
+        _tell_of_unfinished_sweeps(shown)
+        if not held:
+            stderr().print("no contest yet: no two predictors have three augmentations in common")
+        if chosen is Format.JSON:
+            write_json({"contests": contests_as_json(held)}, output)
+        else:
+            write_grids(contest_grids(held), chosen, output)
+        return
+    metrics = metric or names_with(chosen_predictor(rows, predictor))
+    check_metrics(metrics, chosen_predictor(rows, predictor))
+    panels = _panels(shown, rows, keys, predictor)
+    teachers = _teachers_alone(shown, rows, panels, parsed, predictor)
     _tell_of_unfinished_sweeps(shown)
     if not panels:
         at = set_again(changes) + (("--store", store) if store else ())
@@ -166,6 +192,21 @@ def _check_margins(
     for name, value in (("--margin", margin), ("--coefficient-margin", coefficient_margin)):
         if value is not None and not compare_paper:
             raise UserError(f"{name} is of --compare-paper: add that, or leave it out")
+
+
+def _check_alone(
+    predictor: str, metrics: list[str] | None, *, contest: bool, compare_paper: bool
+) -> None:
+    """Raises UserError of options that say two things at once."""
+    from trainer.problems import UserError
+
+    if contest and compare_paper:
+        raise UserError("--contest and --compare-paper are tables of their own: choose one")
+    if contest and (predictor != USUAL or metrics):
+        other = f"--predictor {predictor}" if predictor != USUAL else "--metric"
+        raise UserError(f"--contest shows all predictors: leave {other} out")
+    if compare_paper and predictor != USUAL:
+        raise UserError(f"--predictor {predictor}: the paper published points of {USUAL} alone")
 
 
 def _no_student(source: str, at: Sequence[str], has_t_stddev: bool) -> str:
@@ -207,6 +248,7 @@ def plot(
         NumbersFormat | None,
         typer.Option("--data", help="Beside the picture, a file of the numbers in it."),
     ] = None,
+    predictor: Predictor = USUAL,
     filters: Filters = None,
     group_by: GroupBy = "dataset",
     samples: SamplesOfForest = None,
@@ -227,7 +269,7 @@ def plot(
     parsed, keys = _parsed(filters), _keys(group_by)
     shown = open_shown(source, store, changes)
     picture = output or _usual_picture(shown.store, kind)
-    panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys)
+    panels = _panels(shown, read_rows(shown.store, parsed, shown.trials), keys, predictor)
     try:
         with writing(picture):
             drawing = _drawing(kind, shown.store, panels, keys, samples or 10_000, seed)
@@ -302,6 +344,7 @@ def report(
     store: StoreOfSweep = None,
     changes: Changes = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
+    predictor: Predictor = USUAL,
     filters: Filters = None,
     group_by: GroupBy = "dataset",
     samples: Samples = 10_000,
@@ -327,7 +370,15 @@ def report(
     if every is not None and not watch:
         raise UserError(f"--every {every}: goes with --watch")
     make = partial(
-        _report, source, store, changes, _parsed(filters), _keys(group_by), samples, seed
+        _report,
+        source,
+        store,
+        changes,
+        predictor,
+        _parsed(filters),
+        _keys(group_by),
+        samples,
+        seed,
     )
     if not watch:
         made, _ = make()
@@ -352,6 +403,7 @@ def _report(
     source: str,
     store: str | None,
     changes: Sequence[str] | None,
+    predictor: str,
     filters: "Sequence[Filter]",
     keys: Sequence[str],
     samples: int,
@@ -368,12 +420,13 @@ def _report(
     at = datetime.now(UTC)
     shown = open_shown(source, store, changes)
     rows = read_rows(shown.store, filters, shown.trials)
-    panels = _panels(shown, rows, keys)
+    panels = _panels(shown, rows, keys, predictor)
     made = render_report(
         shown.store,
         rows,
         _weigh(panels, keys, samples, seed),
-        _teachers_alone(shown, rows, panels, filters),
+        _teachers_alone(shown, rows, panels, filters, predictor),
+        _contests(shown, rows, keys, samples, seed),
         group_by=keys,
         filters=filters,
         progress=progress_of(shown.kept),
@@ -411,16 +464,19 @@ def _keys(group_by: str) -> tuple[str, ...]:
     return keys
 
 
-def _panels(shown: Shown, rows: "pd.DataFrame", group_by: Sequence[str]) -> "list[Panel]":
+def _panels(
+    shown: Shown, rows: "pd.DataFrame", group_by: Sequence[str], predictor: str
+) -> "list[Panel]":
     """The panels of a group side by side, wherever they are shown, in the order of the sweep or the paper."""
     from analysis.combinations import Planned
     from analysis.evidence import grouped
     from analysis.order import arranged
     from analysis.points import panels
+    from analysis.predictors import chosen
     from orchestrator.planning.kept_sweeps import together
 
     planned = Planned(*together(plan for _, plan in shown.kept))
-    found = arranged(panels(rows, planned), shown_order(shown.kept))
+    found = arranged(panels(rows, planned, chosen(rows, predictor)), shown_order(shown.kept))
     return [panel for group in grouped(found, group_by).values() for panel in group]
 
 
@@ -429,12 +485,27 @@ def _teachers_alone(
     rows: "pd.DataFrame",
     panels: "Sequence[Panel]",
     filters: "Sequence[Filter]",
+    predictor: str,
 ) -> "list[Measured]":
     """Teachers of which no student has finished, in the same order."""
     from analysis.order import arranged_teachers
+    from analysis.predictors import chosen
     from analysis.teachers import teachers_alone
 
-    return arranged_teachers(teachers_alone(rows, panels, filters), shown_order(shown.kept))
+    found = teachers_alone(rows, panels, filters, chosen(rows, predictor))
+    return arranged_teachers(found, shown_order(shown.kept))
+
+
+def _contests(
+    shown: Shown, rows: "pd.DataFrame", group_by: Sequence[str], samples: int, seed: int
+) -> "list[Contest]":
+    """All predictors that were measured, against each other."""
+    from analysis.bootstrap import Bootstrap
+    from analysis.contest import hold
+    from analysis.predictors import measured
+
+    found = {p: _panels(shown, rows, group_by, p.name) for p in measured(rows)}
+    return hold(found, group_by=group_by, bootstrap=Bootstrap(samples, seed))
 
 
 def _tell_of_unfinished_sweeps(shown: Shown) -> None:

@@ -135,7 +135,16 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option(
         "--metric",
-        help="s_test_loss, s_accuracy, t_stddev, correlation or regret; repeat for several. All by default.",
+        help="s_test_loss, s_accuracy, t_stddev (or --predictor), correlation or regret; repeat for several. All by default.",
+    ),
+]
+
+Predictor = Annotated[
+    str,
+    typer.Option(
+        "--predictor",
+        metavar="NAME",
+        help="What stands for T. stddev: t_stddev, entropy, confidence, covariance_trace, or one of your own.",
     ),
 ]
 

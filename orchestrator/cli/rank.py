@@ -15,7 +15,15 @@ from orchestrator.cli.opening import (
     set_again,
     shown_order,
 )
-from orchestrator.cli.options import Changes, DataOption, Filters, Json, Source, StoreOfSweep
+from orchestrator.cli.options import (
+    Changes,
+    DataOption,
+    Filters,
+    Json,
+    Predictor,
+    Source,
+    StoreOfSweep,
+)
 from orchestrator.cli.output import FormatOption, Output, chosen_format, write_records
 
 if TYPE_CHECKING:
@@ -41,13 +49,15 @@ def rank(
         typer.Option("--measure", help="First measure what a sweep lacks; no student is trained."),
     ] = False,
     data: DataOption = None,
+    predictor: Predictor = "t_stddev",
     filters: Filters = None,
     format_: FormatOption = None,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Order augmentations by T. stddev, from the teacher alone, before any student is trained."""
+    """Order augmentations by T. stddev (or another predictor), from the teacher alone, before any student is trained."""
     from analysis.filters import parse_filters
+    from analysis.predictors import chosen as chosen_predictor
     from analysis.ranking import rank as rank_rows
     from analysis.ranking import ranking_grids
     from analysis.rows import read_rows
@@ -81,12 +91,13 @@ def rank(
             )
     rows = read_rows(opened, parse_filters(filters or ()), wanted)
     order = shown_order(kept)
+    ranked_by = chosen_predictor(rows, predictor)
     rankings = sorted(
-        rank_rows(rows, planned), key=lambda r: order.of_teacher(r.dataset, r.teacher)
+        rank_rows(rows, planned, ranked_by), key=lambda r: order.of_teacher(r.dataset, r.teacher)
     )
     grids = ranking_grids(rankings)
     if not grids:
-        stderr().print("no T. stddev is measured yet")
+        stderr().print(f"no {ranked_by.title} is measured yet")
     write_records(grids, chosen, output)
 
 

@@ -45,9 +45,13 @@ _METRICS = {
     "confidence_stderr": pa.float64(),
     "covariance_trace": pa.float64(),
     "covariance_trace_stderr": pa.float64(),
+    "predictor": pa.string(),
+    "predictor_value": pa.float64(),
+    "predictor_stderr": pa.float64(),
+    "predictor_lower_is_better": pa.bool_(),
 }
 """What a trial is made for; of a stddev trial also what else of the teacher may predict S. test loss, null in rows of
-schema 3 and before (`trainer.predictors`)."""
+schema 3 and before (`trainer.predictors`). `predictor` names what a trial of that kind measures."""
 
 METRICS = tuple(_METRICS)
 """The columns of a result that are computed by its trial alone: the same trial on the same machine has the same bits."""
