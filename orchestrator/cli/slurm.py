@@ -151,6 +151,11 @@ def _check_fits(plan: "Plan", request: "Request") -> None:
     gpus = int(request.gpus_per_node.rpartition(":")[2])
     for kind in sorted({trial.kind for trial in plan.missing}):
         wanted = plan.sweep.resources.of(kind).on(gpus > 0)
+        if wanted.custom:
+            raise UserError(
+                f"resources.{kind}: custom {', '.join(sorted(wanted.custom))}: no node has it, as Slurm knows nothing "
+                "of it; --sbatch --constraint=FEATURE chooses nodes"
+            )
         if (wanted.gpu or 0) > gpus:
             raise UserError(
                 f"resources.{kind}: a job takes {wanted.gpu:g} GPU, and --gpus-per-node is {gpus}"

@@ -266,6 +266,11 @@ def test_a_refusal_of_sbatch_is_one_line(
             ("--cpus-per-node", 4),
             "resources.stddev: a job takes 8 CPUs, and --cpus-per-node is 4",
         ),
+        (
+            {"resources": {"teacher": {"custom": {"bigmem": 1}}}},
+            (),
+            "resources.teacher: custom bigmem: no node has it, as Slurm knows nothing of it",
+        ),
     ],
 )
 def test_bad_input_is_told_before_anything_is_submitted(
