@@ -17,7 +17,7 @@ import shlex
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +89,9 @@ class Handover:
         words += [word for change in self.changes for word in ("--set", change)]
         return words + ["--prometheus"] * self.has_metrics
 
-    def command(self, python: str, sweep_file: str, address: str) -> list[str]:
+    def command(self, python: Sequence[str], sweep_file: str, address: str) -> list[str]:
         """By which `python` runs it on the Ray at an address."""
-        return [python, "-m", "orchestrator", *self.words(sweep_file, address)]
+        return [*python, "-m", "orchestrator", *self.words(sweep_file, address)]
 
     def entrypoint(self, sweep_file: str) -> str:
         """For the shell of the cluster's head; `exec`, so that a signal reaches kdsweep itself."""

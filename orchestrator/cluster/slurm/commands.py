@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from trainer.problems import UserError
@@ -60,6 +60,19 @@ def called(*words: str) -> str:
     if answer.returncode:
         raise UserError(f"{name}: {refusal(answer.stderr)}")
     return answer.stdout
+
+
+def submitted(script: str, options: Iterable[str]) -> str:
+    """The number of the job that a batch script has become.
+
+    Raises:
+        UserError: it has become none; also where an option only makes sbatch tell something.
+    """
+    answer = called("sbatch", "--parsable", *options, script)
+    number = answer.strip().partition(";")[0]  # behind it a cluster's name, where there are several
+    if not number.isdigit():
+        raise UserError("sbatch: it has submitted nothing; an option of --sbatch may ask it not to")
+    return number
 
 
 def refusal(errors: str) -> str:

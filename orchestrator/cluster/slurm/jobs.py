@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from orchestrator.cluster.slurm import commands, records
 from orchestrator.cluster.slurm.allocation import PREFIX
 from orchestrator.cluster.slurm.commands import JobState
 from orchestrator.cluster.slurm.records import Record
-from orchestrator.cluster.slurm.request import Request, script
+from orchestrator.cluster.slurm.request import Request, options, script
 from orchestrator.language.sweep import Sweep
 from trainer.problems import UserError
 
 STOP = "USR2"
 ASK_EVERY_S = 15.0
 """Slurm is not to be asked more often than a person would; a job's own account is a file."""
+SILENT_AT_MOST_S = 600.0
+"""A busy controller leaves some questions unanswered."""
 
 SUCCEEDED, FAILED, STOPPED, RUNNING, PENDING = (
     "SUCCEEDED",
@@ -54,24 +57,20 @@ def submit(sweep: Sweep, handover: Handover, request: Request, command: str) -> 
     folder = records.new_folder(sweep.name)
     try:
         sweep_file = pack(sweep, folder)
-        text = script(
-            request,
-            name=f"kdsweep-{sweep.name}",
-            launch=[*launch_words(sweep_file, handover), "--record", "."],
-            python=sys.executable,
-            folder=str(folder),
-            log=str(folder / records.LOG).replace("%", "%%"),
-        )
+        name, log = f"kdsweep-{sweep.name}", str(folder / records.LOG).replace("%", "%%")
+        launch = [*launch_words(sweep_file, handover), "--record", "."]
+        text = script(request, name, launch, sys.executable, str(folder), log)
         (folder / records.SCRIPT).write_text(text)
         record = Record(folder, sweep.name, handover.store, command, time.time())
         record.write()
-        answer = commands.called("sbatch", "--parsable", str(folder / records.SCRIPT))
+        number = commands.submitted(str(folder / records.SCRIPT), options(request, name, log))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    job = f"{PREFIX}{answer.strip().partition(';')[0]}"  # behind it a cluster's name, where there are several
+    job = f"{PREFIX}{number}"
     replace(record, job=job).write()
-    records.forget_old({job.job_id for job in SlurmJobs().all() if not job.is_over})
+    with suppress(UserError):  # Slurm may not answer now; the job is submitted all the same
+        records.forget_old({job.job_id for job in SlurmJobs().all() if not job.is_over})
     return job
 
 
@@ -128,15 +127,25 @@ class SlurmJobs:
         return self.one(job)
 
     def _until_over(self, job: str) -> Iterator[None]:
-        """Again and again while it is not over, and once afterwards."""
+        """Again and again while it is not over, and once afterwards.
+
+        Raises:
+            UserError: Slurm has told nothing for ten minutes.
+        """
         record = _record(job)
-        is_over, asked_at = self.one(job).is_over, time.monotonic()
+        is_over = self.one(job).is_over
+        asked_at = answered_at = time.monotonic()
         while not is_over:
             yield
             time.sleep(LOOK_EVERY_S)
             run = records.run(record.folder)
             if time.monotonic() - asked_at > ASK_EVERY_S or (run and run.exit_code is not None):
-                is_over, asked_at = self.one(job).is_over, time.monotonic()
+                asked_at = time.monotonic()
+                try:
+                    is_over, answered_at = self.one(job).is_over, asked_at
+                except UserError:
+                    if asked_at - answered_at > SILENT_AT_MOST_S:
+                        raise
         yield
 
 

@@ -8,7 +8,7 @@ reach each other, with a single node on the loopback interface only. Then the sw
 does, in a process of its own.
 
     signal    from                          the sweep                  the job
-    USR1      Slurm, before the time is up  saves and leaves           is queued again
+    USR1      Slurm, before the time is up  saves and leaves           is queued again, unless another one comes
     USR2      kdsweep stop                  saves and leaves           is over
     others    scancel, a terminal           the same, while Ray lives  is over
 
@@ -35,7 +35,7 @@ from orchestrator.cluster.jobs import SETTINGS, Handover
 from orchestrator.cluster.slurm import commands, records
 from orchestrator.cluster.slurm.allocation import Allocation, allocation
 from orchestrator.cluster.slurm.hand import Hand
-from orchestrator.cluster.slurm.others import Others
+from orchestrator.cluster.slurm.others import PYTHON, Others
 from orchestrator.cluster.slurm.raylet import NodeNotStartedError, address_towards, started
 from orchestrator.cluster.slurm.scratch import scratch_folder
 from orchestrator.cluster.submission import SUBMITTED, has_begun
@@ -74,8 +74,17 @@ class Wish:
     """What signals have asked for, and the sweep's process, which hears of it."""
 
     def __init__(self) -> None:
-        self.first: int | None = None
+        self.heard: set[int] = set()
         self.driver: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_to_leave(self) -> bool:
+        return bool(self.heard)
+
+    @property
+    def is_to_come_back(self) -> bool:
+        """Slurm would queue a job again that somebody has stopped or cancelled after the warning."""
+        return self.heard == {WARNING}
 
     def listen(self) -> None:
         """From now on signals are heard."""
@@ -84,7 +93,7 @@ class Wish:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """A second one is passed on as well: it means at once there."""
-        self.first = self.first or number
+        self.heard.add(number)
         if self.driver is not None:
             with suppress(OSError):
                 self.driver.terminate()
@@ -98,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
     here = allocation(os.environ, len(os.sched_getaffinity(0)))
     begun = None if task.record is None else records.begin(task.record)
     code, has_trained = _told(task, here, wish)
-    is_queued = wish.first == WARNING and code == STOPPED and _queue_again(here, has_trained)
+    is_queued = wish.is_to_come_back and code == STOPPED and _queue_again(here, has_trained)
     if code == STOPPED and here.job is not None and not is_queued:
         _say(f"to go on: {records.command(task.record) if task.record else 'submit it again'}")
     if task.record is not None and begun is not None and not is_queued:
@@ -118,6 +127,10 @@ def _task(arguments: Sequence[str]) -> Task:
     parser.add_argument("--others", default="", help="starts a program on each further node")
     parser.add_argument("--record", type=Path)
     given = parser.parse_args(arguments)
+    if given.nodes > 1 and not given.others.strip():
+        parser.error(
+            f"--nodes {given.nodes}: expected --others, what starts a program on each further node"
+        )
     verb: Literal["run", "resume"] = "resume" if given.retry_failed else "run"
     return Task(
         sweep=given.sweep,
@@ -155,10 +168,10 @@ def _on_its_own_ray(task: Task, here: Allocation, wish: Wish) -> tuple[int, bool
             others = Others(task.others, Hand(address, folder.token.read_text()))
             at_the_end.callback(lambda: others.end(keep_logs=folder.is_wanted))
             _await(others, task.nodes - 1, here, wish)
-        if wish.first is not None:
+        if wish.is_to_leave:
             return STOPPED, False
         code, has_trained = _run(task, here, address, wish)
-        has_broken = wish.first is None and own.what_died() is not None
+        has_broken = not wish.is_to_leave and own.what_died() is not None
         folder.is_wanted = has_broken or code not in (DONE, BAD_INPUT, STOPPED)
         return code, has_trained
 
@@ -189,7 +202,7 @@ def _await(others: Others, number: int, here: Allocation, wish: Wish) -> None:
         NodeNotStartedError: one does not come.
     """
     until = time.monotonic() + JOINED_WITHIN_S
-    while len(others.joined) < number and wish.first is None:
+    while len(others.joined) < number and not wish.is_to_leave:
         code = others.exit_code()
         if others.refused:
             told = "; ".join(f"node {name}: {why}" for name, why in others.refused.items())
@@ -206,11 +219,11 @@ def _run(task: Task, here: Allocation, address: str, wish: Wish) -> tuple[int, b
     """The exit code of the sweep's process, and whether it has trained."""
     job = here.job or f"batch-{uuid.uuid4().hex[:8]}"
     environment = {**os.environ, **SETTINGS, SUBMITTED: job}
-    command = task.handover.command(sys.executable, task.sweep, address)
+    command = task.handover.command(PYTHON, task.sweep, address)
     store = Store(task.handover.store)
     driver = subprocess.Popen(command, env=environment)  # noqa: S603 - words, not a line for a shell
     wish.driver = driver
-    if wish.first is not None:
+    if wish.is_to_leave:
         driver.terminate()
     has_trained, looked_at = False, 0.0
     while (code := driver.poll()) is None:

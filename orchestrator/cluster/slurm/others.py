@@ -11,7 +11,10 @@ from orchestrator.cluster.slurm.hand import KEEP_LOGS, Hand, Word
 
 ENDED_WITHIN_S = 20.0
 LAST_WORDS_WITHIN_S = 2.0
-NODE = ("-m", "orchestrator.cluster.slurm", "node")
+PYTHON = (sys.executable, *(["-P"] if sys.flags.safe_path else []))
+"""That of this process, which imports from where this one does."""
+
+NODE = (*PYTHON, "-m", "orchestrator.cluster.slurm", "node")
 
 
 class Others:
@@ -24,7 +27,7 @@ class Others:
 
     def __init__(self, command: Sequence[str], hand: Hand) -> None:
         self._process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 - the batch script's own words
-            [*command, sys.executable, *NODE],
+            [*command, *NODE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

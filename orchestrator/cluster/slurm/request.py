@@ -20,6 +20,9 @@ OWN_OPTIONS = frozenset(
 )
 """What a launcher and a record rely on."""
 
+NOT_FOR_JOBS = frozenset({"--clusters", "-M", "--wait", "-W"})
+"""A job elsewhere could not be asked about from here, and sbatch is to return as soon as Slurm has taken the job."""
+
 _SLURM_TIME = re.compile(
     r"(?:(?P<days>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?"
     r"|(?:(?P<hours>\d+):(?=\d+:))?(?P<minutes>\d+)(?::(?P<seconds>\d+))?)"
@@ -68,6 +71,10 @@ class Request:
                 )
             if name in OWN_OPTIONS:
                 raise UserError(f"--sbatch: {name} is set by kdsweep slurm itself")
+            if name in NOT_FOR_JOBS:
+                raise UserError(
+                    f"--sbatch: {name}: kdsweep slurm hands over to this cluster, and waits for nothing"
+                )
 
     @property
     def warning_s(self) -> int:
@@ -116,12 +123,14 @@ def _lines(
     log: str,
 ) -> Iterator[str]:
     yield "#!/bin/bash"
-    yield from (f"#SBATCH {shlex.quote(option)}" for option in _options(request, name, log))
+    yield from (f"#SBATCH {shlex.quote(option)}" for option in options(request, name, log))
     if request.setup:
         yield "\n# The environment, which the further nodes get from here."
         yield from ("{", request.setup, "} || exit 2")
         python = "python3"
-    words = [python, "-m", "orchestrator.cluster.slurm", "launch", *launch]
+    # In a submission's own folder its packages are meant; elsewhere no trainer.py that lies there.
+    safely = ["-P"] if folder is None else []
+    words = [python, *safely, "-m", "orchestrator.cluster.slurm", "launch", *launch]
     line = f"exec {shlex.join(words)}"
     if request.nodes > 1:
         yield "\n# What starts a program once on each node but this one, with this one's standard input."
@@ -137,7 +146,8 @@ def _lines(
     yield line
 
 
-def _options(request: Request, name: str, log: str) -> Iterator[str]:
+def options(request: Request, name: str, log: str) -> Iterator[str]:
+    """What sbatch is told, in the script and, against variables such as SBATCH_PARTITION, once more beside it."""
     yield f"--job-name={name}"
     yield f"--nodes={request.nodes}"
     yield "--ntasks-per-node=1"

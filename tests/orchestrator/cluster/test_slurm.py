@@ -313,6 +313,41 @@ def test_a_node_that_does_not_come_ends_the_job(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+def test_the_others_need_something_that_starts_them(tmp_path: Path) -> None:
+    """A script for another system may lack it; a second node on this machine would have its CPUs twice."""
+    answer = subprocess.run(
+        [
+            *(sys.executable, "-m", "orchestrator.cluster.slurm", "launch"),
+            *(write_sweep(tmp_path), "--store", tmp_path / "store", "--nodes", "2"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 2
+    assert (
+        "--nodes 2: expected --others, what starts a program on each further node" in answer.stderr
+    )
+
+
+def test_a_printed_script_imports_nothing_from_where_somebody_stands(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, augmentations=["identity"], resources=ON_CPUS)
+    there = ("slurm", sweep, "--store", tmp_path / "store", "--time", "1h", "--nodes", 2, "--print")
+    code, script = run(tmp_path, *there)
+    assert code == 0, script
+    (tmp_path / "trainer.py").write_text("raise SystemExit('not the trainer that is meant')\n")
+    answer = subprocess.run(
+        ["bash", "-c", re.sub('others=".*"', 'others="env"', script)],
+        env={**os.environ, "TMPDIR": str(tmp_path), "SLURM_JOB_NUM_NODES": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "every node has what it needs (2 nodes)" in answer.stdout
+
+
 def test_a_python_that_is_not_kdsweep_s_is_told_in_one_line(tmp_path: Path) -> None:
     """As where the batch script activates no environment, or another one. `-S`: without what is installed."""
     answer = subprocess.run(

@@ -46,7 +46,7 @@ def test_a_script_for_one_node() -> None:
 #SBATCH --output=log-%j
 
 # Ray over these nodes, the sweep on it, and the end of both. SIGUSR1: save, leave, queue again.
-exec '/opt/my env/bin/python' -m orchestrator.cluster.slurm launch 'my sweep.yaml' --store s3://bucket/store
+exec '/opt/my env/bin/python' -P -m orchestrator.cluster.slurm launch 'my sweep.yaml' --store s3://bucket/store
 """
     )
 
@@ -113,6 +113,8 @@ def test_a_short_job_is_warned_later(hours: float, warning_s: int) -> None:
         ({"options": ("--comment=a\nb",)}, "--sbatch: '--comment=a\\nb'"),
         ({"options": ("--array=1-9",)}, "--sbatch: --array is set by kdsweep slurm itself"),
         ({"options": ("-N4",)}, "--sbatch: -N is set by kdsweep slurm itself"),
+        ({"options": ("--wait",)}, "--sbatch: --wait: kdsweep slurm hands over to this cluster"),
+        ({"options": ("-Mother",)}, "--sbatch: -M: kdsweep slurm hands over to this cluster"),
     ],
 )
 def test_what_sbatch_would_take_for_something_else_is_refused(
