@@ -79,9 +79,10 @@ def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()
     from analysis.filters import parse_filters
     from analysis.points import panels as panels_of
     from analysis.rows import read_rows
+    from orchestrator.planning.guests import only_read
     from orchestrator.planning.kept_sweeps import of_sweeps, planned_together
 
-    trials = None if sweep is None else expand(sweep)
+    trials = None if sweep is None else expand(sweep, guests=only_read)
     rows = read_rows(store, parse_filters(filters), trials)
     told = of_sweeps([(sweep, trials)]) if sweep and trials else planned_together(store)
     return panels_of(rows, Planned(*told))

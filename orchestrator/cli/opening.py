@@ -112,11 +112,13 @@ def open_shown(source: str, store: str | None, changes: Sequence[str] | None = N
     from trainer.problems import UserError
 
     if names_a_sweep(source):
+        from orchestrator.planning.guests import only_read
         from orchestrator.planning.plan import make_plan
 
         where = store or os.environ.get("KDSWEEP_STORE")
         sweep, opened = open_sweep(Path(source), where, changes)
-        return Shown(existing_store(opened.address), make_plan(sweep, opened, retry_failed=False))
+        plan = make_plan(sweep, opened, retry_failed=False, guests=only_read)
+        return Shown(existing_store(opened.address), plan)
     if store is not None:
         raise UserError(f"{source} is no sweep file: --store {store} goes with one")
     if changes:

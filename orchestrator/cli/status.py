@@ -36,6 +36,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show what is done, running, failed and waiting, correlations so far, the reason of every failure."""
+    from orchestrator.planning.guests import only_read
     from orchestrator.planning.plan import make_plan
     from orchestrator.reports.status import status_as_json
 
@@ -45,7 +46,7 @@ def status(
         told = f"{opened.address}: no store is there yet; {run} makes one"
         stderr().print(told, soft_wrap=True)
     if as_json:
-        plan = make_plan(loaded, opened, retry_failed=False)
+        plan = make_plan(loaded, opened, retry_failed=False, guests=only_read)
         print_json(status_as_json(plan, opened.signs.running(), _correlations(plan, opened)))
     elif watch:
         _watch(loaded, opened)
@@ -75,10 +76,11 @@ def _tell_of_the_silent(store: "Store") -> None:
 def _status(sweep: "Sweep", store: "Store") -> "Group":
     from rich.console import Group
 
+    from orchestrator.planning.guests import only_read
     from orchestrator.planning.plan import make_plan
     from orchestrator.reports.status import status_report
 
-    plan = make_plan(sweep, store, retry_failed=False)
+    plan = make_plan(sweep, store, retry_failed=False, guests=only_read)
     log_command = as_command("logs", "--store", store.address)
     return Group(
         *status_report(plan, store.signs.running(), _correlations(plan, store), log_command)
@@ -91,6 +93,7 @@ def _watch(sweep: "Sweep", store: "Store") -> None:
 
     from rich.live import Live
 
+    from orchestrator.planning.guests import only_read
     from orchestrator.planning.plan import make_plan
 
     console, shown = stdout(), ""
@@ -102,7 +105,7 @@ def _watch(sweep: "Sweep", store: "Store") -> None:
             elif (text := _as_text(console, status)) != shown:
                 typer.echo(text)
                 shown = text
-            if not make_plan(sweep, store, retry_failed=False).missing:
+            if not make_plan(sweep, store, retry_failed=False, guests=only_read).missing:
                 return
             time.sleep(WATCH_EVERY_S)
 

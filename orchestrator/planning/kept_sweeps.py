@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from orchestrator.language.sweep import Sweep
+from orchestrator.planning.guests import only_read
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.store.store import Store
 from trainer.problems import UserError
@@ -18,7 +19,7 @@ def kept_plans(store: Store) -> Iterator[tuple[str, Plan | None]]:
     for name, content in sorted(store.sweeps().items()):
         try:
             sweep = Sweep.model_validate(json.loads(content))
-            yield name, make_plan(sweep, store, retry_failed=False)
+            yield name, make_plan(sweep, store, retry_failed=False, guests=only_read)
         except (ValidationError, ValueError, UserError, OSError):
             yield name, None
 

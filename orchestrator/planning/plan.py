@@ -21,7 +21,7 @@ from orchestrator.language.settings import Pair, StudentSettings, TeacherSetting
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
 from orchestrator.planning.data import identified
-from orchestrator.planning.guests import guests_of
+from orchestrator.planning.guests import Guests, built
 from orchestrator.planning.hardly_meant import hardly_meant
 from orchestrator.planning.kept_points import with_kept_points
 from orchestrator.planning.last_batch import batch_of_one
@@ -46,25 +46,29 @@ def unheard(line: str) -> None:
     pass
 
 
-def expand(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial]:
+def expand(
+    sweep: Sweep, note: Callable[[str], None] = unheard, guests: Guests = built
+) -> list[Trial]:
     """All trials of a sweep, without duplicates; each after what it depends on, seed by seed.
 
     Official data need not be there. Of images of one's own and of published checkpoints the content is
     the identity, so they are read; without its checkpoint, a teacher is one whose identity is unknown.
-    `note` hears of what was passed over among images of one's own.
+    `note` hears of what was passed over among images of one's own; `guests` finds models of one's own.
 
     Raises:
         UserError: images of one's own are missing or wrong, or too few for what is asked; a model of one's own
             cannot be trained; or nothing is left to run.
     """
-    trials = trials_of(sweep, note)
+    trials = trials_of(sweep, note, guests)
     for trial in trials:
         if problem := batch_of_one(trial):
             raise PlacedError(f"{sweep.name}: {SECTIONS[trial.kind]}", problem)
     return trials
 
 
-def trials_of(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial]:
+def trials_of(
+    sweep: Sweep, note: Callable[[str], None] = unheard, guests: Guests = built
+) -> list[Trial]:
     """The same of a sweep that need not run any more: also trials that can only fail.
 
     Raises:
@@ -73,9 +77,9 @@ def trials_of(sweep: Sweep, note: Callable[[str], None] = unheard) -> list[Trial
     trials: dict[str, Trial] = {}
     for choice in sweep.dataset:
         data = identified(choice, note)
-        guests = guests_of(sweep, data)
+        found = guests(sweep, data)
         for variation in sweep.variations:
-            for trial in _Expansion(sweep, data, guests, variation).trials():
+            for trial in _Expansion(sweep, data, found, variation).trials():
                 trials.setdefault(trial.fingerprint, trial)
     if not trials:
         raise UserError(f"{sweep.name}: no trials are left by include and exclude")
@@ -307,11 +311,11 @@ class Plan:
         return tuple(t for t in self.trials if t.fingerprint not in stuck)
 
 
-def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool) -> Plan:
+def make_plan(sweep: Sweep, store: Store, *, retry_failed: bool, guests: Guests = built) -> Plan:
     """A sweep against what the store has; `retry_failed` counts failed trials as missing."""
     ignored: list[str] = []
     sweep = with_kept_points(sweep, store, ignored.append)
-    trials = tuple(expand(sweep, ignored.append))
+    trials = tuple(expand(sweep, ignored.append, guests))
     wanted = {trial.fingerprint for trial in trials}
     # In this order: what finishes in between is done, and no failure.
     last = store.rows.last_failures()

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator.language.sweep import Sweep
+from orchestrator.planning.guests import only_read
 from orchestrator.planning.kept_sweeps import of_sweeps, planned_together
 from orchestrator.planning.plan import expand
 from orchestrator.store.provenance import provenance
@@ -53,7 +54,7 @@ def export(store: Store, path: Path, sweep: Sweep | None = None) -> list[str]:
     Raises:
         UserError: there are no results.
     """
-    trials = None if sweep is None else expand(sweep)
+    trials = None if sweep is None else expand(sweep, guests=only_read)
     results = store.results(None if trials is None else [t.fingerprint for t in trials])
     if not results.num_rows:
         whose = f"no trial of {sweep.name}" if sweep else "no trial"

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from orchestrator.language.settings import DatasetChoice
 from orchestrator.language.sweep import Sweep
+from orchestrator.planning.guests import only_read
 from orchestrator.planning.lost_weights import needed_weights
 from orchestrator.planning.plan import absent_checkpoints, trials_of, unheard
 from orchestrator.store.drops import Drop
@@ -291,7 +292,7 @@ def _named(store: Store, note: Callable[[str], None]) -> _Named:
                 f"nobody needs it any more, remove the file: {error}"
             ) from error
         try:
-            found = trials_of(sweep)
+            found = trials_of(sweep, guests=only_read)
             absent = absent_checkpoints(found)
             why = f"{absent[0]}: no such file" if absent else ""
         except (OSError, UserError) as error:

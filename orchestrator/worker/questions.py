@@ -43,7 +43,7 @@ class Question:
     trials: tuple[str, ...]
 
 
-def software(trials: Sequence[Trial]) -> dict[str, str]:
+def software(trials: Sequence[Trial] = ()) -> dict[str, str]:
     """What must be equal everywhere, as the numbers of some trials may depend on it."""
     return {
         "Python": ".".join(map(str, sys.version_info[:2])),

@@ -9,7 +9,9 @@ from orchestrator.cluster.packing import write_packed
 from orchestrator.language.sweep import load_sweep
 from orchestrator.planning import guests
 from orchestrator.planning.costs import group_loads, solo_cost
+from orchestrator.planning.kept_sweeps import kept_plans
 from orchestrator.planning.plan import expand
+from orchestrator.store.store import Store
 from tests.orchestrator.language.test_sweep import problems
 from tests.orchestrator.sweeps import write_sweep
 from tests.trainer.guest_models import DROPS
@@ -45,6 +47,20 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[Wanted]:
 
     monkeypatch.setattr(guests, "described", described)
     return asked
+
+
+def test_who_only_reads_runs_nothing_that_a_file_says(
+    tmp_path: Path, models: list[str], pretended: list[Wanted]
+) -> None:
+    """A store may hold the sweeps of others; their trials are known by the same fingerprints."""
+    sweep = load_sweep(write_sweep(tmp_path, models=models, pairs=["drops/drops"]))
+    store = Store(tmp_path / "store")
+    store.save_sweep(sweep.name, sweep.model_dump(mode="json"))
+    ((_, plan),) = kept_plans(store)
+    assert plan is not None
+    assert not pretended
+    fingerprints = [trial.fingerprint for trial in expand(sweep)]
+    assert [trial.fingerprint for trial in plan.trials] == fingerprints
 
 
 def students(trials: list[Trial]) -> list[StudentTrial]:
