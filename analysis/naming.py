@@ -110,7 +110,8 @@ def comparable_settings(setting: Mapping[str, str]) -> dict[str, str]:
     for section, model in (("student", "student"), ("teachers", "teacher")):
         architecture = setting.get(f"{section}.{model}", "")
         rate = f"{section}.learning_rate"
-        if architecture in ARCHITECTURES and rate in told:
+        is_known = architecture in ARCHITECTURES or f"{section}.{model}_model" in setting
+        if is_known and rate in told:
             usual = json.dumps(default_learning_rate(architecture))
             told[rate] = USUAL if told[rate] == usual else told[rate]
     return {

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.combinations import NOT_TOLD, Part, Planned, whole_settings
-from analysis.evidence import weigh
+from analysis.evidence import pools, weigh
+from analysis.filters import parse_filters
 from analysis.points import Panel, panels
 from analysis.rows import read_rows
+from orchestrator.planning.guests import only_read
 from orchestrator.planning.kept_sweeps import planned_together
 from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store, stored_trial
@@ -51,6 +53,33 @@ def test_panels_never_mix_two_values_of_a_setting(tmp_path: Path) -> None:
     for panel in panels(read_rows(store)):
         assert all(p.test_loss is None or p.test_loss.n == 2 for p in panel.points)
         assert all(p.t_stddev and p.t_stddev.n == 2 for p in panel.points)
+
+
+def test_versions_of_a_model_of_one_s_own_are_told_apart_and_pool_with_others(
+    tmp_path: Path,
+) -> None:
+    """Of kept sweeps nothing is run: that these functions are none does not matter."""
+    store = Store(tmp_path / "store")
+    code = '@register("one_net")\n@register("other")\ndef f(num_classes, image_size): ...\n'
+
+    def add_version(source: str, *pairs: str) -> None:
+        models = [{"path": "mine.py", "source": source}]
+        wanted = sweep(models=models, pairs=pairs, augmentations=SMALL)
+        for trial in expand(wanted, guests=only_read):
+            add(store, trial, **made_up(trial))
+
+    add_version(code, "resnet20/one_net", "one_net/other")
+    found = panels(read_rows(store))
+    assert [panel.variant for panel in found] == ["", ""]
+    assert [len(group) for _, group in pools(found, ())] == [2]
+    add_version(f"{code}# changed\n", "resnet20/one_net")
+    versions = [p for p in panels(read_rows(store)) if p.teacher == "resnet20"]
+    assert len(versions) == 2
+    for panel in versions:
+        assert panel.variant.startswith("student.student_model=")
+        filters = parse_filters(["teacher=resnet20", panel.variant])
+        (kept,) = panels(read_rows(store, filters))
+        assert kept.cells() == panel.cells()
 
 
 def test_a_changed_scheme_of_one_s_own_is_another_panel(tmp_path: Path) -> None:
