@@ -85,12 +85,14 @@ def main() -> None:
 def command_line() -> None:
     """Run the command; a user's mistake ends in one line and exit code 2, never in a traceback."""
     listen()
+    from orchestrator.store.arriving import told_to
     from trainer.problems import UserError
 
     try:
         try:
             _stand_somewhere()
-            call(app)
+            with told_to(_tell_meanwhile):
+                call(app)
         finally:
             # How it ended is decided: nothing breaks into the telling of it.
             end_deaf()
@@ -110,6 +112,12 @@ def command_line() -> None:
         code = _code_of_interrupted()
         _leave_if_broken_into(code)
         sys.exit(code)
+
+
+def _tell_meanwhile(line: str) -> None:
+    """What goes on does so also where nobody reads."""
+    with suppress(OSError, SystemExit):
+        stderr().print(line, highlight=False, soft_wrap=True)
 
 
 def _stand_somewhere() -> None:

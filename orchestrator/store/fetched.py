@@ -17,6 +17,7 @@ from dataclasses import astuple
 from pathlib import Path, PurePosixPath
 
 from orchestrator.store.addresses import open_bucket_folder
+from orchestrator.store.arriving import Arriving
 from orchestrator.store.object_folder import ObjectFolder, Version
 from trainer.datasets.cache import (
     alone,
@@ -89,7 +90,8 @@ def fetched(address: str, wanted: Mapping[str, Version], *, is_all: bool) -> Pat
                 make_shared(folder)
         here = _here(place)
         missing = {path: version for path, version in wanted.items() if here.get(path) != version}
-        _fetch(open_bucket_folder(address), missing, place)
+        arriving = Arriving(address, [version.size for version in missing.values()])
+        _fetch(open_bucket_folder(address), missing, place, arriving)
         if is_all:
             for path in here.keys() - wanted.keys():
                 _remove(place / FILES, path)
@@ -126,10 +128,12 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _fetch(remote: ObjectFolder, missing: Mapping[str, Version], place: Path) -> None:
+def _fetch(
+    remote: ObjectFolder, missing: Mapping[str, Version], place: Path, arriving: Arriving
+) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         on_the_way = {
-            pool.submit(_fetch_one, remote, path, version, place): (path, version)
+            pool.submit(_fetch_one, remote, path, version, place, arriving): (path, version)
             for path, version in missing.items()
         }
         try:
@@ -140,11 +144,14 @@ def _fetch(remote: ObjectFolder, missing: Mapping[str, Version], place: Path) ->
                     # The line break first: the line before may have been cut off.
                     journal.write("\n" + json.dumps([path, *astuple(version)]))
         except BaseException:
+            arriving.give_up()
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _fetch_one(remote: ObjectFolder, path: str, version: Version, place: Path) -> None:
+def _fetch_one(
+    remote: ObjectFolder, path: str, version: Version, place: Path, arriving: Arriving
+) -> None:
     """Fetch one file; what came of the same version before, and was cut off, is gone on with."""
     key = hashlib.sha256(json.dumps([path, *astuple(version)]).encode()).hexdigest()[:32]
     part, whole = place / PARTS / key, place / FILES / PurePosixPath(path)
@@ -153,7 +160,10 @@ def _fetch_one(remote: ObjectFolder, path: str, version: Version, place: Path) -
             make_shared(place / FILES / folder)
         part.touch()
         part.chmod(mode_of_files(place))
+    arriving.came(part.stat().st_size)
     while (start := part.stat().st_size) < version.size:
+        if arriving.is_given_up:
+            return
         end = min(start + PART_BYTES, version.size)
         try:
             content = remote.part(path, start, end, version)
@@ -161,5 +171,6 @@ def _fetch_one(remote: ObjectFolder, path: str, version: Version, place: Path) -
             raise DataError(str(error)) from error
         with cache_is_writable(part), part.open("ab") as file:
             file.write(content)
+        arriving.came(len(content))
     with cache_is_writable(whole):
         part.replace(whole)

@@ -1,6 +1,9 @@
 """Files of an object store on this machine: fetched once, resumed, noticed when they change."""
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from orchestrator.store import fetched as module
 from orchestrator.store.addresses import open_folder
+from orchestrator.store.arriving import TELL_EVERY_S, Arriving, told_to
 from orchestrator.store.fetched import PARTS, fetched, folder_for, listed
 from orchestrator.store.object_folder import ObjectFolder, Version
 from tests.orchestrator.store.faulty_proxy import FaultyProxy
@@ -183,3 +187,54 @@ def test_a_name_that_leads_elsewhere_is_refused(name: str, monkeypatch: pytest.M
     monkeypatch.setattr(ObjectFolder, "versions", versions)
     with pytest.raises(DataError, match="is no name that a file can have"):
         listed("s3://bucket/data?region=x")
+
+
+def test_who_waits_is_told_what_comes(cache: Path) -> None:
+    with object_server("s3") as server:
+        address = server.address("data")
+        put(address, CONTENTS)
+        lines: list[str] = []
+        with told_to(lines.append):
+            fetch_all(address)
+            fetch_all(address)
+        assert lines == ["s3://bucket/data: fetching 4 files, 0.0 MB"]
+
+
+def test_how_far_it_is_is_told_now_and_then() -> None:
+    lines: list[str] = []
+    clock = iter([0.0, 1.0, TELL_EVERY_S, TELL_EVERY_S + 1, 2 * TELL_EVERY_S]).__next__
+    with told_to(lines.append):
+        arriving = Arriving("s3://bucket/data?region=x", [30_000_000, 2_345_678], clock)
+        for _ in range(4):
+            arriving.came(5_000_000)
+    assert lines == [
+        "s3://bucket/data: fetching 2 files, 32.3 MB",
+        "s3://bucket/data: 10.0 of 32.3 MB",
+        "s3://bucket/data: 20.0 of 32.3 MB",
+    ]
+
+
+def test_who_leaves_does_not_wait_for_the_rest_of_a_large_file(
+    s3: Proxy, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts that have come stay."""
+    monkeypatch.setattr(module, "PART_BYTES", 1000)
+    whole_part, give_up, is_leaving = ObjectFolder.part, Arriving.give_up, threading.Event()
+
+    def part(folder: ObjectFolder, name: str, start: int, end: int, version: Version) -> bytes:
+        if start == 2000:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert is_leaving.wait(60)
+        return whole_part(folder, name, start, end, version)
+
+    def leave(arriving: Arriving) -> None:
+        give_up(arriving)
+        is_leaving.set()
+
+    monkeypatch.setattr(ObjectFolder, "part", part)
+    monkeypatch.setattr(Arriving, "give_up", leave)
+    with pytest.raises(KeyboardInterrupt):
+        fetched(s3.where, listed(s3.where, "archive.bin"), is_all=False)
+    (left,) = (folder_for(s3.where).parent / PARTS).iterdir()
+    assert left.stat().st_size == 3000
+    assert not list(folder_for(s3.where).iterdir())

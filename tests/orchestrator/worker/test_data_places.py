@@ -135,6 +135,23 @@ def test_a_plan_tells_what_is_fetched_or_why_it_cannot_be_seen(
     assert "cifar10: each node without it fetches 1 file, 1.5 MB, from s3://bucket/ten" in output
 
 
+def test_who_plans_images_in_an_object_store_is_told_that_they_come(
+    home: Path, server: ObjectServer, tmp_path: Path, cache: Path
+) -> None:
+    images = write_image_folder(tmp_path / "mine", each=40)
+    put_folder(server.address("seen"), images)
+    mine: dict[str, object] = {"name": "mine", "format": "imagefolder", "image_size": 16}
+    mine["path"] = server.address("seen")
+    sweep = write_sweep(tmp_path, dataset=mine, stddev={"epochs": 10})
+    plan = ("plan", sweep, "--store", tmp_path / "store")
+    sizes = [path.stat().st_size for path in images.rglob("*") if path.is_file()]
+    first = f"s3://bucket/seen: fetching {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
+    code, output = run(home, *plan, environment={"KDSWEEP_CACHE": str(cache)})
+    assert (code, output.splitlines()[0]) == (0, first), output
+    code, output = run(home, *plan, environment={"KDSWEEP_CACHE": str(cache)})
+    assert (code, "fetching" in output) == (0, False), output
+
+
 @pytest.mark.slow
 def test_a_sweep_of_images_in_an_object_store(
     home: Path, server: ObjectServer, tmp_path: Path, cache: Path
