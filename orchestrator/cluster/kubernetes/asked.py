@@ -135,18 +135,19 @@ def _store(sweep: Sweep, asked: Asked) -> str:
 
 def _data(sweep: Sweep, asked: Asked) -> str | None:
     """Where official data are; None where nothing but embedded data, or images with a path, is asked for."""
-    if asked.data is not None:
-        return check_place(asked.data, "--data")
+    of_sweep = sweep.data if sweep.data and is_remote(sweep.data) else None
+    if (place := asked.data if asked.data is not None else of_sweep) is not None:
+        return check_place(place, "--data")
     if all(choice.path is not None or choice.name == EMBEDDED for choice in sweep.dataset):
         return None
     return f"{CLAIM_IS_AT}/data"
 
 
 def _check_paths(sweep: Sweep) -> None:
-    """Files that a sweep names are read by the pods."""
+    """Files that a sweep names are read by the pods; images are fetched by them, too."""
     for choice in sweep.dataset:
         if choice.path is not None:
-            check_path(choice.path, f"dataset {choice.name}: path")
+            check_place(choice.path, f"dataset {choice.name}: path")
     for where, path in sweep.checkpoints.items():
         check_path(path, where)
 

@@ -102,12 +102,24 @@ def test_what_the_sweep_names_must_be_where_pods_see_it(tmp_path: Path) -> None:
     there = load_sweep(write_sweep(tmp_path, dataset=mine | {"path": "/shared/images"}))
     assert request_of(there, ASKED).data is None
     remote = load_sweep(write_sweep(tmp_path, dataset=mine | {"path": "s3://bucket/images"}))
-    with pytest.raises(UserError, match=r"'s3://bucket/images': .* '/shared/bucket/images'"):
-        request_of(remote, ASKED)
+    elsewhere = request_of(remote, replace(ASKED, claim=None, store="s3://bucket/store"))
+    assert (elsewhere.claim, elsewhere.data) == (None, None)
+    odd = load_sweep(write_sweep(tmp_path, dataset=mine | {"path": "s3://bucket/$HOME"}))
+    with pytest.raises(UserError, match=r"dataset mine: path: .* expected no '\$'"):
+        request_of(odd, ASKED)
     published = {"checkpoint": "/home/me/teacher.pt"}
     sweep = load_sweep(write_sweep(tmp_path, teachers=published))
     with pytest.raises(UserError, match=r"teachers.checkpoint .*: '/home/me/teacher.pt'"):
         request_of(sweep, ASKED)
+
+
+def test_addresses_that_the_sweep_names_are_used(tmp_path: Path) -> None:
+    there = {"store": "s3://bucket/store", "data": "gs://bucket/data"}
+    sweep = load_sweep(write_sweep(tmp_path, dataset="cifar100", **there))
+    request = request_of(sweep, replace(ASKED, claim=None))
+    assert (request.store, request.data, request.claim) == (*there.values(), None)
+    here = load_sweep(write_sweep(tmp_path, dataset="cifar100", data="/home/me/data"))
+    assert request_of(here, ASKED).data == "/shared/data"
 
 
 def test_what_could_never_start_is_told(tmp_path: Path) -> None:
