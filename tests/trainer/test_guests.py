@@ -1,5 +1,6 @@
 """Trials of models that are not kdsweep's: what makes two the same, and that their bits are those of any run."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tests.trainer.test_lockstep import CPU, student_trial, teacher_trial
 from trainer.augmentations import Palette
 from trainer.checkpoint import CheckpointError
 from trainer.datasets.dataset import Dataset
+from trainer.describe import describe
+from trainer.descriptions import Wanted
 from trainer.keeper import FolderKeeper
 from trainer.learners import Place, fresh_model
 from trainer.lockstep import run_group
@@ -348,3 +351,30 @@ def shift(num_classes, image_size):
     keeper = FolderKeeper(tmp_path)
     with pytest.raises(CheckpointError, match="not the weights of drops: it lacks"):
         run_group([own_teacher(tiny_data, drops, checkpoint=given)], keeper, tiny_dataset, CPU)
+
+
+# --- libraries ---
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("timm") is None, reason="timm, an extra, is not installed"
+)
+def test_a_student_of_timm_s_resumes_to_the_same_bits(
+    tmp_path: Path, reference: Path, tiny_data: Data, drops: GuestModel, tiny_dataset: Dataset
+) -> None:
+    wanted = Wanted(
+        name="timm:test_vit",
+        num_classes=tiny_data.num_classes,
+        image_size=tiny_data.image_size,
+    )
+    model = GuestModel(description=describe(wanted))
+    trial = own_student(
+        tiny_data, drops, "mixup", student="timm:test_vit", student_model=model, epochs=1
+    )
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        shutil.copytree(reference / trial.teacher_fingerprint, folder / trial.teacher_fingerprint)
+    run_group([trial], FolderKeeper(whole), tiny_dataset, CPU)
+    run_group([trial], StoppingKeeper(cut, 3), tiny_dataset, CPU)
+    run_group([trial], FolderKeeper(cut), tiny_dataset, CPU)
+    assert_equal_results(whole, cut, trial)
