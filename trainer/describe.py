@@ -66,7 +66,6 @@ def describe(wanted: Wanted) -> Description:
     with _told(f"cannot take images of {size}"):
         _check_answers(model.eval(), images, wanted.num_classes)
     look = _size(images, lambda some: _looked(model, some))
-    multiply_adds = _multiply_adds(model, images[:1])
     with _told(f"cannot learn from images of {size}"):
         _check_gradients(model.train(), images, wanted.num_classes)
         _check_state(model, again, images)
@@ -74,7 +73,7 @@ def describe(wanted: Wanted) -> Description:
     return Description(
         parameters=sum(p.numel() for p in model.parameters()),
         tensors=sum(1 for _ in model.parameters()),
-        multiply_adds=multiply_adds,
+        multiply_adds=_multiply_adds(model, images[:BATCH]),
         look=look,
         training=training,
         shapes=shapes,
@@ -172,11 +171,14 @@ def _size(images: Tensor, act: Callable[[Tensor], object]) -> PassSize:
 
 
 def _multiply_adds(model: nn.Module, images: Tensor) -> int:
-    """Convolutions, linear layers and products of matrices, each multiply-add once."""
+    """Of one image in a forward pass: convolutions, linear layers and products of matrices.
+
+    Counted in training: in eval mode, some of torch's layers are one operation of which nothing is counted.
+    """
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         model(images)
-    return int(counter.get_total_flops()) // 2
+    return int(counter.get_total_flops()) // (2 * len(images))
 
 
 def _needs_two_images(model: nn.Module, images: Tensor) -> bool:

@@ -21,7 +21,7 @@ def models(
     sweep: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[SWEEP]", help="A sweep file: its models, on its data.", show_default=False
+            metavar="SWEEP", help="A sweep file: its models, on its data.", show_default=False
         ),
     ] = None,
     as_json: Json = False,

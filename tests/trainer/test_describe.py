@@ -15,7 +15,7 @@ from tests.trainer.kernels import passes_of
 from trainer import descriptions
 from trainer.catalog import ARCHITECTURES, MODELS, multiply_adds
 from trainer.describe import UnfitError, describe
-from trainer.descriptions import Wanted, described
+from trainer.descriptions import TOP, Wanted, described
 from trainer.footprints import FOOTPRINTS
 from trainer.models import build_model
 from trainer.models.guests import make
@@ -90,6 +90,15 @@ def net(
 
 def test_the_least_that_a_model_may_be() -> None:
     assert describe(wanted(net(), "net")).multiply_adds == 3 * 16**2 * 10
+
+
+def test_attention_is_counted_which_torch_fuses_in_eval_mode() -> None:
+    """The example's transformer, of 16 patches: embedding, q, k and v, both products, output, two layers, head."""
+    source = (TOP / "examples" / "own_models.py").read_text()
+    found = describe(wanted(source, "patches")).multiply_adds
+    tokens, width = 16, 32
+    attention = 4 * tokens * width**2 + 2 * tokens**2 * width
+    assert found == tokens * 48 * width + attention + 2 * tokens * width * 2 * width + width * 10
 
 
 @pytest.mark.parametrize(
