@@ -39,6 +39,8 @@ class SteadyAdamW:
         self._rate = torch.zeros((), device=device) if is_captured else None
         if self._rate is not None:
             self._group["lr"] = self._rate
+            # Torch would warn, once, that this form is slower where it is not captured.
+            self._optimiser._warned_capturable_if_run_uncaptured = True  # noqa: SLF001
         state: dict[str, Tensor] = {}
         for name, parameter in named.items():
             own = {

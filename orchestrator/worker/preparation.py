@@ -30,10 +30,11 @@ def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
         else:
             size = trial.data.image_size
             by_need.setdefault((trial.own_scheme, trial.augmentation, size), trial)
-        if isinstance(trial, StudentTrial):
+        if isinstance(trial, StudentTrial) and trial.checkpoint:
             by_need.setdefault((trial.checkpoint, trial.student, trial.data), trial)
-            told = (trial.method, trial.method_options, trial.temperature)
-            by_need.setdefault((trial.own_method, *told, trial.data.num_classes), trial)
+        if isinstance(trial, StudentTrial) and trial.own_method:
+            told = (trial.method, trial.method_options, trial.temperature, trial.data.num_classes)
+            by_need.setdefault((trial.own_method, *told), trial)
     return tuple({trial.fingerprint: trial for trial in by_need.values()}.values())
 
 

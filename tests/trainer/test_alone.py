@@ -189,7 +189,7 @@ def test_wrong_options(options: tuple[str, ...], message: str, folder: Path) -> 
     assert "Traceback" not in error
 
 
-def test_own_images_schemes_and_published_teachers_by_hand(folder: Path) -> None:
+def test_own_images_schemes_methods_and_weights_of_files_by_hand(folder: Path) -> None:
     images = data_files.write_image_folder(folder / "images")
     torch.save({"model": build_model("resnet8", 3, 16).state_dict()}, folder / "teacher.pth")
     data = f"{{name: mine, format: imagefolder, path: {images}, image_size: 16}}"
@@ -200,14 +200,23 @@ def test_own_images_schemes_and_published_teachers_by_hand(folder: Path) -> None
         "from trainer.augmentations.own import register\n"
         '@register("negative")\ndef negative(images, rng):\n    return -images\n'
     )
+    (folder / "taught.py").write_text(
+        "from trainer.methods import register\n"
+        '@register("near")\ndef near(s, t, labels, temperature, *, power=2.0):\n'
+        "    return (s - t).abs().pow(power).mean()\n"
+    )
     (folder / "own.yaml").write_text(
         f"kind: student\ndataset: {data}\nteacher_from: published.yaml\nstudent: resnet8\n"
         "augmentation: negative\nscheme: mine.py\nseed: 0\nepochs: 1\nbatch_size: 8\n"
+        "method: near\nmethod_file: taught.py\nmethod_options: {power: 3}\ncheckpoint: teacher.pth\n"
     )
     for name in ("published", "own"):
         code, output, error = trainer(folder, f"{name}.yaml", "--output", "runs")
         assert code == 0, error
-    assert json.loads((folder / output.strip()).read_text())["metrics"]["test_loss"] > 0
+    result = json.loads((folder / output.strip()).read_text())
+    assert result["metrics"]["test_loss"] > 0
+    assert result["trial"]["method_options"] == {"power": 3.0}
+    assert result["trial"]["checkpoint"]["path"] == str(folder / "teacher.pth")
 
 
 def test_a_trial_by_hand_runs_as_in_a_sweep_unless_told_otherwise() -> None:
