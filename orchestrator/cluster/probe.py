@@ -127,10 +127,10 @@ class Probe:
         return [node for node in self._cluster.nodes() if self._is_of_use(node)]
 
     def ask_all(self) -> frozenset[str]:
-        """Ask every node that is there, and wait for all.
+        """Ask every node that is there, and wait for all. One that leaves meanwhile, as from a spot node, lacks nothing.
 
         Returns:
-            Their names: all have what they need.
+            The names of those that are still there: all have what they need.
 
         Raises:
             UserError: something is missing, with a line for each node and problem.
@@ -145,10 +145,15 @@ class Probe:
             return frozenset()
         self._note(f"asking {_count(nodes)} for the store, the data and the same software")
         problems = self._answers([self._start(node, uuid.uuid4().hex) for node in nodes])
+        there = {node.name for node in self.nodes()}
+        for node in nodes:
+            if node.name not in there:
+                self._note(f"{node} has left while it was asked")
+        nodes = [node for node in nodes if node.name in there]
         if lines := [f"{node}: {problem}" for node in nodes for problem in problems[node.name]]:
             raise UserError("\n".join(lines))
         self._note(f"every node has what it needs ({_count(nodes)})")
-        return frozenset(node.name for node in nodes)
+        return frozenset(there & problems.keys())
 
     def start(self, node: Node) -> Asked:
         """Ask a node; it answers in its own time, and nobody has to wait for what it writes."""

@@ -45,6 +45,22 @@ class Nodes:
         return answer
 
 
+class LeavingNodes(Nodes):
+    """Of two nodes the second is gone before it has answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = {"first": 4.0, "second": 4.0}
+
+    def start_on(self, node: str, *given: object) -> Task[list[str]]:
+        self.answers = {"first": [], "second": TaskFailedError("its node died", None)}
+        return super().start_on(node, *given)
+
+    def answer(self, task: Task[list[str]]) -> list[str]:
+        self.there.pop("second", None)
+        return super().answer(task)
+
+
 class Table:
     """Newcomers on a table, with what a test wants to know of them."""
 
@@ -128,6 +144,23 @@ def test_a_node_that_leaves_while_it_is_asked_is_forgotten(table: Table) -> None
     del table.nodes.there["second"]
     assert table.look(second=TaskFailedError("its node died", None)).closed == frozenset()
     assert table.notes == []
+
+
+def test_a_node_that_leaves_before_the_run_begins_is_no_mistake_of_anybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a spot node: exit code 2 would tell Kubernetes that no other try is of use."""
+    monkeypatch.setattr(Probe, "_appears", lambda *_: True)
+    nodes: Any = LeavingNodes()
+    store = Store(tmp_path / "store")
+    plan = make_plan(load_sweep(write_sweep(tmp_path)), store, retry_failed=False)
+    notes: list[str] = []
+    with asking(nodes, plan, ONE_CPU, store, str(tmp_path), notes.append) as probe:
+        assert probe.ask_all() == {"first"}
+    assert notes[1:] == [
+        "node 10.0.0.1 (second) has left while it was asked",
+        "every node has what it needs (1 node)",
+    ]
 
 
 def test_a_worker_s_word_closes_a_node_that_the_driver_has_not_heard_of_yet(table: Table) -> None:
