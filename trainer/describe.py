@@ -65,15 +65,16 @@ def describe(wanted: Wanted) -> Description:
     size = f"3x{wanted.image_size}x{wanted.image_size}"
     with _told(f"cannot take images of {size}"):
         _check_answers(model.eval(), images, wanted.num_classes)
-    look = _size(images, lambda some: _looked(model, some))
+        look = _size(images, lambda some: _looked(model, some))
     with _told(f"cannot learn from images of {size}"):
         _check_gradients(model.train(), images, wanted.num_classes)
         _check_state(model, again, images)
         training = _size(images, lambda some: _learnt(model, some))
+        multiply_adds = _multiply_adds(model, images[:BATCH])
     return Description(
         parameters=sum(p.numel() for p in model.parameters()),
         tensors=sum(1 for _ in model.parameters()),
-        multiply_adds=_multiply_adds(model, images[:BATCH]),
+        multiply_adds=multiply_adds,
         look=look,
         training=training,
         shapes=shapes,
@@ -184,7 +185,7 @@ def _multiply_adds(model: nn.Module, images: Tensor) -> int:
 def _needs_two_images(model: nn.Module, images: Tensor) -> bool:
     try:
         _learnt(model, images[:1])
-    except ValueError:
+    except (RuntimeError, ValueError):
         return True
     return False
 
