@@ -13,6 +13,7 @@ import torch
 from orchestrator.cli.trial import Execution
 from orchestrator.cli.trial import trial as trial_command
 from tests.trainer import data_files
+from tests.trainer.guest_models import DROPS
 from tests.trainer.keepers import assert_equal_results
 from trainer.__main__ import _parser
 from trainer.models import build_model
@@ -149,6 +150,11 @@ def test_a_finished_trial_is_not_run_again(folder: Path) -> None:
         (TEACHER.replace("epochs: 2", "epochs: yes"), "expected a number, not 'yes'"),
         (TEACHER + "checkpoint: none.pth\n", "none.pth: no such file"),
         (STUDENT + "scheme: none.py\n", "none.py: cannot be read"),
+        (TEACHER + "model: none.py\n", ":10:1: model: none.py: cannot be read"),
+        (
+            TEACHER.replace("resnet8", "torchvision:resnet19"),
+            ":6:1: teacher: torchvision:resnet19 is unknown to torchvision; did you mean 'resnet18'?",
+        ),
         ("kind: &a [*a]", "nested at most 50 deep"),
     ],
 )
@@ -217,6 +223,24 @@ def test_own_images_schemes_methods_and_weights_of_files_by_hand(folder: Path) -
     assert result["metrics"]["test_loss"] > 0
     assert result["trial"]["method_options"] == {"power": 3.0}
     assert result["trial"]["checkpoint"]["path"] == str(folder / "teacher.pth")
+
+
+def test_a_model_of_one_s_own_by_hand_and_again_from_what_it_left(folder: Path) -> None:
+    (folder / "mine.py").write_text(DROPS)
+    (folder / "own.yaml").write_text(TEACHER.replace("resnet8", "drops") + "model: mine.py\n")
+    code, output, error = trainer(folder, "own.yaml", "--output", "runs")
+    assert code == 0, error
+    first = folder / output.strip()
+    (folder / "mine.py").unlink()
+    left = first.with_name("trial.yaml")
+    code, output, error = trainer(folder, left, "--output", "again")
+    assert code == 0, error
+    one, other = (json.loads((folder / path).read_text()) for path in (first, output.strip()))
+    assert one["metrics"] == other["metrics"]
+    (folder / "mine.py").write_text(DROPS.replace("32, num_classes", "31, num_classes"))
+    code, _, error = trainer(folder, "own.yaml", "--output", "runs")
+    assert code == 2
+    assert "teacher: mine.py: drops cannot take images of 3x16x16" in error
 
 
 def test_a_trial_by_hand_runs_as_in_a_sweep_unless_told_otherwise() -> None:
