@@ -146,4 +146,6 @@ def _try_own_method(trial: StudentTrial) -> None:
 
 
 def _told(file: OwnFile, name: str, error: Exception) -> UserError:
-    return UserError(f"{file.path}: {name}: {type(error).__name__}: {error}")
+    """In one line."""
+    said = " ".join(str(error).split())
+    return UserError(f"{file.path}: {name}: {type(error).__name__}: {said}")

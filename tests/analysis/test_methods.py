@@ -20,9 +20,9 @@ def variants(store: Store) -> list[str]:
     return [panel.variant for panel in occurring(store)]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("store"))
     grid = {"student.method": ["kd", "dkd", "dist"], "student.method_options.beta": [2, 8]}
     fill(store, student={"optimiser": "sgd"}, grid=grid)
     return store
