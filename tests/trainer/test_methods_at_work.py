@@ -34,9 +34,12 @@ KINDS: list[dict[str, Any]] = [
     EVERYTHING,
     {"method": "dkd", "clip_norm": 0.5, "label_smoothing": 0.1, "schedule": "cosine"},
     {"method": "dist", "temperature": 1.0, "method_warmup_epochs": 3},
-    {"method": "mine", "own_method": mine("return (s - t).abs().pow(power).mean()")},
+    {
+        "method": "mine",
+        "own_method": mine("return (s - t).abs().pow(2.5 if s.sum() > 0 else 2).mean()"),
+    },
 ]
-"""Of students that share a group."""
+"""Of students that share a group; the last one's method has the host read, so it cannot be captured."""
 
 
 def students(data: Data) -> list[StudentTrial]:
