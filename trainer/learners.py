@@ -25,7 +25,7 @@ from trainer.evaluation import evaluate
 from trainer.frozen import FrozenModel
 from trainer.keeper import Row
 from trainer.layout import placed
-from trainer.losses import LossWeights, student_loss
+from trainer.losses import LossWeights, kd, student_loss
 from trainer.methods import method_of
 from trainer.models import build_model
 from trainer.models.guests import build_guest
@@ -293,7 +293,7 @@ class _DistillationLoss:
             original=trial.original_weight,
             augmented=trial.augmented_weight,
         )
-        self._method = method_of(trial)
+        self._method = method_of(trial) if trial.is_distilled else kd
         # In memory, so that a captured step sees what it becomes.
         self._warmth = torch.ones((), device=device) if trial.method_warmup_epochs > 1 else None
 

@@ -512,6 +512,11 @@ class StudentTrial(_AugmentedTrial, Distillation):
     def depends_on(self) -> tuple[str, ...]:
         return (self.teacher_fingerprint,)
 
+    @property
+    def is_distilled(self) -> bool:
+        """Whether a method acts; without one the student learns from the labels alone."""
+        return bool(self.distillation_weight and (self.original_weight or self.augmented_weight))
+
     def _acting_fields(self) -> dict[str, Any]:
         fields = _acting_training(self, super()._acting_fields())
         fields["checkpoint"] = _acting_checkpoint(self.checkpoint)
@@ -539,7 +544,7 @@ class StudentTrial(_AugmentedTrial, Distillation):
             idle = {"randomness", "own_scheme", "pick_size"}
             kept = {key: value for key, value in fields.items() if key not in idle}
             fields = kept | {"augmentation": "identity"}
-        if not self.distillation_weight or not (self.original_weight or self.augmented_weight):
+        if not self.is_distilled:
             pick = pick_of(self.augmentation)
             if not self.augmented_weight or pick is None or pick.criterion != "kld":
                 del fields["temperature"]

@@ -78,7 +78,7 @@ def _training(trial: TeacherTrial | StudentTrial, said: frozenset[str]) -> Itera
 def _methods(trial: StudentTrial, said: frozenset[str]) -> Iterator[str]:
     """Methods where nothing is distilled, and warm-ups that never begin or never end."""
     keys = sorted(key for key in said if key.startswith("student.method"))
-    if "method" not in trial.settings:
+    if not trial.is_distilled:
         if keys:
             yield f"{', '.join(keys)}: of no effect, as nothing is distilled: see the weights"
         return

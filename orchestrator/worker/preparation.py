@@ -32,7 +32,7 @@ def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
             by_need.setdefault((trial.own_scheme, trial.augmentation, size), trial)
         if isinstance(trial, StudentTrial) and trial.checkpoint:
             by_need.setdefault((trial.checkpoint, trial.student, trial.data), trial)
-        if isinstance(trial, StudentTrial) and trial.own_method:
+        if isinstance(trial, StudentTrial) and trial.own_method and trial.is_distilled:
             told = (trial.method, trial.method_options, trial.temperature, trial.data.num_classes)
             by_need.setdefault((trial.own_method, *told), trial)
     return tuple({trial.fingerprint: trial for trial in by_need.values()}.values())
@@ -134,7 +134,7 @@ def _try_own_scheme(trial: StudentTrial | StddevTrial) -> None:
 
 
 def _try_own_method(trial: StudentTrial) -> None:
-    if trial.own_method is None:
+    if trial.own_method is None or not trial.is_distilled:
         return
     from trainer.methods import method_of
     from trainer.methods.own import try_on_noise

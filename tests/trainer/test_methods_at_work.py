@@ -130,7 +130,10 @@ IDLE: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"epochs": 1, "schedule": "cosine"}, {"epochs": 1}),
     ({"schedule": "cosine", "milestones": (1,), "decay": 0.5}, {"schedule": "cosine"}),
     ({"label_weight": 0, "label_smoothing": 0.3}, {"label_weight": 0}),
-    ({"distillation_weight": 0, "method": "dkd"}, {"distillation_weight": 0}),
+    (
+        {"distillation_weight": 0, "method": "mine", "own_method": mine("raise SystemExit")},
+        {"distillation_weight": 0},
+    ),
     ({"distillation_weight": 0, "method_warmup_epochs": 5}, {"distillation_weight": 0}),
 ]
 """Pairs of settings of one identity (tests/trainer/test_trial.py)."""
