@@ -141,6 +141,10 @@ class _Reader:
         if len(text) > MAX_LETTERS:
             self._refuse(place, f"a text of {len(text):,} letters; {MAX_LETTERS:,} are the most")
             return ""
+        if "\0" in text:
+            # No path, command or environment takes it.
+            self._refuse(place, f"{shortened(repr(text))}: a NUL character is no text")
+            return ""
         try:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:

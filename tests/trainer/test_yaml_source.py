@@ -80,13 +80,17 @@ def test_infinity_and_nan_are_numbers_which_no_key_takes(tmp_path: Path) -> None
     assert math.isnan(nan)
 
 
+LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(10**30), 10**30)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner),
+    | st.text(LETTERS),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(LETTERS, max_size=20), inner)
+    ),
     max_leaves=12,
 )
 
@@ -128,6 +132,7 @@ def test_a_merged_value_is_told_where_it_stands(tmp_path: Path) -> None:
         ("a: !!python/object/apply:os.system [ls]", "is not allowed"),
         (r'a: "\ud800"', r"x.yaml:1:4: '\ud800': half a character is no text"),
         (r'"\udc00": 1', r"x.yaml:1:1: '\udc00': half a character is no text"),
+        (r'a: "b\0"', r"x.yaml:1:4: 'b\x00': a NUL character is no text"),
         (r'a: "\UFFFFFFFF"', "x.yaml:1:1: not YAML: "),
         ("a: \x07", "x.yaml:1:1: not YAML: unacceptable character #x0007"),
         ("a: *nothing", "x.yaml:1:4: not YAML: found undefined alias 'nothing'"),
