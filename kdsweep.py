@@ -22,7 +22,7 @@ from orchestrator.language.sweep import Sweep, load_sweep
 from orchestrator.planning.plan import Plan, expand
 from orchestrator.store.store import Store
 from trainer.problems import UserError
-from trainer.trial import StddevTrial, StudentTrial, TeacherTrial, Trial
+from trainer.trial import PredictorTrial, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 if TYPE_CHECKING:
     import pandas
@@ -34,6 +34,7 @@ __all__ = [
     "Panel",
     "Plan",
     "Point",
+    "PredictorTrial",
     "StddevTrial",
     "Store",
     "StudentTrial",

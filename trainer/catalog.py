@@ -19,6 +19,9 @@ AUGMENTATIONS: tuple[str, ...] = (
 )
 """The nine schemes, in the paper's order."""
 
+PREDICTORS: tuple[str, ...] = ("t_stddev", "entropy", "confidence", "covariance_trace")
+"""What every measurement of T. stddev yields, and may predict S. test loss."""
+
 DEFAULT_POOL_RUNS = 2
 
 

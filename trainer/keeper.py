@@ -27,7 +27,7 @@ class Result:
     """What a finished trial yields.
 
     `metrics` name the trial's final numbers, `curve` holds one row per epoch, `weights` is the final
-    state_dict (None for stddev trials), `num_teacher_passes` counts the forward passes that the frozen
+    state_dict (None for stddev and predictor trials), `num_teacher_passes` counts the forward passes that the frozen
     teacher of the whole group has made.
     """
 

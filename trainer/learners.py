@@ -34,11 +34,19 @@ from trainer.passes import Passes
 from trainer.positions import Position
 from trainer.precision import backward_in, forward_in
 from trainer.predictors.answers import AugmentedAnswers
+from trainer.predictors.own import OwnPredictor
 from trainer.published import read_published
 from trainer.randomness import addressed_generator
 from trainer.replay import Eager, Execution
 from trainer.stddev import MeanProbabilityStddev
-from trainer.trial import GuestModel, StddevTrial, StudentTrial, TeacherTrial, learner_of
+from trainer.trial import (
+    GuestModel,
+    PredictorTrial,
+    StddevTrial,
+    StudentTrial,
+    TeacherTrial,
+    learner_of,
+)
 from trainer.views import Score, StepViews, View, mixed_of
 
 
@@ -442,6 +450,55 @@ class StddevMember:
             "covariance_trace": self._meter.covariance_trace(),
             "covariance_trace_stderr": self._meter.covariance_trace_standard_error(),
             **(self._answers.values() if self._answers is not None else {}),
+        }
+
+    def weights(self) -> None:
+        return None
+
+
+class PredictorMember:
+    """Shows the teacher's answers to an object of a researcher's own; `student` is as for a `StddevMember`."""
+
+    def __init__(
+        self, trial: PredictorTrial, device: torch.device, student: FrozenModel | None = None
+    ) -> None:
+        self._trial = trial
+        self._device = device
+        self._student = student
+        self._predictor = OwnPredictor(trial.own_predictor, trial.predictor)
+        self._clock = _Clock()
+        self.curve: list[dict[str, float | int]] = []
+
+    def begin_epoch(self, epoch: int) -> None:
+        pass
+
+    def begin_step(self, views: StepViews) -> None:
+        views.begin(self._trial)
+
+    def step(self, views: StepViews) -> None:
+        mixed = views.mixed(self._trial, self._student)
+        self._predictor.update(views.original.logits, mixed.logits, views.batch.labels)
+
+    def end_epoch(self, epoch: int, group_size: int) -> None:
+        seconds = self._clock.seconds()
+        self.curve.append({"epoch": epoch, "seconds": seconds, "group_size": group_size})
+        self._clock.restart()
+
+    def save(self, position: Position) -> Checkpoint:
+        record: dict[str, Any] = {"curve": self.curve, "seconds": self._clock.seconds()}
+        return Checkpoint(position, self._predictor.state(), record)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        state = {name: tensor.to(self._device) for name, tensor in checkpoint.tensors.items()}
+        self._predictor.restore(state)
+        self.curve = list(checkpoint.record["curve"])
+        self._clock.restart(checkpoint.record["seconds"])
+
+    def metrics(self) -> Row:
+        return {
+            "predictor_value": self._predictor.value(),
+            "predictor_stderr": self._predictor.standard_error(),
+            "predictor_lower_is_better": self._predictor.lower_is_better,
         }
 
     def weights(self) -> None:

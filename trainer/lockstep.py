@@ -32,6 +32,7 @@ from trainer.learners import (
     DivergedError,
     Member,
     Place,
+    PredictorMember,
     StddevMember,
     StudentMember,
     TeacherMember,
@@ -46,6 +47,7 @@ from trainer.sending import sent
 from trainer.trial import (
     SEMANTICS,
     GuestModel,
+    PredictorTrial,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
@@ -160,8 +162,10 @@ class _Group:
                 return StudentMember(trial, self._place)
             case StddevTrial():
                 return StddevMember(trial, self._place.device, self._trained_student(trial))
+            case PredictorTrial():
+                return PredictorMember(trial, self._place.device, self._trained_student(trial))
 
-    def _trained_student(self, trial: StddevTrial) -> FrozenModel | None:
+    def _trained_student(self, trial: StddevTrial | PredictorTrial) -> FrozenModel | None:
         pick = pick_of(trial.augmentation)
         if pick is None or trial.student is None or trial.student_fingerprint is None:
             return None

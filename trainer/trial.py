@@ -1,7 +1,8 @@
 """A trial: one unit of work, and its identity.
 
-There are three kinds. A `teacher` trial trains a teacher, a `student` trial distils a student from it and
-yields S. test loss, a `stddev` trial only runs the teacher and yields T. stddev.
+There are four kinds. A `teacher` trial trains a teacher, a `student` trial distils a student from it and
+yields S. test loss, a `stddev` trial only runs the teacher and yields T. stddev, and so does a `predictor` trial, which
+yields a statistic of a researcher's own.
 
 Identity. A trial's fingerprint is the SHA-256 of the canonical JSON of everything that can change its
 result by more than the rounding of arithmetic, and of nothing else. What it depends on enters by its
@@ -316,16 +317,21 @@ class Distillation(Training):
     pick_size: Count = 64
 
 
-class Measurement(Frozen):
-    """One measurement of T. stddev (PAPER.md, section 5); the defaults are the paper's."""
+class Watching(Frozen):
+    """How a teacher is shown images; the defaults are the paper's."""
 
     epochs: Count = 10
     batch_size: Count = 64
-    batches_per_window: Count = 5
     pick_size: Count = 64
     temperature: Rate = 4.0
     """Acts only where images are picked by the divergence of student and teacher."""
     precision: Precision = "fp32"
+
+
+class Measurement(Watching):
+    """One measurement of T. stddev (PAPER.md, section 5); the defaults are the paper's."""
+
+    batches_per_window: Count = 5
 
 
 UNSAID: dict[str, Any] = {
@@ -443,7 +449,7 @@ class _AugmentedTrial(_Trial):
         return kept | ({"own_scheme": self.own_scheme.sha256} if self.own_scheme else {})
 
 
-SEMANTICS = {"teacher": 1, "student": 1, "stddev": 1}
+SEMANTICS = {"teacher": 1, "student": 1, "stddev": 1, "predictor": 1}
 """What a trial of each kind computes, by number. Trials of other numbers are read, but not run."""
 
 
@@ -571,15 +577,13 @@ def _all_options(method: str, given: dict[str, Any], source: str) -> dict[str, A
     return completed(method, given, options_of(source, method))
 
 
-class StddevTrial(_AugmentedTrial, Measurement):
-    """Run the teacher over one augmentation's images: yields T. stddev.
+class _WatchingTrial(_AugmentedTrial, Watching):
+    """Run the teacher over one augmentation's images.
 
     Only picks that a student scores take a student: one trained with that very augmentation.
     """
 
     RECORDED_ONLY: ClassVar[frozenset[str]] = frozenset({"student_cell"})
-    kind: Literal["stddev"] = "stddev"
-    semantics: Count = SEMANTICS["stddev"]
     teacher_fingerprint: Fingerprint
     student_model: GuestModel | None = None
     student: Architecture | None = None
@@ -598,21 +602,6 @@ class StddevTrial(_AugmentedTrial, Measurement):
             )
         return self
 
-    @model_validator(mode="after")
-    def _has_two_windows(self) -> Self:
-        if self.num_windows < 2:
-            steps = steps_per_epoch(self)
-            raise ValueError(
-                f"T. stddev needs 2 windows or more: {self.epochs} epochs of {steps} steps make "
-                f"{self.num_windows} of {self.batches_per_window} batches"
-            )
-        return self
-
-    @property
-    def num_windows(self) -> int:
-        """Complete windows in the whole run."""
-        return self.epochs * steps_per_epoch(self) // self.batches_per_window
-
     @property
     def depends_on(self) -> tuple[str, ...]:
         if self.student_fingerprint is None:
@@ -630,7 +619,44 @@ class StddevTrial(_AugmentedTrial, Measurement):
         return {**super()._identity_without_seeds(), "student_fingerprint": self.student_cell}
 
 
-Trial = TeacherTrial | StudentTrial | StddevTrial
+class StddevTrial(_WatchingTrial, Measurement):
+    """Yields T. stddev."""
+
+    kind: Literal["stddev"] = "stddev"
+    semantics: Count = SEMANTICS["stddev"]
+
+    @model_validator(mode="after")
+    def _has_two_windows(self) -> Self:
+        if self.num_windows < 2:
+            steps = steps_per_epoch(self)
+            raise ValueError(
+                f"T. stddev needs 2 windows or more: {self.epochs} epochs of {steps} steps make "
+                f"{self.num_windows} of {self.batches_per_window} batches"
+            )
+        return self
+
+    @property
+    def num_windows(self) -> int:
+        """Complete windows in the whole run."""
+        return self.epochs * steps_per_epoch(self) // self.batches_per_window
+
+
+class PredictorTrial(_WatchingTrial):
+    """Yields what an object of a researcher's own makes of the teacher's answers (`trainer.predictors.own`)."""
+
+    kind: Literal["predictor"] = "predictor"
+    semantics: Count = SEMANTICS["predictor"]
+    predictor: Name
+    own_predictor: OwnFile
+
+    def _acting_fields(self) -> dict[str, Any]:
+        return super()._acting_fields() | {"own_predictor": self.own_predictor.sha256}
+
+
+AugmentedTrial = StudentTrial | StddevTrial | PredictorTrial
+"""What images go through a scheme for."""
+
+Trial = TeacherTrial | AugmentedTrial
 
 TRIAL: TypeAdapter[Trial] = TypeAdapter(Annotated[Trial, Field(discriminator="kind")])
 """Reads any kind of trial from JSON-like data: `TRIAL.validate_python(mapping)`."""
@@ -666,7 +692,7 @@ def learner_of(trial: Trial) -> GuestModel | None:
             return trial.teacher_model
         case StudentTrial():
             return trial.student_model
-        case StddevTrial():
+        case StddevTrial() | PredictorTrial():
             return None
 
 
@@ -678,12 +704,12 @@ def computed_in(trial: Trial) -> Precision:
 def lockstep_key(trial: Trial) -> tuple[object, ...]:
     """Trials with equal keys see the same batches and the same teacher, so they can share a group.
 
-    Teachers train alone; students and stddev trials do not mix.
+    Teachers train alone; students do not mix with what only watches the teacher.
     """
     if trial.kind == "teacher":
         return (trial.fingerprint,)
     return (
-        trial.kind,
+        "student" if trial.kind == "student" else "stddev",
         canonical_json(trial.data.identity),
         trial.teacher_fingerprint,
         trial.seed,

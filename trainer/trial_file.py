@@ -13,7 +13,7 @@ paper's default:
 
 `teacher_from` and `student_from` name the files of trials that this one depends on. `dataset` may be images
 of one's own as in a sweep, `checkpoint` the file of a published teacher or of a student's first weights; `scheme`,
-`method_file` and `model` are files of one's own schemes, methods and architectures.
+`method_file`, `model` and `predictor_file` are files of one's own schemes, methods, architectures and predictors.
 """
 
 from collections.abc import Mapping
@@ -45,6 +45,7 @@ from trainer.trial import (
     Means,
     Name,
     OwnFile,
+    PredictorTrial,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
@@ -58,6 +59,7 @@ MODELS: Mapping[str, type[Trial]] = {
     "teacher": TeacherTrial,
     "student": StudentTrial,
     "stddev": StddevTrial,
+    "predictor": PredictorTrial,
 }
 MAX_DEPTH = 3
 """A stddev trial may need a student, which needs a teacher."""
@@ -183,7 +185,7 @@ def _resolve_data(source: YamlSource, fields: dict[str, Any]) -> None:
 
 
 def _resolve_files(source: YamlSource, fields: dict[str, Any]) -> None:
-    """`checkpoint: FILE` holds weights, `scheme: FILE` and `method_file: FILE` register something of one's own."""
+    """`checkpoint: FILE` holds weights; `scheme`, `method_file` and `predictor_file` register something of one's own."""
     checkpoint = fields.get("checkpoint")
     if isinstance(checkpoint, str):
         published = PublishedCheckpoint.of(Path(checkpoint).absolute())
@@ -191,7 +193,11 @@ def _resolve_files(source: YamlSource, fields: dict[str, Any]) -> None:
             raise FileError([source.problem(("checkpoint",), f"{checkpoint}: no such file")])
         check_pin(Path(published.path), published.sha256)
         fields["checkpoint"] = published
-    for key, field in (("scheme", "own_scheme"), ("method_file", "own_method")):
+    for key, field in (
+        ("scheme", "own_scheme"),
+        ("method_file", "own_method"),
+        ("predictor_file", "own_predictor"),
+    ):
         path = fields.pop(key, None)
         if path is not None:
             fields[field] = _own_file(source, key, path)

@@ -19,7 +19,7 @@ from trainer.augmentations.picking import divergence, entropy
 from trainer.catalog import Pick, base_of, pick_of
 from trainer.frozen import FrozenModel
 from trainer.layout import laid_out
-from trainer.trial import OwnFile, Randomness, StddevTrial, StudentTrial
+from trainer.trial import AugmentedTrial, OwnFile, Randomness
 
 Score = Callable[[Tensor], Tensor]
 """Maps float images [N, 3, S, S] to logits [N, C]."""
@@ -43,7 +43,7 @@ class BaseScheme(NamedTuple):
     own: OwnFile | None = None
 
     @classmethod
-    def of(cls, trial: StudentTrial | StddevTrial) -> Self:
+    def of(cls, trial: AugmentedTrial) -> Self:
         name = base_of(trial.augmentation)
         draws_per_image = trial.randomness == "sample" and name in PER_IMAGE_SCHEMES
         return cls(name, "sample" if draws_per_image else "batch", trial.own_scheme)
@@ -57,15 +57,13 @@ class BaseScheme(NamedTuple):
 IDENTITY = BaseScheme("identity")
 
 
-def _needed(trial: StudentTrial | StddevTrial) -> tuple[BaseScheme, int]:
+def _needed(trial: AugmentedTrial) -> tuple[BaseScheme, int]:
     """The scheme that makes a trial's images, and how many runs of it they are made of."""
     pick = pick_of(trial.augmentation)
     return BaseScheme.of(trial), 1 if pick is None else pick.runs
 
 
-def mixed_of(
-    runs: Sequence[View], trial: StudentTrial | StddevTrial, student: Score | None = None
-) -> View:
+def mixed_of(runs: Sequence[View], trial: AugmentedTrial, student: Score | None = None) -> View:
     """What a trial's scheme makes of its runs: the only one, or what is picked of all; on tensors alone.
 
     Args:
@@ -106,7 +104,7 @@ class StepViews:
         self._streams: dict[BaseScheme, np.random.Generator] = {}
         self._made: dict[BaseScheme, list[View]] = {}
 
-    def begin(self, trial: StudentTrial | StddevTrial | None) -> None:
+    def begin(self, trial: AugmentedTrial | None) -> None:
         """Make the original and what a trial will ask for, so that the teacher's passes can run side by side."""
         self._runs(IDENTITY, 1)
         if trial is not None:
@@ -116,11 +114,11 @@ class StepViews:
     def original(self) -> View:
         return self.runs(IDENTITY, 1)[0]
 
-    def material(self, trial: StudentTrial | StddevTrial) -> list[View]:
+    def material(self, trial: AugmentedTrial) -> list[View]:
         """The runs that a trial's images are made of."""
         return self.runs(*_needed(trial))
 
-    def mixed(self, trial: StudentTrial | StddevTrial, student: Score | None = None) -> View:
+    def mixed(self, trial: AugmentedTrial, student: Score | None = None) -> View:
         """What a trial's scheme makes of the batch (`mixed_of`)."""
         return mixed_of(self.material(trial), trial, student)
 

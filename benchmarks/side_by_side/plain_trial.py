@@ -20,7 +20,7 @@ from trainer.checkpoint import CheckpointFolder
 from trainer.datasets.dataset import Dataset, load_dataset
 from trainer.models import build_model
 from trainer.schedules import step_learning_rate
-from trainer.trial import TRIAL, StddevTrial, StudentTrial, TeacherTrial, Trial
+from trainer.trial import TRIAL, PredictorTrial, StddevTrial, StudentTrial, TeacherTrial, Trial
 
 
 def trained(architecture: str, weights: Mapping[str, Tensor], dataset: Dataset) -> nn.Module:
@@ -62,10 +62,12 @@ def make_loop(
             if trial.student is not None and trial.student_fingerprint is not None:
                 student = finished(trial.student, trial.student_fingerprint)
             return PlainStddev(trial, teacher, student, idle_student, dataset, log), None
+        case PredictorTrial():
+            raise ValueError("a predictor of one's own has no plain loop")
 
 
 def learning_rate(trial: Trial, epoch: int) -> float:
-    if isinstance(trial, StddevTrial):
+    if isinstance(trial, StddevTrial | PredictorTrial):
         return 0.0
     return step_learning_rate(epoch, trial.learning_rate, trial.milestones, trial.decay)
 

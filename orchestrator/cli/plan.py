@@ -184,10 +184,11 @@ def _seen_on(address: str | None, planned: "Plan") -> tuple[int, list[str]]:
         this_machine,
         unmet_requests,
     )
+    from orchestrator.language.resources import job_kind
 
     if address is None:
         here, asked = this_machine(), planned.sweep.resources
-        kinds = sorted({t.kind for t in planned.missing if asked.of(t.kind).cpu > here.cpu})
+        kinds = sorted({k for k in map(job_kind, planned.missing) if asked.of(k).cpu > here.cpu})
         few = [
             f"resources.{k}: {asked.of(k).cpu} CPU; this machine has {here.cpu:g}" for k in kinds
         ]

@@ -146,10 +146,11 @@ def _unseen(sweep: "Sweep", data: str | None) -> list[str]:
 
 def _check_fits(plan: "Plan", request: "Request") -> None:
     """Raises UserError of a job that no node could take: the queue is not worth waiting for."""
+    from orchestrator.language.resources import job_kind
     from trainer.problems import UserError
 
     gpus = int(request.gpus_per_node.rpartition(":")[2])
-    for kind in sorted({trial.kind for trial in plan.missing}):
+    for kind in sorted({job_kind(trial) for trial in plan.missing}):
         wanted = plan.sweep.resources.of(kind).on(gpus > 0)
         if wanted.custom:
             raise UserError(

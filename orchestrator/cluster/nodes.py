@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.language.resources import KINDS, SECTIONS, AllResources, Kind, Resources
+from orchestrator.language.resources import KINDS, SECTIONS, AllResources, Kind, Resources, job_kind
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduling import Capacity
 from trainer.problems import UserError
@@ -56,7 +56,7 @@ def unmet_requests(plan: Plan, nodes: Sequence[Node], most: Capacity = NOTHING) 
     Of nodes that may come, up to `most` in all, it is known how many CPUs and GPUs they have together, no more.
     """
     has_gpus = _has_gpus(nodes, most)
-    kinds = {trial.kind for trial in plan.missing}
+    kinds = {job_kind(trial) for trial in plan.missing}
     unmet = []
     for kind in (kind for kind in KINDS if kind in kinds):
         wanted = plan.sweep.resources.of(kind).on(has_gpus)
@@ -108,7 +108,7 @@ def tf32_without_gpu(plan: Plan) -> list[str]:
 
 def _tf32_trials(plan: Plan, kind: Kind) -> list[Trial]:
     """The missing trials of a kind that only some GPUs can compute."""
-    return [t for t in plan.missing if t.kind == kind and computed_in(t) == "tf32"]
+    return [t for t in plan.missing if job_kind(t) == kind and computed_in(t) == "tf32"]
 
 
 def decided_resources(plan: Plan, nodes: Sequence[Node], most: Capacity = NOTHING) -> AllResources:

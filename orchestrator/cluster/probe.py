@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.cluster.cluster import Cluster, Task, TaskFailedError
 from orchestrator.cluster.nodes import Node
-from orchestrator.language.resources import AllResources
+from orchestrator.language.resources import AllResources, job_kind
 from orchestrator.planning.plan import Plan
 from orchestrator.store.provenance import TOP
 from orchestrator.store.store import Store
@@ -63,7 +63,7 @@ def asking(
         data_folder=data_folder,
         trials=tuple(trial.model_dump_json() for trial in needed),
     )
-    wanted = [resources.of(kind) for kind in {trial.kind for trial in plan.missing}]
+    wanted = [resources.of(kind) for kind in {job_kind(trial) for trial in plan.missing}]
     _leave(store, mark)
     try:
         yield Probe(cluster, store, question, lambda node: any(map(node.holds, wanted)), note)

@@ -9,7 +9,7 @@ from orchestrator.language.variations import KEYS, OPTION
 from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, MODEL_LIBRARIES
 from trainer.options import METHODS
 
-ONE_OR_MORE = ("dataset", "schemes", "methods", "models", "include", "exclude")
+ONE_OR_MORE = ("dataset", "schemes", "methods", "models", "predictors", "include", "exclude")
 """Lists in whose place one value may stand."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import model_validator
 
 from orchestrator.language.mistakes import distinct, mistake, mistake_at
-from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, pick_of
+from trainer.catalog import ARCHITECTURES, AUGMENTATIONS, PREDICTORS, pick_of
 from trainer.options import METHODS, options_of, registrations
 from trainer.trial import Frozen, Name, OwnFile
 from trainer.yaml_source import MAX_BYTES
@@ -105,6 +105,16 @@ class ModelFile(RegisteringFile):
         return name in ARCHITECTURES
 
 
+class PredictorFile(RegisteringFile):
+    """A file with predictors."""
+
+    KIND = "predictor"
+
+    @classmethod
+    def is_taken(cls, name: str) -> bool:
+        return name in PREDICTORS
+
+
 Files = TypeVar("Files", bound=RegisteringFile)
 
 
@@ -124,7 +134,7 @@ def file_of(name: str, files: tuple[Files, ...]) -> OwnFile | None:
     return file.as_own() if file else None
 
 
-OWN_FILES = ("schemes", "methods", "models")
+OWN_FILES = ("schemes", "methods", "models", "predictors")
 """The keys of a sweep file that name files of one's own."""
 
 

@@ -5,12 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainer.trial import Frozen, Name, Number, Rate
+from trainer.trial import Frozen, Name, Number, Rate, Trial
 
 Kind = Literal["teacher", "student", "stddev"]
 KINDS: tuple[Kind, ...] = ("teacher", "student", "stddev")
 SECTIONS: Mapping[Kind, str] = {"teacher": "teachers", "student": "student", "stddev": "stddev"}
 """Where a sweep sets the hyper-parameters of each kind."""
+
+
+def job_kind(trial: Trial) -> Kind:
+    """By which resources a trial runs: predictors of one's own share the jobs of T. stddev."""
+    return "stddev" if trial.kind == "predictor" else trial.kind
 
 
 class Resources(Frozen):

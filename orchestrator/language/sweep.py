@@ -40,6 +40,7 @@ from orchestrator.language.mistakes import (
 from orchestrator.language.own_files import (
     MethodFile,
     ModelFile,
+    PredictorFile,
     SchemeFile,
     file_of,
     registered_once,
@@ -155,6 +156,13 @@ class Sweep(Frozen):
         "s_test_loss",
         "t_stddev",
     )
+    predictors: Annotated[
+        tuple[PredictorFile, ...],
+        BeforeValidator(as_list),
+        BeforeValidator(few),
+        AfterValidator(registered_once),
+    ] = ()
+    """What is measured of teachers beside T. stddev, with the settings of `stddev`; whatever `measure` says."""
     teachers: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()
     stddev: Measurement = Measurement()

@@ -6,7 +6,7 @@ from orchestrator.language.resources import SECTIONS, Kind
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import KEYS
 from trainer.catalog import pick_of
-from trainer.trial import StddevTrial, StudentTrial, TeacherTrial, Trial, is_published
+from trainer.trial import AugmentedTrial, StudentTrial, TeacherTrial, Trial, is_published
 
 EVALUATED_BY = frozenset({"teachers.precision", "teachers.seed"})
 """Settings of teachers that say nothing of training."""
@@ -22,7 +22,7 @@ def hardly_meant(sweep: Sweep, trials: Sequence[Trial]) -> tuple[str, ...]:
             lines |= dict.fromkeys(_training(trial, said))
         if isinstance(trial, StudentTrial):
             lines |= dict.fromkeys(_methods(trial, said))
-        if isinstance(trial, StudentTrial | StddevTrial):
+        if isinstance(trial, AugmentedTrial):
             lines |= dict.fromkeys(_picks(trial))
     if any(map(is_published, trials)) and all(map(_is_untrained, trials)):
         lines |= dict.fromkeys(_of_training(said))
@@ -96,7 +96,7 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _picks(trial: StudentTrial | StddevTrial) -> Iterator[str]:
+def _picks(trial: AugmentedTrial) -> Iterator[str]:
     """A pick that keeps all there is."""
     pick = pick_of(trial.augmentation)
     if pick is not None and trial.pick_size >= pick.runs * trial.batch_size:

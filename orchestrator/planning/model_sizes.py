@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from trainer.catalog import MODELS, multiply_adds
 from trainer.footprints import FOOTPRINTS, Way, floats_per_image, pass_of
-from trainer.trial import Description, StddevTrial, StudentTrial, Trial
+from trainer.trial import AugmentedTrial, Description, Trial
 
 WAYS: tuple[Way, Way] = ("look", "training")
 
@@ -28,7 +28,7 @@ def teacher_sizes(trial: Trial) -> ModelSizes:
     return _of_guest(guest.description) if guest else _built_in(trial, trial.teacher)
 
 
-def student_sizes(trial: StudentTrial | StddevTrial) -> ModelSizes:
+def student_sizes(trial: AugmentedTrial) -> ModelSizes:
     """Of a trial that has a student."""
     guest = trial.student_model
     return _of_guest(guest.description) if guest else _built_in(trial, str(trial.student))

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.language.resources import SECTIONS
+from orchestrator.language.resources import SECTIONS, job_kind
 from orchestrator.language.settings import Pair, StudentSettings, TeacherSettings
 from orchestrator.language.sweep import Sweep
 from orchestrator.language.variations import Hyperparameters, Point
@@ -34,11 +34,14 @@ from trainer.trial import (
     Data,
     Distillation,
     GuestModel,
+    OwnFile,
+    PredictorTrial,
     PublishedCheckpoint,
     StddevTrial,
     StudentTrial,
     TeacherTrial,
     Trial,
+    Watching,
 )
 
 
@@ -62,7 +65,7 @@ def expand(
     trials = trials_of(sweep, note, guests)
     for trial in trials:
         if problem := batch_of_one(trial):
-            raise PlacedError(f"{sweep.name}: {SECTIONS[trial.kind]}", problem)
+            raise PlacedError(f"{sweep.name}: {SECTIONS[job_kind(trial)]}", problem)
     return trials
 
 
@@ -139,6 +142,10 @@ class _Expansion:
             yield student
         if "t_stddev" in measure:
             yield self._stddev(hyper, point, teacher, student if picks_by_student else None)
+        for file in self._sweep.predictors:
+            for name in file.names:
+                picking = student if picks_by_student else None
+                yield self._predictor(hyper, point, teacher, picking, name, file.as_own())
 
     def _teacher(self, settings: TeacherSettings, architecture: str) -> TeacherTrial:
         """One teacher for all the points of its architecture."""
@@ -197,23 +204,50 @@ class _Expansion:
         teacher: TeacherTrial,
         student: StudentTrial | None,
     ) -> StddevTrial:
-        settings = hyper.stddev
         with self._as_the_sweep_s_mistake():
             return StddevTrial(
-                data=self._data,
-                teacher_model=teacher.teacher_model,
-                teacher=point.pair.teacher,
-                teacher_fingerprint=teacher.fingerprint,
-                augmentation=point.augmentation,
-                randomness=hyper.randomness,
-                own_scheme=self._sweep.own_scheme(point.augmentation),
-                seed=point.seed,
-                student_model=student.student_model if student else None,
-                student=student.student if student else None,
-                student_fingerprint=student.fingerprint if student else None,
-                student_cell=student.cell if student else None,
-                **{name: getattr(settings, name) for name in type(settings).model_fields},
+                **self._watched(hyper, point, teacher, student),
+                batches_per_window=hyper.stddev.batches_per_window,
             )
+
+    def _predictor(
+        self,
+        hyper: Hyperparameters,
+        point: Point,
+        teacher: TeacherTrial,
+        student: StudentTrial | None,
+        name: str,
+        file: OwnFile,
+    ) -> PredictorTrial:
+        with self._as_the_sweep_s_mistake():
+            return PredictorTrial(
+                **self._watched(hyper, point, teacher, student), predictor=name, own_predictor=file
+            )
+
+    def _watched(
+        self,
+        hyper: Hyperparameters,
+        point: Point,
+        teacher: TeacherTrial,
+        student: StudentTrial | None,
+    ) -> dict[str, Any]:
+        """What all trials have that only run a teacher."""
+        settings = hyper.stddev
+        return {
+            "data": self._data,
+            "teacher_model": teacher.teacher_model,
+            "teacher": point.pair.teacher,
+            "teacher_fingerprint": teacher.fingerprint,
+            "augmentation": point.augmentation,
+            "randomness": hyper.randomness,
+            "own_scheme": self._sweep.own_scheme(point.augmentation),
+            "seed": point.seed,
+            "student_model": student.student_model if student else None,
+            "student": student.student if student else None,
+            "student_fingerprint": student.fingerprint if student else None,
+            "student_cell": student.cell if student else None,
+            **{name: getattr(settings, name) for name in Watching.model_fields},
+        }
 
     @contextmanager
     def _as_the_sweep_s_mistake(self) -> Iterator[None]:
@@ -298,7 +332,7 @@ class Plan:
         """Placeholders of fingerprints that follow from absent checkpoints."""
         placeholders: set[str] = set()
         for trial in self.trials:
-            start = trial.checkpoint if trial.kind != "stddev" else None
+            start = trial.checkpoint if isinstance(trial, TeacherTrial | StudentTrial) else None
             is_root = start is not None and start.sha256 is None
             if is_root or placeholders.intersection(trial.depends_on):
                 placeholders.add(trial.fingerprint)

@@ -12,6 +12,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 
+from orchestrator.language.resources import job_kind
 from trainer.trial import Trial
 
 Rank = tuple[float, float]
@@ -20,7 +21,7 @@ Place = tuple[Rank, int, Hashable]
 
 
 class ReadyGroups:
-    """Groups of trials, ordered by `rank`; a key's trials are all of one kind."""
+    """Groups of trials, ordered by `rank`; a key's trials are all jobs of one kind."""
 
     def __init__(self, rank: Callable[[Trial], Rank]) -> None:
         self._rank = rank
@@ -44,7 +45,7 @@ class ReadyGroups:
     def remove(self, key: Hashable, fingerprints: Collection[str]) -> None:
         """Take trials out of a group."""
         group = self._groups[key]
-        kind, before = group[0].kind, len(group)
+        kind, before = job_kind(group[0]), len(group)
         group[:] = [trial for trial in group if trial.fingerprint not in fingerprints]
         self.num_trials -= before - len(group)
         if group:
@@ -95,11 +96,11 @@ class ReadyGroups:
         if before is not None:
             if before[0] == rank:
                 return
-            self._displace(first.kind, before)
+            self._displace(job_kind(first), before)
         number = before[1] if before else self._num_made
         self._num_made += before is None
         self._places[key] = place = (rank, number, key)
-        insort(self._order[first.kind], place)
+        insort(self._order[job_kind(first)], place)
 
     def _displace(self, kind: str, place: Place) -> None:
         order = self._order[kind]

@@ -27,7 +27,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Literal
 
-from orchestrator.language.resources import KINDS, AllResources, Resources
+from orchestrator.language.resources import KINDS, AllResources, Resources, job_kind
 from orchestrator.planning.costs import Price, operations, solo_cost
 from orchestrator.planning.ready_groups import Rank, ReadyGroups
 from trainer.trial import Trial, lockstep_key
@@ -177,7 +177,7 @@ class Scheduler:
         if first is None:
             return None
         key, group = first
-        kind = group[0].kind
+        kind = job_kind(group[0])
         taken = tuple(group[: self._size(key, group, places[kind])])
         self._ready.remove(key, {trial.fingerprint for trial in taken})
         return self._start(taken, asked[kind])

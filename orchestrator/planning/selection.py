@@ -47,7 +47,7 @@ def to_start_over(plan: Plan, words: Sequence[str]) -> tuple[Trial, ...]:
 
 
 def without_students(plan: Plan) -> Plan:
-    """What needs no student: the teachers, and T. stddev of all but the student's pick."""
+    """What needs no student: the teachers, T. stddev and own predictors of all but the student's pick."""
     kept = tuple(trial for trial in plan.trials if _needs_no_student(trial))
     wanted = {trial.fingerprint for trial in kept}
     failed = {fp: error for fp, error in plan.failed.items() if fp in wanted}
@@ -55,4 +55,4 @@ def without_students(plan: Plan) -> Plan:
 
 
 def _needs_no_student(trial: Trial) -> bool:
-    return trial.kind == "teacher" or (trial.kind == "stddev" and trial.student is None)
+    return trial.kind == "teacher" or (trial.kind != "student" and trial.student is None)

@@ -17,7 +17,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from orchestrator.language.resources import KINDS, AllResources, Kind
+from orchestrator.language.resources import KINDS, AllResources, Kind, job_kind
 from orchestrator.planning.costs import Price, group_cost, operations, solo_cost
 from orchestrator.planning.scheduling import Capacity, Job, Order, Scheduler
 from trainer.problems import UserError
@@ -136,7 +136,7 @@ def best_simulation(
     Raises:
         UserError: a job of some kind fits nowhere, so the run would never end.
     """
-    _check_that_jobs_fit({trial.kind for trial in trials}, capacity, resources)
+    _check_that_jobs_fit({job_kind(trial) for trial in trials}, capacity, resources)
     places = places_of(capacity, resources)
     bound = max(longest_chain(trials, price), shared_cost(trials, price) / places)
 

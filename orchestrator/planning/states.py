@@ -29,9 +29,9 @@ def states(plan: Plan, running: Mapping[str, Running]) -> dict[str, str]:
 
 
 def counts_by_kind(plan: Plan, running: Mapping[str, Running]) -> dict[str, dict[str, int]]:
-    """Number of trials by kind and state."""
+    """Number of trials by kind and state; of predictors of one's own only where there are any."""
     state = states(plan, running)
     kinds: dict[str, dict[str, int]] = {kind: dict.fromkeys(STATES, 0) for kind in KINDS}
     for trial in plan.trials:
-        kinds[trial.kind][state[trial.fingerprint]] += 1
+        kinds.setdefault(trial.kind, dict.fromkeys(STATES, 0))[state[trial.fingerprint]] += 1
     return kinds

@@ -1,9 +1,10 @@
 """Jobs, spans of time and figures in words, as plans, runs and jobs all say them."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.language.resources import SECTIONS
+from orchestrator.language.resources import SECTIONS, job_kind
 from orchestrator.language.variations import OPTION
 from trainer.trial import Trial
 
@@ -18,16 +19,18 @@ def describe(trials: Sequence[Trial], varied: Collection[str] = ()) -> str:
     same_student = all(trial.student == first.student for trial in trials)
     models = f"{first.teacher}/{first.student}" if first.student and same_student else first.teacher
     if len(trials) == 1:
-        what = first.kind + (f" {first.augmentation}" if first.augmentation else "")
+        name = first.predictor if first.kind == "predictor" else first.kind
+        what = name + (f" {first.augmentation}" if first.augmentation else "")
     else:
         plural = {"student": "students", "stddev": "T. stddev", "teacher": "teachers"}
-        what = f"{len(trials)} {plural[first.kind]}"
+        counts = Counter(plural.get(trial.kind, "predictors") for trial in trials)
+        what = " and ".join(f"{count} {word}" for word, count in counts.items())
     settings = "".join(f", {name}={value}" for name, value in _in_common(trials, varied))
     return f"{what} {models} on {first.dataset}, seed {first.seed}{settings}"
 
 
 def _in_common(trials: Sequence[Trial], varied: Collection[str]) -> Iterator[tuple[str, object]]:
-    section = SECTIONS[trials[0].kind]
+    section = SECTIONS[job_kind(trials[0])]
     for key in varied:
         of, _, name = key.rpartition(".")
         if key.startswith(OPTION):

@@ -24,6 +24,7 @@ def plan_table(plan: Plan, bill: Bill) -> Table:
     for heading in ("trials", "done", "missing", "failed", "blocked", "depends on"):
         table.add_column(heading, justify="right" if heading != "depends on" else "left")
     depends_on = {"teacher": "", "student": "teacher", "stddev": "teacher, or student (picks)"}
+    depends_on["predictor"] = depends_on["stddev"]
     for kind, counts in counts_by_kind(plan, {}).items():
         shown = (counts[state] for state in ("done", "missing", "failed", "blocked"))
         table.add_row(kind, str(sum(counts.values())), *map(str, shown), depends_on[kind])

@@ -88,7 +88,8 @@ def status_report(
                 error = f"{plan.failed_by_machine[fingerprint]} (any run tries it again)"
             case _:
                 continue
-        parts = (trial.kind, trial.teacher, trial.student, trial.augmentation)
+        kind = trial.predictor if trial.kind == "predictor" else trial.kind
+        parts = (kind, trial.teacher, trial.student, trial.augmentation)
         name = " ".join(part for part in parts if part)
         yield Text(f"{name} seed {trial.seed}: {error}", style="red")
         yield Text(f"  {log_command} {fingerprint[:12]}", style="dim")
@@ -97,7 +98,8 @@ def status_report(
 def _matrix(
     plan: Plan, dataset: str, state: Mapping[str, str], correlations: Sequence[PanelCorrelation]
 ) -> Table:
-    """Two lines per pair: the students of each augmentation, and below them their T. stddev."""
+    """Lines of each pair: the students of each augmentation, below them their T. stddev, then predictors of one's own."""
+    kinds = ("student", "stddev", *(["predictor"] if plan.sweep.predictors else []))
     trials = [trial for trial in plan.trials if trial.dataset == dataset]
     augmentations = [
         a for a in plan.sweep.augmentations if any(t.augmentation == a for t in trials)
@@ -111,8 +113,7 @@ def _matrix(
         teacher = [t for t in trials if t.kind == "teacher" and t.teacher == pair.teacher]
         cells = [
             Text("\n").join(
-                _glyphs([t for t in of_cell if t.kind == kind], state)
-                for kind in ("student", "stddev")
+                _glyphs([t for t in of_cell if t.kind == kind], state) for kind in kinds
             )
             for augmentation in augmentations
             if (of_cell := _of(trials, pair.teacher, pair.student, augmentation)) is not None
@@ -161,7 +162,8 @@ def _legend(plan: Plan, running: Mapping[str, Running]) -> Text:
     for counts in counts_by_kind(plan, running).values():
         for name, count in counts.items():
             totals[name] += count
-    text = Text("a glyph per seed; students above, T. stddev below:")
+    last = ", own predictors last" if plan.sweep.predictors else ""
+    text = Text(f"a glyph per seed; students above, T. stddev below{last}:")
     for name, count in totals.items():
         text.append("  ")
         text.append(*GLYPHS[name])

@@ -46,6 +46,7 @@ OF_STDDEV = (
     *("t_stddev", "t_stddev_stderr", "num_windows"),
     *(name for key in ANSWERS for name in (key, f"{key}_stderr")),
 )
+OF_PREDICTOR = ("predictor_value", "predictor_stderr")
 
 BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
@@ -53,6 +54,8 @@ BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
         **dict.fromkeys(("test_accuracy", "best_accuracy"), (0.0, 1.0)),
         **dict.fromkeys(("test_loss", *OF_STDDEV), (0.0, sys.float_info.max)),
         "confidence": (0.0, 1.0),
+        "predictor_value": (-sys.float_info.max, sys.float_info.max),
+        "predictor_stderr": (0.0, sys.float_info.max),
         **dict.fromkeys(("wall_seconds", "device_seconds"), (0.0, sys.float_info.max)),
         **dict.fromkeys(("best_epoch", "num_windows", "num_threads"), (1, math.inf)),
         **dict.fromkeys(("num_attempts", "group_size"), (1, math.inf)),
@@ -135,6 +138,8 @@ def _contradiction(row: Row, curve: Mapping[int, Row]) -> str | None:
     if not curve:
         return None
     last = curve[max(curve)]
+    if row["kind"] == "predictor":
+        return None
     names = ["t_stddev", "num_windows"] if row["kind"] == "stddev" else [*OF_THE_LAST_EPOCH]
     told = {name: last[name] for name in names}
     accuracies = {epoch: curve[epoch]["test_accuracy"] for epoch in sorted(curve)}
@@ -228,7 +233,7 @@ def _row_problem(row: Mapping[str, Any]) -> str | None:
         if value != getattr(trial, name):
             return f"{name} is {value!r}, but {getattr(trial, name)!r} in its trial"
     # Files of older schemas lack these: what is not told contradicts nothing.
-    more = {name: getattr(trial, name, None) for name in DEPENDENCIES}
+    more = {name: getattr(trial, name, None) for name in (*DEPENDENCIES, "predictor")}
     for name, value in {**more, "precision": computed_in(trial)}.items():
         if row[name] is not None and row[name] != value:
             return f"{name} is {row[name]!r}, but {value!r} in its trial"
@@ -237,8 +242,7 @@ def _row_problem(row: Mapping[str, Any]) -> str | None:
 
 def _number_problem(row: Row) -> str | None:
     """Which number of a row nothing can have computed."""
-    is_stddev = row["kind"] == "stddev"
-    metric = "t_stddev" if is_stddev else "test_loss"
+    metric = {"stddev": "t_stddev", "predictor": "predictor_value"}.get(row["kind"], "test_loss")
     if row[metric] is None or not math.isfinite(row[metric]):
         return f"{metric} is {row[metric]}"
     # Older files have NaN for null, and NaN is neither below nor above anything.
@@ -246,7 +250,9 @@ def _number_problem(row: Row) -> str | None:
     for name, (least, most) in ((name, BOUNDS[name]) for name in known):
         if known[name] < least or known[name] > most:
             return f"{name} is {known[name]}, which cannot be"
-    for name in sorted(known.keys() & (OF_TRAINING if is_stddev else OF_STDDEV)):
+    own = {"stddev": OF_STDDEV, "predictor": OF_PREDICTOR}.get(row["kind"], OF_TRAINING)
+    of_others = {*OF_TRAINING, *OF_STDDEV, *OF_PREDICTOR}.difference(own)
+    for name in sorted(known.keys() & of_others):
         if not math.isnan(known[name]):
             return f"{name} is {known[name]}, but a {row['kind']} trial has none"
     return None
@@ -284,7 +290,7 @@ def _checkpoint_findings(store: Store, rows: Mapping[str, Mapping[str, Any]]) ->
                 )
                 yield Finding(error.where, error.problem, mend)
         yield from _attempts_finding(folder)
-    leaving = {fp for fp, row in rows.items() if row["kind"] != "stddev"}
+    leaving = {fp for fp, row in rows.items() if row["kind"] not in ("stddev", "predictor")}
     try:
         if leaving:
             store.check_weights_disk()

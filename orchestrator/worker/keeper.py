@@ -170,7 +170,7 @@ class StoreKeeper:
     def finish(self, trial: Trial, result: Result) -> None:
         """Final weights, then the curve, then the row; only then is the trial finished."""
         dependencies = trial.model_dump(
-            include={"teacher_fingerprint", "student_fingerprint", "student_cell"}
+            include={"teacher_fingerprint", "student_fingerprint", "student_cell", "predictor"}
         )
         folder = self._folder(trial.fingerprint)
         folder.keep(result.weights)

@@ -1,4 +1,4 @@
-"""What is tried on each machine before anything is trained: data, published weights, models, schemes, methods."""
+"""What is tried on each machine before anything is trained: data, published weights, and all that is one's own."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 from orchestrator.language.resources import SECTIONS
 from trainer.problems import UserError
 from trainer.trial import (
+    AugmentedTrial,
     Data,
     GuestModel,
     OwnFile,
-    StddevTrial,
+    PredictorTrial,
     StudentTrial,
     TeacherTrial,
     Trial,
@@ -35,11 +36,13 @@ def samples(trials: Sequence[Trial]) -> tuple[Trial, ...]:
         if isinstance(trial, StudentTrial) and trial.own_method and trial.is_distilled:
             told = (trial.method, trial.method_options, trial.temperature, trial.data.num_classes)
             by_need.setdefault((trial.own_method, *told), trial)
+        if isinstance(trial, PredictorTrial):
+            by_need.setdefault((trial.own_predictor, trial.predictor), trial)
     return tuple({trial.fingerprint: trial for trial in by_need.values()}.values())
 
 
 def prepare(trials: Sequence[Trial], place: str) -> None:
-    """Decode data into this node's cache, build guests, read published weights, let own schemes and methods act on noise.
+    """Decode data into this node's cache, build guests, read published weights, try own code on noise.
 
     `place` is the data folder, or its address.
 
@@ -63,10 +66,12 @@ def prepare(trials: Sequence[Trial], place: str) -> None:
     for trial in few:
         if isinstance(trial, TeacherTrial | StudentTrial):
             _read_checkpoint(trial)
-        if isinstance(trial, StudentTrial | StddevTrial):
+        if isinstance(trial, AugmentedTrial):
             _try_own_scheme(trial)
         if isinstance(trial, StudentTrial):
             _try_own_method(trial)
+        if isinstance(trial, PredictorTrial):
+            _try_own_predictor(trial)
 
 
 def _decode(data: Data, place: str) -> None:
@@ -115,7 +120,7 @@ def _read_checkpoint(trial: TeacherTrial | StudentTrial) -> None:
     )
 
 
-def _try_own_scheme(trial: StudentTrial | StddevTrial) -> None:
+def _try_own_scheme(trial: AugmentedTrial) -> None:
     if trial.own_scheme is None:
         return
     import numpy as np
@@ -149,3 +154,13 @@ def _told(file: OwnFile, name: str, error: Exception) -> UserError:
     """In one line."""
     said = " ".join(str(error).split())
     return UserError(f"{file.path}: {name}: {type(error).__name__}: {said}")
+
+
+def _try_own_predictor(trial: PredictorTrial) -> None:
+    """Only whether there is such a class: what it makes of answers is its own trial's affair."""
+    from trainer.predictors.own import OwnPredictor
+
+    try:
+        OwnPredictor(trial.own_predictor, trial.predictor)
+    except Exception as error:  # a researcher's code may raise anything
+        raise _told(trial.own_predictor, trial.predictor, error) from error

@@ -19,8 +19,9 @@ from analysis.ranking import rank
 from analysis.rows import read_rows
 from orchestrator.store.store import Store
 from tests.analysis.stores import add, made_up_metrics, paper_trials
-from trainer.catalog import AUGMENTATIONS
+from trainer.catalog import AUGMENTATIONS, PREDICTORS
 from trainer.problems import UserError
+from trainer.trial import OwnFile, PredictorTrial
 
 Array = NDArray[np.float64]
 ENTROPY = BUILT_IN[1]
@@ -266,3 +267,74 @@ def test_an_older_store_has_no_contest(tmp_path: Path) -> None:
     rows = read_rows(made)
     assert measured(rows) == (T_STDDEV,)
     assert contest_grids(hold({T_STDDEV: panels(rows)}, bootstrap=FEW)) == []
+
+
+def own_trial(beside: Any, source: str = "one") -> PredictorTrial:
+    """A predictor of one's own, measured where T. stddev was."""
+    given = beside.model_dump(exclude={"kind", "semantics", "batches_per_window"})
+    file = OwnFile(path="mine.py", source=source)
+    return PredictorTrial(**given, predictor="mine", own_predictor=file)
+
+
+def own_numbers(value: float) -> dict[str, Any]:
+    return {
+        "predictor": "mine",
+        "predictor_value": value,
+        "predictor_stderr": 0.01,
+        "predictor_lower_is_better": False,
+    }
+
+
+def test_one_s_own_predictor_takes_part_and_shares_the_seeds_of_t_stddev(tmp_path: Path) -> None:
+    """The negative of T. stddev, measured by trials of its own: the same in every redraw."""
+    made = Store(tmp_path)
+    for trial in paper_trials(["wrn_40_2/wrn_16_2", "vgg13/vgg8"], ["cifar100"]):
+        numbers = made_up_metrics(trial)
+        add(made, trial, **numbers)
+        if trial.kind == "stddev":
+            add(made, own_trial(trial), **own_numbers(1 - numbers["t_stddev"]))
+    rows = read_rows(made)
+    usual, mine = measured(rows)
+    assert (mine.title, mine.lower_is_better, mine.is_own) == ("mine", False, True)
+    shown = panels(rows, predictor=mine)
+    assert [p.variant for p in shown] == ["", ""]
+    assert len(shown[0].complete) == 9
+    by = {usual: panels(rows), mine: shown}
+    contests = hold(by, bootstrap=FEW)
+    assert [c.num_panels for c in contests] == [1, 1, 2]
+    for contest in contests:
+        one, other = contest.contestants
+        for name in NAMES:
+            assert one.scores[name].value == pytest.approx(other.scores[name].value)
+            assert one.scores[name].over_seeds.low == pytest.approx(
+                other.scores[name].over_seeds.low
+            )
+            assert contest.comparisons[0].differences[name].p > 0.5
+    assert rank(rows, predictor=mine)[0].ranked[0].augmentation == (
+        rank(rows)[0].ranked[0].augmentation
+    )
+
+
+def test_two_versions_of_a_file_are_two_contestants(tmp_path: Path) -> None:
+    made = Store(tmp_path)
+    for trial in paper_trials(["vgg13/vgg8"], ["cifar100"], [0, 1]):
+        add(made, trial)
+        if trial.kind == "stddev":
+            for version in ("one", "two"):
+                value = made_up_metrics(trial)["t_stddev"] * (1 + len(version) % 2)
+                add(made, own_trial(trial, version), **own_numbers(value))
+    rows = read_rows(made)
+    (usual, mine) = measured(rows)
+    shown = panels(rows, predictor=mine)
+    assert len({panel.variant for panel in shown}) == 2
+    assert all(panel.variant.startswith("stddev.own_predictor=") for panel in shown)
+    (contest,) = hold({usual: panels(rows), mine: shown}, bootstrap=FEW)
+    assert [c.title.partition(" (")[0] for c in contest.contestants] == [
+        "T. stddev",
+        "mine",
+        "mine",
+    ]
+
+
+def test_kdsweep_s_own_predictors_are_those_that_names_are_kept_from() -> None:
+    assert tuple(p.name for p in BUILT_IN) == PREDICTORS

@@ -42,7 +42,7 @@ def weights(store: Store) -> dict[str, dict[str, torch.Tensor]]:
     return {
         fp: CheckpointFolder(store.checkpoint_folder(fp)).weights()
         for fp, kind in kinds.items()
-        if kind != "stddev"
+        if kind not in ("stddev", "predictor")
     }
 
 

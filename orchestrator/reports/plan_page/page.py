@@ -1,6 +1,6 @@
 """The page: its sections, and how they are put together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 
 from analysis.markup import page, tag, text
@@ -12,7 +12,12 @@ from orchestrator.planning.words import span, unit_of
 from orchestrator.reports.plan_page.dependencies import dependency_chart
 from orchestrator.reports.plan_page.timeline import timeline
 
-KINDS = {"teacher": "teachers", "student": "students", "stddev": "T. stddev"}
+KINDS = {
+    "teacher": "teachers",
+    "student": "students",
+    "stddev": "T. stddev",
+    "predictor": "own predictors",
+}
 
 
 def render_plan(plan: Plan, bill: Bill, forecasts: Sequence[Forecast]) -> str:
@@ -34,7 +39,7 @@ def _sections(
     for warning in plan.warnings:
         yield tag("p", text(f"Warning: {warning}"), class_="warning")
     yield tag("h2", "Dependencies")
-    yield tag("div", _legend(), class_="legend")
+    yield tag("div", _legend(counts_by_kind(plan, {})), class_="legend")
     yield tag("div", dependency_chart(plan, state), class_="scroll")
     for forecast in forecasts:
         unit = unit_of(forecast.hours)
@@ -51,7 +56,7 @@ def _tiles(plan: Plan, bill: Bill) -> str:
     counts = counts_by_kind(plan, {})
     done = sum(kind["done"] for kind in counts.values())
     tiles = [
-        *((str(sum(counts[kind].values())), word) for kind, word in KINDS.items()),
+        *((str(sum(counts[kind].values())), KINDS[kind]) for kind in counts),
         (str(done), "done already"),
         (span(bill.gpu_hours), "on one GPU"),
         (span(bill.longest_chain_hours), "longest chain"),
@@ -61,5 +66,5 @@ def _tiles(plan: Plan, bill: Bill) -> str:
     return tag("div", *shown, class_="tiles")
 
 
-def _legend() -> str:
-    return "".join(tag("span", tag("i", class_=kind), text(word)) for kind, word in KINDS.items())
+def _legend(kinds: Iterable[str]) -> str:
+    return "".join(tag("span", tag("i", class_=kind), text(KINDS[kind])) for kind in kinds)

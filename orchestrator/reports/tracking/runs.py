@@ -27,6 +27,7 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
         for key in ("t_stddev", "entropy", "confidence", "covariance_trace")
         for name in (key, f"{key}_stderr")
     },
+    "predictor": {"predictor_value": "value", "predictor_stderr": "stderr"},
 }
 """What a trial is made for: columns of its row by kind, and what tables call them."""
 
@@ -83,13 +84,14 @@ def _tracked(row: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> Trac
     scheme = f" {row['augmentation']}" if row["augmentation"] else ""
     said = [[step.epoch, dict(step.values)] for step in steps]
     content = json.dumps({"curve": said, "outcome": outcome}, sort_keys=True)
-    words = [row["kind"], *([row["augmentation"]] if row["augmentation"] else [])]
+    kind = row.get("predictor") or row["kind"]
+    words = [kind, *([row["augmentation"]] if row["augmentation"] else [])]
     name = f"{'-'.join(words)}-seed{row['seed']}-{row['fingerprint'][:8]}"
     return TrackedRun(
         fingerprint=row["fingerprint"],
         version=hashlib.sha256(content.encode()).hexdigest()[:8],
         path="/".join(map(_as_name, (row["dataset"], models, name))),
-        title=f"{row['kind']}{scheme} {models} on {row['dataset']}, seed {row['seed']}",
+        title=f"{kind}{scheme} {models} on {row['dataset']}, seed {row['seed']}",
         group=f"{row['dataset']} {models}",
         kind=row["kind"],
         settings=dict(_settings(_trial(row))),
