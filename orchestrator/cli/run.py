@@ -1,13 +1,14 @@
 """The commands that run a sweep, and show what came of it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from orchestrator.cli.again import Again, RepeatedFilters, RepeatOption, again_of
 from orchestrator.cli.confirmation import confirm
 from orchestrator.cli.console import (
     DONE,
@@ -59,6 +60,7 @@ class Asked:
     ending: Ending
     """Where it is taken down how the run ends."""
     afresh: "Sequence[Trial]" = ()
+    again: Again | None = None
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -79,18 +81,28 @@ def run(
     deadline: Deadline = None,
     prometheus: Prometheus = False,
     notify: Notify = None,
+    again: RepeatOption = False,
+    filters: RepeatedFilters = None,
     yes: Yes = False,
 ) -> None:
     """Run what is missing, then print the correlation tables. Running it again goes on."""
     from orchestrator.planning.lost_weights import with_lost_weights
     from orchestrator.planning.plan import make_plan
+    from trainer.problems import UserError
 
     with notifying(notify) as ending, _leaving_at_once():
         opened, where = open_sweep(sweep, store, changes), _cluster(cpus, gpus, address, scale_to)
-        plan = with_lost_weights(make_plan(*opened, retry_failed=False), opened[1])
-        until = _seconds(deadline)
+        plan, until = make_plan(*opened, retry_failed=False), _seconds(deadline)
+        repeated = again_of(plan, opened[1], filters) if again else None
+        if repeated is not None:
+            plan = repeated.repetition.plan
+        elif filters:
+            raise UserError(f"--filter {filters[0]}: goes with --again")
+        else:
+            plan = with_lost_weights(plan, opened[1])
         confirm(plan, opened[1], yes=yes)
-        _run(plan, Asked(sweep, changes, opened[1], data, where, until, prometheus, ending))
+        asked = Asked(sweep, changes, opened[1], data, where, until, prometheus, ending)
+        _run(plan, replace(asked, again=repeated))
 
 
 def resume(
@@ -210,11 +222,15 @@ def _run_and_show(plan: "Plan", asked: Asked, console: "Console") -> int:
         code = SOME_FAILED
         told = f"{len(plan.failed)} trials failed before: {as_command('resume', *_here(asked))}"
         console.print(told, soft_wrap=True)
-    else:
+    elif asked.again is None:
         tell_all_is_done()
         console.print(f"all {len(plan.trials)} trials are finished already")
+    if asked.again is not None and code != STOPPED:
+        asked.again.settle(console)
+        if code == DONE:
+            tell_all_is_done()
     try:
-        _show_results(plan, asked.store, console)
+        _show_results(asked.again.repetition.whole if asked.again else plan, asked.store, console)
     except (OSError, UserError) as error:
         # Damage is told by the exit code too, unless that has more to tell.
         if code == DONE and isinstance(error, UserError):
@@ -230,7 +246,7 @@ def _tell_what_next(code: int, asked: Asked, console: "Console") -> None:
     from orchestrator.cluster.submission import own_job_id
 
     job = own_job_id() or ""
-    if code == SOME_FAILED:
+    if code == SOME_FAILED and asked.again is None:
         status = as_command("status", *_sweep_and_store(asked))
         console.print(f"\nthe reasons: {status}", soft_wrap=True)
     elif code == STOPPED and not job:
@@ -258,7 +274,7 @@ def _here(asked: Asked) -> tuple[object, ...]:
         words += ("--address", place.address)
         if place.most != NOTHING:
             words += ("--scale-to", written(place.most))
-    return words
+    return words if asked.again is None else (*words, *asked.again.words)
 
 
 def _run_missing(plan: "Plan", asked: Asked, console: "Console") -> int:
@@ -267,16 +283,18 @@ def _run_missing(plan: "Plan", asked: Asked, console: "Console") -> int:
 
     folder = data_folder(plan.sweep, asked.data)
     check_writable(asked.store)
-    summary = run_plan(
-        plan,
-        asked.store,
-        folder,
-        asked.place,
-        make_view(console),
-        asked.deadline_s,
-        asked.afresh,
-        has_metrics=asked.has_metrics,
-    )
+    repetition = asked.again.repetition if asked.again else None
+    with repetition.weights_lent() if repetition else nullcontext():
+        summary = run_plan(
+            plan,
+            repetition.beside if repetition else asked.store,
+            folder,
+            asked.place,
+            make_view(console),
+            asked.deadline_s,
+            asked.afresh,
+            has_metrics=asked.has_metrics,
+        )
     ending = asked.ending
     ending.finished += summary.finished
     ending.failed, ending.blocked = summary.failed, summary.blocked

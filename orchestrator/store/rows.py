@@ -65,6 +65,20 @@ class Rows:
         """Record a finished trial: first its curve, then the row that says it is finished."""
         _add(self._results, self._epochs, row, curve)
 
+    def replace_results(
+        self,
+        results: Mapping[str, Row],
+        curves: Mapping[str, Sequence[Row]],
+        predictors: Mapping[str, Sequence[Row]],
+    ) -> None:
+        """Put what finished trials gave another time, by fingerprint, in the place of what is recorded of them."""
+        now = datetime.now(UTC)
+        for table, rows in ((self._predictors, predictors), (self._epochs, curves)):
+            table.replace(
+                {fp: [{**row, "written_at": now} for row in of] for fp, of in rows.items()}
+            )
+        self._results.replace({fp: [row] for fp, row in results.items()})
+
     def results(
         self,
         fingerprints: Collection[str] | None = None,

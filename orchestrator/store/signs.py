@@ -263,6 +263,16 @@ class Signs:
         while doubtful.keys() & self.doubtful().keys():
             time.sleep(LOOK_AGAIN_S)
 
+    def known_runs(self, tell: Callable[[str], None]) -> Mapping[str, Run]:
+        """The same as `runs`, looked at until it is known of all that were there: as long as `until_known`."""
+        doubtful = self.doubtful_runs()
+        if doubtful:
+            hosts = ", ".join(sorted({sign.host for sign in doubtful.values()}))
+            tell(f"a run may be at work ({hosts}): looking for signs of life, two minutes at most")
+        while doubtful.keys() & self.doubtful_runs().keys():
+            time.sleep(LOOK_AGAIN_S)
+        return self.runs()
+
     def tidy(self) -> None:
         """Remove signs that are known to have gone out."""
         self._running.tidy()

@@ -14,6 +14,7 @@
     sweeps/NAME.DIGEST.json         a sweep as it was resolved; each version that was ever run
     power/NAME.DIGEST.json          what a sweep was said to show, and when, with the sweep as it was then
     stops/ begun/ marks/            marks for another process (`orchestrator.store.marks`)
+    again/                          a store of its own, while finished trials are repeated (`run --again`)
 
 A `Store` is composed of parts, each of which knows its own files: `Rows` (six tables), `Signs` (of life),
 `Marks` (flags), `JsonFiles` (resolved sweeps, stated power), and folders of checkpoints. Every file appears under its name

@@ -154,13 +154,29 @@ class ParquetTable:
 
     def drop(self, fingerprints: Collection[str]) -> Rewriting:
         """Take out all rows of some fingerprints that are there now."""
+        return self._take_out(self._there(fingerprints))
+
+    def replace(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Put other rows, by fingerprint, in the place of all that are there now of those.
+
+        Killed anywhere, the old rows are there, or the new, or both, of which the newest count.
+        """
+        before = self._there(rows.keys())
+        for fingerprint, new in rows.items():
+            self.add(fingerprint, new)
+        self._take_out(before)
+
+    def _there(self, fingerprints: Collection[str]) -> frozenset[Drop]:
         found = self._steady(lambda listing: self._rows(listing, fingerprints, {"fingerprint"}))
-        if not found.num_rows:
+        columns = (found["fingerprint"].to_pylist(), found[ORIGIN].to_pylist())
+        return frozenset(zip(*columns, strict=True))
+
+    def _take_out(self, rows: Collection[Drop]) -> Rewriting:
+        if not rows:
             num_files = len(self.files())
             return Rewriting(num_files, num_files, 0)
-        columns = (found["fingerprint"].to_pylist(), found[ORIGIN].to_pylist())
         # With this they are gone; that their bytes go too is tidiness.
-        self.drops.add(set(zip(*columns, strict=True)))
+        self.drops.add(rows)
         return self._rewrite(at_least=1)
 
     def origins(self) -> frozenset[Drop]:
