@@ -35,7 +35,7 @@ from analysis.evidence import pools
 from analysis.multiplicity import holm
 from analysis.permutation import permutation_test
 from analysis.points import Mean, Panel
-from analysis.pooling import largest_common_part, panel_draws, teacher_weights, teachers_of
+from analysis.pooling import largest_common_part, seed_draws, teacher_weights, teachers_of
 from analysis.predictors import Predictor, lowest_first
 from analysis.redraws import Cells, means_of
 from analysis.regret import PooledRegret, pooled_regret
@@ -197,7 +197,7 @@ def _contest(
     value = {who: _weighted(weights, who[0], _values(seen[who])) for who in seen}
     draws = {
         who: _weighted(
-            weights, who[0], np.stack([panel_draws(x, y, bootstrap)[0] for x, y in seen[who]])
+            weights, who[0], np.stack([seed_draws(x, y, bootstrap) for x, y in seen[who]])
         )
         for who in seen
     }

@@ -171,6 +171,14 @@ def names_shown(panels: Sequence[Panel], augmentations: Iterable[str] | None = N
     return in_order(augmentations, panels[0].order if panels else AUGMENTATIONS)
 
 
+_NEEDED = (
+    *("fingerprint", "kind", "source", "dataset", "teacher", "student", "augmentation", "seed"),
+    *("teacher_fingerprint", "cell", "student_cell", "common", "special", "is_of_all"),
+    *("test_loss", "test_accuracy", "t_stddev"),
+)
+"""The columns that points are made of; rows of all columns take several times as long to cut up."""
+
+
 def panels(
     rows: pd.DataFrame, planned: Planned = NOT_TOLD, predictor: Predictor = T_STDDEV
 ) -> list[Panel]:
@@ -183,7 +191,7 @@ def panels(
     """
     rows = rows_of(rows, predictor)
     teachers = of_teachers(rows)
-    rows = with_settings(rows[rows["kind"] != "teacher"])
+    rows = with_settings(rows[rows["kind"] != "teacher"])[[*_NEEDED]]
     students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
     drafts: list[Panel] = []
     keys = ["dataset", "source", "teacher", "student", "teacher_fingerprint"]

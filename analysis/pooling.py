@@ -274,19 +274,23 @@ def _cells(panel: Panel, augmentations: Sequence[str]) -> tuple[Cells, Cells]:
 
 @functools.lru_cache(maxsize=128)
 def panel_draws(x: Cells, y: Cells, bootstrap: Bootstrap) -> tuple[Array, Array]:
-    """[num_samples, 3] redrawn coefficients of one panel: over seeds, and over augmentations.
+    """[num_samples, 3] redrawn coefficients of one panel: over seeds, and over augmentations."""
+    # Drawn from n alone: panels of one pool, which have equal n, all get the same augmentations.
+    chosen = bootstrap.of_points(len(x))
+    return seed_draws(x, y, bootstrap), coefficients(means_of(x)[chosen], means_of(y)[chosen])
 
-    Draws over seeds are nan where neither T. stddev nor S. test loss tells of its noise; where one does not, it
-    stays where it is (`num_without_noise`).
+
+@functools.lru_cache(maxsize=128)
+def seed_draws(x: Cells, y: Cells, bootstrap: Bootstrap) -> Array:
+    """[num_samples, 3] coefficients of one panel, redrawn over seeds.
+
+    nan where neither T. stddev nor S. test loss tells of its noise; where one does not, it stays where it is
+    (`num_without_noise`).
     """
     of_x, of_y = fit(x), fit(y)
     if of_x.tells_of_noise or of_y.tells_of_noise:
-        seeds = coefficients(redrawn(x, of_x, bootstrap), redrawn(y, of_y, bootstrap))
-    else:
-        seeds = np.full((bootstrap.num_samples, len(NAMES)), np.nan)
-    # Drawn from n alone: panels of one pool, which have equal n, all get the same augmentations.
-    chosen = bootstrap.of_points(len(x))
-    return seeds, coefficients(means_of(x)[chosen], means_of(y)[chosen])
+        return coefficients(redrawn(x, of_x, bootstrap), redrawn(y, of_y, bootstrap))
+    return np.full((bootstrap.num_samples, len(NAMES)), np.nan)
 
 
 def num_without_noise(x: Cells, y: Cells) -> int:
