@@ -282,11 +282,7 @@ def test_the_schema_is_a_promise() -> None:
     """Columns may be added under a new version; this freezes version 4."""
     known = {"fingerprint", "cell", "kind", "test_loss", "t_stddev", "trial"}
     assert known <= set(RESULTS.names)
-<<<<<<< ours
-    assert [len(schema.names) for schema in (RESULTS, EPOCHS, FAILURES)] == [56, 11, 14]
-=======
-    assert [len(schema.names) for schema in (RESULTS, EPOCHS, FAILURES)] == [47, 11, 14]
->>>>>>> theirs
+    assert [len(schema.names) for schema in (RESULTS, EPOCHS, FAILURES)] == [57, 11, 14]
     assert RESULTS.field("finished_at").type == pa.timestamp("us", tz="UTC")
 
 
