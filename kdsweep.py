@@ -65,20 +65,27 @@ def plan(sweep: Sweep, store: Store) -> Plan:
     return as_far_as_known(make_plan(sweep, store, retry_failed=False), store)
 
 
-def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()) -> list[Panel]:
+def panels(
+    store: Store,
+    sweep: Sweep | None = None,
+    filters: Sequence[str] = (),
+    predictor: str = "t_stddev",
+) -> list[Panel]:
     """The panels of a store: per pair and setting, the points that a scatter plot shows.
 
     Args:
         store: where the results are.
         sweep: only its trials; None: all, and what was imported.
         filters: as `--filter` has them: `["dataset=cifar100", "augmentation!=mixup,cutmix*"]`.
+        predictor: what stands in the place of T. stddev: kdsweep's, or one of your own (docs/predictors.md).
 
     Raises:
-        UserError: a filter is none, or names something that no row has.
+        UserError: a filter is none, or names something that no row has; or there is no such predictor.
     """
     from analysis.combinations import Planned
     from analysis.filters import parse_filters
     from analysis.points import panels as panels_of
+    from analysis.predictors import chosen
     from analysis.rows import read_rows
     from orchestrator.planning.guests import only_read
     from orchestrator.planning.kept_sweeps import of_sweeps, planned_together
@@ -86,25 +93,33 @@ def panels(store: Store, sweep: Sweep | None = None, filters: Sequence[str] = ()
     trials = None if sweep is None else expand(sweep, guests=only_read)
     rows = read_rows(store, parse_filters(filters), trials)
     told = of_sweeps([(sweep, trials)]) if sweep and trials else planned_together(store)
-    return panels_of(rows, Planned(*told))
+    return panels_of(rows, Planned(*told), chosen(rows, predictor))
 
 
-def panels_from(table: "pandas.DataFrame", columns: Mapping[str, str] | None = None) -> list[Panel]:
+def panels_from(
+    table: "pandas.DataFrame",
+    columns: Mapping[str, str] | None = None,
+    predictor: str = "t_stddev",
+) -> list[Panel]:
     """The panels of a table of results from anywhere; no store is needed.
 
     Args:
         table: one row per run, with the columns that `kdsweep import-table` reads (docs/imports.md): dataset,
-            teacher, student, augmentation, seed, s_test_loss, s_accuracy, t_stddev. Others are ignored.
+            teacher, student, augmentation, seed, s_test_loss, s_accuracy, t_stddev, predictor.NAME. Others are
+            ignored.
         columns: the table's names -> these, where it has others: `{"loss": "s_test_loss"}`.
+        predictor: what stands in the place of T. stddev, as the NAME of `predictor.NAME`.
 
     Raises:
-        UserError: a column is missing, or a row cannot be; one line each.
+        UserError: a column is missing, a row cannot be, one line each; or there is no such predictor.
     """
     from analysis.points import panels as panels_of
+    from analysis.predictors import chosen
     from analysis.rows import rows_without_a_store
     from orchestrator.upkeep.importing_tables import in_memory
 
-    return panels_of(rows_without_a_store(in_memory(table, columns or {})))
+    rows = rows_without_a_store(in_memory(table, columns or {}))
+    return panels_of(rows, predictor=chosen(rows, predictor))
 
 
 def tables(

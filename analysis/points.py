@@ -191,7 +191,9 @@ def panels(
     """
     rows = rows_of(rows, predictor)
     teachers = of_teachers(rows)
-    rows = with_settings(rows[rows["kind"] != "teacher"])[[*_NEEDED]]
+    # Only where something was imported there is a `form`.
+    needed = [*_NEEDED, *(["form"] if "form" in rows else [])]
+    rows = with_settings(rows[rows["kind"] != "teacher"])[needed]
     students, stddevs = rows[rows["kind"] == "student"], rows[rows["kind"] == "stddev"]
     drafts: list[Panel] = []
     keys = ["dataset", "source", "teacher", "student", "teacher_fingerprint"]

@@ -99,11 +99,8 @@ class Rows:
         """Record a run that was not a trial of ours; `finished` does not know of it."""
         _add(self._imported, self._imported_epochs, row, curve)
 
-    def add_imported_table(self, rows: Sequence[Row], predictors: Sequence[Row]) -> None:
-        """Record runs of a table of other software, all at once; first what is told of them besides."""
-        stamp = {"written_at": datetime.now(UTC)}
-        if predictors:
-            self._predictors.add(uuid.uuid4().hex, [{**row, **stamp} for row in predictors])
+    def add_imported_table(self, rows: Sequence[Row]) -> None:
+        """Record runs of a table of other software, all at once."""
         self._imported.add(uuid.uuid4().hex, rows)
 
     def drop_imported(self, fingerprints: Collection[str]) -> None:

@@ -5,7 +5,7 @@ twice adds nothing. A run of which the store knows another value is told, and re
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import pyarrow as pa
 from orchestrator.store.columns import IMPORTED
 from orchestrator.store.rows import A_MOMENT
 from orchestrator.store.store import Store
-from orchestrator.upkeep.result_tables import METRICS, Found, Record, columns_meant, refuse, runs_of
+from orchestrator.upkeep.result_tables import Found, Record, columns_meant, refuse, runs_of
 from orchestrator.upkeep.table_files import content_of, read_table
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def import_table(
     table = read_table(path, content, columns)
     runs = runs_of(table.records)
     before = {row["fingerprint"]: row for row in store.imported().to_pylist()}
-    predictors: dict[str, dict[str, float]] = {}
-    for row in store.rows.predictors().to_pylist():
-        predictors.setdefault(row["fingerprint"], {})[row["name"]] = row["value"]
-    known = {run.fingerprint: _known(before.get(run.fingerprint), predictors) for run in runs}
+    known = {run.fingerprint: _known(run, before.get(run.fingerprint)) for run in runs}
     changes = [change for run in runs for change in _changes(run, known[run.fingerprint])]
     if not replace:
         refuse(sorted(told for _, told in changes))
@@ -63,7 +60,7 @@ def import_table(
     if new:
         origin = {"origin": path.name, "log_sha256": hashlib.sha256(content).hexdigest()}
         rows = [_row(run, before.get(run.fingerprint), origin) for run in new]
-        store.rows.add_imported_table(rows, list(_predictor_rows(new)))
+        store.rows.add_imported_table(rows)
     replaced = {fingerprint for fingerprint, _ in changes}
     return TableReport(
         imported=len(new) - len(replaced),
@@ -89,15 +86,9 @@ def in_memory(table: "pd.DataFrame", columns: Mapping[str, str]) -> pa.Table:
     return pa.Table.from_pylist([run.row() for run in runs_of(records)], schema=IMPORTED)
 
 
-def _known(
-    row: Mapping[str, Any] | None, predictors: Mapping[str, Mapping[str, float]]
-) -> dict[str, float]:
+def _known(run: Found, row: Mapping[str, Any] | None) -> dict[str, float]:
     """What a store says of a run, by the names that a table has."""
-    if row is None:
-        return {}
-    own = {name: row[column] for name, column in METRICS.items()}
-    others = predictors.get(row["fingerprint"], {})
-    told = own | {f"predictor.{name}": value for name, value in others.items()}
+    told = {name: row[column] for name, column in run.columns.items()} if row else {}
     return {name: value for name, value in told.items() if value is not None}
 
 
@@ -120,13 +111,6 @@ def _row(run: Found, before: Mapping[str, Any] | None, origin: Mapping[str, str]
         return row
     # Of two rows of one run the newer counts, whatever clocks say.
     row["started_at"] = max(row["started_at"], before["started_at"] + A_MOMENT)
-    told = {column: row[column] for column in METRICS.values() if row[column] is not None}
-    return row | {column: before[column] for column in METRICS.values()} | told
-
-
-def _predictor_rows(runs: Sequence[Found]) -> list[dict[str, Any]]:
-    return [
-        {"fingerprint": run.fingerprint, "name": name, "value": value}
-        for run in runs
-        for name, value in sorted(run.predictors.items())
-    ]
+    columns = run.columns.values()
+    told = {column: row[column] for column in columns if row[column] is not None}
+    return row | {column: before[column] for column in columns} | told

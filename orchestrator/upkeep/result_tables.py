@@ -11,8 +11,8 @@ A record has one value, or several, of one run:
 | `t_stddev` | of the teacher alone: records that differ in the student only repeat it, or leave it out |
 | `predictor.NAME` | any other number that the teacher alone yields |
 
-A record with an S. test loss makes a row of the kind `student`, one with a T. stddev or another predictor a row of
-the kind `stddev`. Both are known by what was run and the seed, so the order of records, and what is repeated, change
+A record with an S. test loss makes a row of the kind `student`, one with a T. stddev, or what kdsweep measures beside
+it, a row of the kind `stddev`, and each predictor that is not kdsweep's one of the kind `predictor`. All are known by what was run and the seed, so the order of records, and what is repeated, change
 nothing; two records that say different things of one run are refused. So are records that cannot be read: then
 there are no rows at all, and each is told with its place.
 """
@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from trainer.catalog import pick_of
+from trainer.catalog import PREDICTORS, pick_of
 from trainer.problems import MOST_TOLD, UserError, did_you_mean, printable, shortened
 from trainer.trial import Name, canonical_json, digest
 
@@ -38,6 +38,11 @@ METRICS: Mapping[str, str] = {
 """Numbers of a record, and what a store calls them."""
 
 PREDICTOR = "predictor."
+BESIDE: Mapping[str, str] = {
+    f"{PREDICTOR}{name}": name for name in PREDICTORS if name not in METRICS
+}
+"""The predictors that kdsweep measures beside T. stddev, likewise."""
+
 COLUMNS = (*NAMES, "student", "seed", *METRICS)
 """What is read under its own name; besides, whatever begins with `PREDICTOR`."""
 
@@ -68,10 +73,11 @@ class Found:
         return digest({**self.identity, "seed": self.seed})
 
     @property
-    def predictors(self) -> dict[str, float]:
-        """By their names without `PREDICTOR`."""
-        named = {k: v for k, v in self.values.items() if k.startswith(PREDICTOR)}
-        return {name.removeprefix(PREDICTOR): value for name, value in named.items()}
+    def columns(self) -> Mapping[str, str]:
+        """What may be said of it, and what a store calls that."""
+        if self.identity["kind"] == "predictor":
+            return {f"{PREDICTOR}{self.identity['predictor']}": "predictor_value"}
+        return {**METRICS, **BESIDE}
 
     def row(self) -> dict[str, Any]:
         """As a store's imported rows have it, without where it came from."""
@@ -83,7 +89,10 @@ class Found:
             "student": student,
             "seed": self.seed,
             "cell": digest(self.identity),
-            **{column: self.values.get(name) for name, column in METRICS.items()},
+            **{column: self.values.get(name) for name, column in self.columns.items()},
+            "predictor": self.identity.get("predictor"),
+            # A table does not say which end of its scale is the better one.
+            "predictor_lower_is_better": True if "predictor" in self.identity else None,
             "trial": canonical_json(self.identity),
             "source": "imported",
             "form": "table",
@@ -176,7 +185,7 @@ class _RecordError(Exception):
 
 
 def _runs(record: Record) -> Iterator[Found]:
-    """One or two runs of which a record tells."""
+    """The runs of which a record tells: the student, what was measured of the teacher, each predictor besides."""
     problems: list[str] = []
 
     def checked(read: Any, name: str) -> Any:
@@ -213,10 +222,14 @@ def _runs(record: Record) -> Iterator[Found]:
     if of_student:
         identity = {**shared, "kind": "student", "student": student}
         yield Found(identity, seed, of_student, dict.fromkeys(of_student, record.place))
-    if numbers:
-        own = {"student": student} if is_of_student else {}
-        identity = {**shared, "kind": "stddev", **own}
-        yield Found(identity, seed, numbers, dict.fromkeys(numbers, record.place))
+    shared |= {"student": student} if is_of_student else {}
+    beside = {name: numbers.pop(name) for name in (*METRICS, *BESIDE) if name in numbers}
+    if beside:
+        identity = {**shared, "kind": "stddev"}
+        yield Found(identity, seed, beside, dict.fromkeys(beside, record.place))
+    for name, value in numbers.items():
+        identity = {**shared, "kind": "predictor", "predictor": name.removeprefix(PREDICTOR)}
+        yield Found(identity, seed, {name: value}, {name: record.place})
 
 
 def _join(known: Found, run: Found) -> None:

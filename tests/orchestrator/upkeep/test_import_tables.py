@@ -17,6 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kdsweep
+from analysis.points import panels
+from analysis.predictors import chosen, measured
+from analysis.rows import read_rows
 from orchestrator.store.store import Store
 from orchestrator.upkeep import table_files
 from orchestrator.upkeep.importing_tables import import_table
@@ -137,9 +140,7 @@ def test_what_two_tables_say_of_one_run_is_put_together(tmp_path: Path) -> None:
     student, stddev = sorted(said(store), key=lambda row: str(row["kind"]), reverse=True)
     assert (student["test_loss"], student["test_accuracy"]) == (1.5, 0.5)
     assert (stddev["kind"], stddev["t_stddev"], stddev["student"]) == ("stddev", None, None)
-    (predictor,) = store.rows.predictors().to_pylist()
-    assert (predictor["fingerprint"], predictor["name"]) == (stddev["fingerprint"], "entropy")
-    assert predictor["value"] == 2.25
+    assert stddev["entropy"] == 2.25
     # A T. stddev that nobody measured is missing, and did not diverge.
     (point,) = kdsweep.panels(store)[0].points
     assert point.t_stddev is None
@@ -153,9 +154,31 @@ def test_columns_are_mapped_and_others_are_named(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", lines, header)
     report = import_table(path, store, parse_columns(mapped))
     assert report.ignored == ("note",)
-    import_table(write_csv(tmp_path / "b.csv", results()), plain, {})
+    named = [[*line, "1.0"] for line in results()]
+    import_table(write_csv(tmp_path / "b.csv", named, (*HEADER, "predictor.entropy")), plain, {})
     assert said(store) == said(plain)
-    assert set(store.rows.predictors()["name"].to_pylist()) == {"entropy"}
+
+
+def test_other_predictors_stand_in_tables_and_contests_as_one_s_own_do(tmp_path: Path) -> None:
+    lines = [[*line, str(2 * float(line[-1])), "0.5"] for line in results()]
+    header = (*HEADER, "predictor.margin", "predictor.confidence")
+    store = Store(tmp_path / "store")
+    path = write_csv(tmp_path / "a.csv", lines, header)
+    report = import_table(path, store, {})
+    assert import_table(path, store, {}).known == report.imported
+    rows = read_rows(store)
+    assert [p.name for p in measured(rows)] == ["t_stddev", "confidence", "margin"]
+    usual, other = panels(rows), panels(rows, predictor=chosen(rows, "margin"))
+    assert len(usual) == len(other) == 2
+    for panel, of_margin in zip(usual, other, strict=True):
+        for point, twice in zip(panel.points, of_margin.points, strict=True):
+            assert point.t_stddev is not None
+            assert twice.t_stddev is not None
+            assert twice.t_stddev.mean == pytest.approx(2 * point.t_stddev.mean)
+    from_python = kdsweep.panels_from(pd.read_csv(path), predictor="margin")
+    assert [panel.points for panel in from_python] == [panel.points for panel in other]
+    with pytest.raises(UserError, match="unknown predictor"):
+        kdsweep.panels_from(pd.read_csv(path), predictor="mragin")
 
 
 def test_a_mapping_goes_before_a_column_that_has_our_name(tmp_path: Path) -> None:
