@@ -140,15 +140,6 @@ CURVE = tuple(
 )
 """The same of a learning curve."""
 
-PREDICTORS = _schema(
-    fingerprint=pa.string(),
-    name=pa.string(),
-    value=pa.float64(),
-    standard_error=pa.float64(),
-    written_at=_TIME,
-)
-"""One row per quantity that a finished trial yields beside its own, and that may predict something."""
-
 FAILURES = _schema(
     **_IDENTITY,
     by_machine=pa.bool_(),

@@ -1,4 +1,4 @@
-"""The rows of a store: results with their curves, imported ones, predictors, failed attempts. Six tables, one rule.
+"""The rows of a store: results with their curves, imported ones, failed attempts. Five tables, one rule.
 
 A result row exists if and only if its trial finished: its curve is written first, the row last. Writing a
 fingerprint twice is harmless.
@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.store.columns import EPOCHS, FAILURES, IMPORTED, PREDICTORS, RESULTS
+from orchestrator.store.columns import EPOCHS, FAILURES, IMPORTED, RESULTS
 from orchestrator.store.failures import Failure, failure_of
 from orchestrator.store.names import checked_fingerprint, is_fingerprint
 from orchestrator.store.table import ParquetTable, Rewriting
@@ -42,7 +42,6 @@ class Rows:
         self._epochs = table("epochs", EPOCHS, curve, "written_at")
         self._imported = table("imported", IMPORTED, row, "started_at")
         self._imported_epochs = table("imported_epochs", EPOCHS, curve, "written_at")
-        self._predictors = table("predictors", PREDICTORS, ("fingerprint", "name"), "written_at")
         self._failures = table("failures", FAILURES, attempt, "at")
 
     @property
@@ -53,7 +52,6 @@ class Rows:
             "epochs": self._epochs,
             "imported": self._imported,
             "imported_epochs": self._imported_epochs,
-            "predictors": self._predictors,
             "failures": self._failures,
         }
 
@@ -66,17 +64,13 @@ class Rows:
         _add(self._results, self._epochs, row, curve)
 
     def replace_results(
-        self,
-        results: Mapping[str, Row],
-        curves: Mapping[str, Sequence[Row]],
-        predictors: Mapping[str, Sequence[Row]],
+        self, results: Mapping[str, Row], curves: Mapping[str, Sequence[Row]]
     ) -> None:
         """Put what finished trials gave another time, by fingerprint, in the place of what is recorded of them."""
         now = datetime.now(UTC)
-        for table, rows in ((self._predictors, predictors), (self._epochs, curves)):
-            table.replace(
-                {fp: [{**row, "written_at": now} for row in of] for fp, of in rows.items()}
-            )
+        self._epochs.replace(
+            {fp: [{**row, "written_at": now} for row in of] for fp, of in curves.items()}
+        )
         self._results.replace({fp: [row] for fp, row in results.items()})
 
     def results(
@@ -115,14 +109,6 @@ class Rows:
     def imported_epochs(self) -> pa.Table:
         """The learning curves of imported runs."""
         return self._imported_epochs.read()
-
-    def add_predictors(self, fingerprint: str, predictors: Sequence[Row]) -> None:
-        """Record quantities (`name`, `value`, `standard_error`) that a finished trial yields."""
-        _add_stamped(self._predictors, checked_fingerprint(fingerprint), predictors)
-
-    def predictors(self) -> pa.Table:
-        """All predictors, one row per trial and name."""
-        return self._predictors.read()
 
     def add_failure(self, row: Row) -> None:
         """Record a failed attempt.
@@ -166,17 +152,13 @@ class Rows:
 
     def drop(self, fingerprints: Collection[str]) -> None:
         """Take out all rows of some trials; the result first, so that none is left without its curve."""
-        for table in (self._results, self._epochs, self._predictors, self._failures):
+        for table in (self._results, self._epochs, self._failures):
             table.drop(fingerprints)
 
 
 def _add(rows: ParquetTable, curves: ParquetTable, row: Row, curve: Sequence[Row]) -> None:
     fingerprint = checked_fingerprint(row["fingerprint"])
-    _add_stamped(curves, fingerprint, curve)
-    rows.add(fingerprint, [row])
-
-
-def _add_stamped(table: ParquetTable, fingerprint: str, rows: Sequence[Row]) -> None:
-    """Rows that belong together are known by the moment in which they were written."""
+    # The rows of a curve are known by the moment in which they were written.
     stamp = {"fingerprint": fingerprint, "written_at": datetime.now(UTC)}
-    table.add(fingerprint, [{**row, **stamp} for row in rows])
+    curves.add(fingerprint, [{**of_epoch, **stamp} for of_epoch in curve])
+    rows.add(fingerprint, [row])

@@ -4,7 +4,6 @@
     epochs/*.parquet                the learning curves
     imported/*.parquet              one row per run of other software; never stands in for a trial
     imported_epochs/*.parquet       their learning curves
-    predictors/*.parquet            other quantities that finished trials yield
     failures/*.parquet              one row per failed attempt
     TABLE/_dropped/*.json           which rows of a table were dropped
     running/FINGERPRINT.json        who works on it now; goes stale by itself
@@ -16,7 +15,7 @@
     stops/ begun/ marks/            marks for another process (`orchestrator.store.marks`)
     again/                          a store of its own, while finished trials are repeated (`run --again`)
 
-A `Store` is composed of parts, each of which knows its own files: `Rows` (six tables), `Signs` (of life),
+A `Store` is composed of parts, each of which knows its own files: `Rows` (five tables), `Signs` (of life),
 `Marks` (flags), `JsonFiles` (resolved sweeps, stated power), and folders of checkpoints. Every file appears under its name
 only when it is complete and flushed. Rows are written to a file each and merged by `compact`;
 `orchestrator.store.table` tells why readers see the same rows meanwhile. What fails for a moment is tried again

@@ -177,11 +177,7 @@ class Repetition:
         curves: dict[str, list[dict[str, object]]] = {}
         for row in self.beside.rows.epochs(finished).to_pylist():
             curves.setdefault(row["fingerprint"], []).append(row)
-        predictors: dict[str, list[dict[str, object]]] = {}
-        for row in self.beside.rows.predictors().to_pylist():
-            if row["fingerprint"] in rows:
-                predictors.setdefault(row["fingerprint"], []).append(row)
-        self._store.rows.replace_results(rows, curves, predictors)
+        self._store.rows.replace_results(rows, curves)
 
     def _replace_weights(self, fingerprint: str) -> None:
         """Written in one step; where they are the same, nothing is."""

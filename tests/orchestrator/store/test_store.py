@@ -187,7 +187,6 @@ def test_a_store_of_version_2_is_read_and_rewritten_by_compaction(tmp_path: Path
     assert (rows[ONE]["test_loss"], rows[ONE]["num_attempts"]) == (0.5, 2)
     assert rows[ONE]["job_id"] is rows[ONE]["trainer_sha256"] is rows[ONE]["notes"] is None
     assert store.epochs()["seconds"].to_pylist() == [1.5, 1.0]
-    assert store.rows.predictors().num_rows == 0
     (failure,) = store.rows.last_failures().values()
     assert (failure.cause, failure.place) == (Cause.DIVERGED, "trainer/a.py:1 in f")
     assert store.sweeps() == {"tiny": b'{\n "name": "tiny"\n}'}
@@ -231,15 +230,6 @@ def test_of_two_computations_the_newer_curve_counts_as_a_whole(tmp_path: Path) -
     assert store.epochs()["test_loss"].to_pylist() == [2.0, 2.0]
     store.compact()
     assert store.epochs()["test_loss"].to_pylist() == [2.0, 2.0]
-
-
-def test_predictors_are_kept_by_trial_and_name(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.rows.add_predictors(ONE, [{"name": "entropy", "value": 1.5, "standard_error": 0.1}])
-    (row,) = store.rows.predictors().to_pylist()
-    assert (row["fingerprint"], row["name"], row["value"]) == (ONE, "entropy", 1.5)
-    store.forget([ONE])
-    assert store.rows.predictors().num_rows == 0
 
 
 def test_only_the_columns_that_are_wanted_are_read(tmp_path: Path) -> None:

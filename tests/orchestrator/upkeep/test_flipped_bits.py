@@ -48,7 +48,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Store:
     work(store, [last], ImpatientKeeper)
     store.save_sweep(sweep.name, sweep.model_dump(mode="json"))
     store.add_failure({"fingerprint": last.fingerprint, "error": "e"})
-    store.rows.add_predictors(finished[0].fingerprint, [{"name": "entropy", "value": 1.0}])
     store.add_failure({"fingerprint": finished[0].fingerprint, "error": "e"})
     store.tables["failures"].drop([finished[0].fingerprint])
     return store

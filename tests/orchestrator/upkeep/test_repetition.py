@@ -224,7 +224,7 @@ def test_killed_in_between_the_old_rows_stand_and_it_goes_on(home: Path, tmp_pat
     fingerprint = wrong["fingerprint"]
     curve = store.rows.epochs([fingerprint]).to_pylist()
     another = {**wrong, "test_loss": wrong["test_loss"] + 1}
-    store.rows.replace_results({fingerprint: another}, {fingerprint: curve}, {})
+    store.rows.replace_results({fingerprint: another}, {fingerprint: curve})
     before = comparable(store)
     assert before != first
 
