@@ -37,6 +37,11 @@ def test_every_command_that_takes_a_sweep_has_it() -> None:
     assert {"run", "plan", "submit", "slurm", "kubernetes", "table", "report"} <= has_it
 
 
+def test_nothing_is_set_where_no_sweep_is_named(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "models", "--set", "student.epochs=3")
+    assert (code, output) == (2, "--set student.epochs=3 goes with a sweep file\n")
+
+
 def test_a_plan_is_of_what_was_set_and_says_so(tmp_path: Path) -> None:
     code, output = run(tmp_path, "plan", write_sweep(tmp_path), *SET, "--json")
     assert code == 0, output

@@ -18,7 +18,7 @@ from tests.orchestrator.commands import KDSWEEP, fresh_environment
         ("plann", "kdsweep: no such command plann; did you mean 'plan'?"),
         ("sweeps copi", "kdsweep sweeps: no such command copi; did you mean 'copy'?"),
         ("plan x --storee y", "kdsweep plan: no such option --storee; did you mean '--store'?"),
-        ("plan x -q", "kdsweep plan: no such option -q; known are --store, --data, --address, "),
+        ("plan x -q", "kdsweep plan: no such option -q; known are --store, --set, --data, "),
         ("table x --format latx", "kdsweep table: --format: unknown value 'latx'; did you mean"),
         ("plan x --gpus two", "kdsweep plan: --gpus: expected a whole number, not 'two'"),
         ("run x --cpus 0", "kdsweep run: --cpus: expected at least 1, not '0'"),
