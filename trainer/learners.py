@@ -1,17 +1,11 @@
-"""The members of a group: what each kind of trial does with the views of a step.
-
-A member is fed step by step, closes each epoch, can be saved after any step and brought back, and yields a
-result at its last epoch. Nothing here waits for the device within an epoch.
-"""
+"""The members of a group that learn: teachers and students. Nothing here waits for the device within an epoch."""
 
 import functools
 import itertools
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,10 +16,10 @@ from trainer.augmentations import Palette
 from trainer.checkpoint import Checkpoint
 from trainer.datasets.dataset import Dataset
 from trainer.evaluation import evaluate
-from trainer.frozen import FrozenModel
 from trainer.keeper import Row
 from trainer.layout import placed
 from trainer.losses import LossWeights, kd, student_loss
+from trainer.members import DivergedError, EpochClock
 from trainer.methods import method_of
 from trainer.models import build_model
 from trainer.models.guests import build_guest
@@ -33,47 +27,16 @@ from trainer.optimisers import clipped, optimiser_of, rate_in
 from trainer.passes import Passes
 from trainer.positions import Position
 from trainer.precision import backward_in, forward_in
-from trainer.predictors.answers import AugmentedAnswers
-from trainer.predictors.own import OwnPredictor
 from trainer.published import read_published
 from trainer.randomness import addressed_generator
 from trainer.replay import Eager, Execution
-from trainer.stddev import MeanProbabilityStddev
 from trainer.trial import (
     GuestModel,
-    PredictorTrial,
-    StddevTrial,
     StudentTrial,
     TeacherTrial,
     learner_of,
 )
 from trainer.views import Score, StepViews, View, mixed_of
-
-
-class DivergedError(ArithmeticError):
-    """A trial's loss is no longer a number."""
-
-
-class Member(Protocol):
-    """One trial of a group, at work."""
-
-    curve: list[dict[str, float | int]]
-
-    def begin_epoch(self, epoch: int) -> None: ...
-
-    def begin_step(self, views: StepViews) -> None: ...
-
-    def step(self, views: StepViews) -> None: ...
-
-    def end_epoch(self, epoch: int, group_size: int) -> None: ...
-
-    def save(self, position: Position) -> Checkpoint: ...
-
-    def restore(self, checkpoint: Checkpoint) -> None: ...
-
-    def metrics(self) -> Row: ...
-
-    def weights(self) -> Mapping[str, Tensor] | None: ...
 
 
 @dataclass(frozen=True)
@@ -109,19 +72,6 @@ def _built(
     if guest is not None:
         return build_guest(architecture, guest, dataset.num_classes, dataset.image_size, rng)
     return build_model(architecture, dataset.num_classes, dataset.image_size, rng)
-
-
-class _Clock:
-    """Seconds spent in the current epoch, also before an interruption."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self, seconds_before: float = 0.0) -> None:
-        self._start = time.monotonic() - seconds_before
-
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
 
 
 class _Training:
@@ -184,7 +134,7 @@ class _TrainedMember:
         execution = Eager() if is_guest or has_own_method else place.execution
         # Neither knows this member: it is gone, with its graph and its memory, when the group lets go of it.
         self._train_whole = execution.prepare(self._train, self._train.changed)
-        self._clock = _Clock()
+        self._clock = EpochClock()
         self.curve: list[dict[str, float | int]] = []
 
     def begin_epoch(self, epoch: int) -> None:
@@ -379,132 +329,3 @@ class StudentMember(_TrainedMember):
         runs = views.material(self._looks_at) if self._looks_at else []
         flat = (tensor for run in runs for tensor in run)
         return (*views.original, views.batch.labels, *flat)
-
-
-class StddevMember:
-    """Watches the teacher; `student` is the trained one that cutmixpick_s asks, in eval mode."""
-
-    def __init__(
-        self, trial: StddevTrial, device: torch.device, student: FrozenModel | None = None
-    ) -> None:
-        self._trial = trial
-        self._device = device
-        self._student = student
-        self._meter = MeanProbabilityStddev(trial.batches_per_window)
-        self._answers: AugmentedAnswers | None = AugmentedAnswers()
-        self._clock = _Clock()
-        self.curve: list[dict[str, float | int]] = []
-
-    def begin_epoch(self, epoch: int) -> None:
-        pass
-
-    def begin_step(self, views: StepViews) -> None:
-        views.begin(self._trial)
-
-    def step(self, views: StepViews) -> None:
-        mixed = views.mixed(self._trial, self._student)
-        mixed_probabilities = mixed.logits.softmax(1)
-        self._meter.update(views.original.logits.softmax(1), mixed_probabilities)
-        if self._answers is not None:
-            self._answers.update(mixed_probabilities)
-
-    def end_epoch(self, epoch: int, group_size: int) -> None:
-        """Add a row to the curve, of an epoch that `group_size` members have shared; T. stddev is nan while there are fewer than two windows.
-
-        Raises:
-            DivergedError: the teacher's probabilities are not numbers.
-        """
-        value = self._meter.value()
-        if math.isnan(value) and self._meter.num_windows > 1:
-            raise DivergedError(f"T. stddev is not a number after epoch {epoch}")
-        self.curve.append(
-            {
-                "epoch": epoch,
-                "t_stddev": value,
-                "num_windows": self._meter.num_windows,
-                "seconds": self._clock.seconds(),
-                "group_size": group_size,
-            }
-        )
-        self._clock.restart()
-
-    def save(self, position: Position) -> Checkpoint:
-        record: dict[str, Any] = {"curve": self.curve, "seconds": self._clock.seconds()}
-        answers = self._answers.state() if self._answers is not None else {}
-        return Checkpoint(position, self._meter.state() | answers, record)
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        # Checkpoints of older versions have no answers: what came before them is unknown.
-        self._answers = AugmentedAnswers.from_state(checkpoint.tensors, self._device)
-        self._meter = MeanProbabilityStddev.from_state(
-            self._trial.batches_per_window, checkpoint.tensors, self._device
-        )
-        self.curve = list(checkpoint.record["curve"])
-        self._clock.restart(checkpoint.record["seconds"])
-
-    def metrics(self) -> Row:
-        return {
-            "t_stddev": self._meter.value(),
-            "t_stddev_stderr": self._meter.standard_error(),
-            "num_windows": self._meter.num_windows,
-            "covariance_trace": self._meter.covariance_trace(),
-            "covariance_trace_stderr": self._meter.covariance_trace_standard_error(),
-            **(self._answers.values() if self._answers is not None else {}),
-        }
-
-    def weights(self) -> None:
-        return None
-
-
-class PredictorMember:
-    """Shows the teacher's answers to an object of a researcher's own; `student` is as for a `StddevMember`."""
-
-    def __init__(
-        self, trial: PredictorTrial, device: torch.device, student: FrozenModel | None = None
-    ) -> None:
-        self._trial = trial
-        self._device = device
-        self._student = student
-        self._predictor = OwnPredictor(trial.own_predictor, trial.predictor)
-        self._clock = _Clock()
-        self.curve: list[dict[str, float | int]] = []
-
-    def begin_epoch(self, epoch: int) -> None:
-        pass
-
-    def begin_step(self, views: StepViews) -> None:
-        views.begin(self._trial)
-
-    def step(self, views: StepViews) -> None:
-        mixed = views.mixed(self._trial, self._student)
-        self._predictor.update(views.original.logits, mixed.logits, views.batch.labels)
-
-    def end_epoch(self, epoch: int, group_size: int) -> None:
-        seconds = self._clock.seconds()
-        self.curve.append({"epoch": epoch, "seconds": seconds, "group_size": group_size})
-        self._clock.restart()
-
-    def save(self, position: Position) -> Checkpoint:
-        record: dict[str, Any] = {"curve": self.curve, "seconds": self._clock.seconds()}
-        return Checkpoint(position, self._predictor.state(), record)
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        state = {name: tensor.to(self._device) for name, tensor in checkpoint.tensors.items()}
-        self._predictor.restore(state)
-        self.curve = list(checkpoint.record["curve"])
-        self._clock.restart(checkpoint.record["seconds"])
-
-    def metrics(self) -> Row:
-        return {
-            "predictor_value": self._predictor.value(),
-            "predictor_stderr": self._predictor.standard_error(),
-            "predictor_lower_is_better": self._predictor.lower_is_better,
-        }
-
-    def weights(self) -> None:
-        return None
-
-
-def last_losses(members: Sequence[Member]) -> list[float]:
-    """The training losses of the members' last whole epochs."""
-    return [m.curve[-1]["train_loss"] for m in members if m.curve and "train_loss" in m.curve[-1]]

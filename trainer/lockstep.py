@@ -28,17 +28,8 @@ from trainer.datasets.dataset import Dataset
 from trainer.evaluation import evaluate
 from trainer.frozen import FrozenModel
 from trainer.keeper import Command, Keeper, Progress, Result
-from trainer.learners import (
-    DivergedError,
-    Member,
-    Place,
-    PredictorMember,
-    StddevMember,
-    StudentMember,
-    TeacherMember,
-    last_losses,
-    trained_model,
-)
+from trainer.learners import Place, StudentMember, TeacherMember, trained_model
+from trainer.members import DivergedError, Member, last_losses
 from trainer.positions import Position
 from trainer.published import read_published
 from trainer.randomness import addressed_generator
@@ -57,6 +48,7 @@ from trainer.trial import (
     steps_per_epoch,
 )
 from trainer.views import StepViews
+from trainer.watchers import PredictorMember, StddevMember
 
 
 def run_group(

@@ -23,8 +23,9 @@ from trainer import learners
 from trainer.catalog import AUGMENTATIONS
 from trainer.datasets.dataset import Dataset
 from trainer.keeper import FolderKeeper
-from trainer.learners import DivergedError, StudentMember
+from trainer.learners import StudentMember
 from trainer.lockstep import run_group
+from trainer.members import DivergedError
 from trainer.positions import Position
 from trainer.replay import Eager, Execution, Replaying
 from trainer.trial import Data, OwnFile, StddevTrial, StudentTrial, TeacherTrial, Trial

@@ -11,7 +11,7 @@ from orchestrator.worker.causes import of_death, of_exception
 from trainer.checkpoint import CheckpointError
 from trainer.datasets.errors import DataError
 from trainer.files import LocalFolder
-from trainer.learners import DivergedError
+from trainer.members import DivergedError
 from trainer.problems import UserError
 
 
