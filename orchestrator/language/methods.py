@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from orchestrator.language.mistakes import mistake_at
 from orchestrator.language.own_files import MethodFile
+from orchestrator.language.search import Search
 from orchestrator.language.settings import StudentSettings
 from orchestrator.language.variations import OPTION, Override
 from trainer.options import METHODS, Scalar, checked_weights, completed, options_of
@@ -38,16 +39,18 @@ class MethodsInUse:
         self,
         student: StudentSettings,
         grid: Mapping[str, Sequence[Any]],
+        search: Search | None,
         overrides: Sequence[Override],
     ) -> None:
         """Raise a mistake where a method is none, or an option is none of any method that is in use."""
         used = {}
-        for at, method in _methods(student, grid, overrides):
+        varied = [*_of_grid(grid), *(_of_search(search) if search else ())]
+        for at, method in _methods(student, varied, overrides):
             if method not in self.options:
                 message = f"unknown method {method!r}{did_you_mean(method, self.options)}"
                 raise mistake_at(at, message, of_a_name=True)
             used[method] = self.options[method]
-        for at, name, value in _options(student, grid, overrides):
+        for at, name, value in _options(student, varied, overrides):
             knowing = [method for method, options in used.items() if name in options]
             if not knowing:
                 known = sorted({option for options in used.values() for option in options})
@@ -70,29 +73,42 @@ def _check_value(
         raise mistake_at(at, str(error)) from error
 
 
+_Varied = Sequence[tuple[str, str, Any]]
+"""Place, hyper-parameter and value of each that grid and search name."""
+
+
+def _of_grid(grid: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str, Any]]:
+    for key, values in grid.items():
+        yield from ((f"grid/{key}/{index}", key, value) for index, value in enumerate(values))
+
+
+def _of_search(search: Search) -> Iterator[tuple[str, str, Any]]:
+    """Of a range its ends, between which all that is drawn lies."""
+    for key, axis in search.axes.items():
+        for index, value in enumerate(axis.values):
+            yield f"search/{key}/{axis.kind}/{index}", key, value
+
+
 def _methods(
-    student: StudentSettings, grid: Mapping[str, Sequence[Any]], overrides: Sequence[Override]
+    student: StudentSettings, varied: _Varied, overrides: Sequence[Override]
 ) -> Iterator[tuple[str, str]]:
-    """Each with its place in the file. Where a grid has some, the section's is none of a student's."""
-    if METHOD in grid:
-        yield from ((f"grid/{METHOD}/{i}", value) for i, value in enumerate(grid[METHOD]))
-    else:
-        yield "student/method", student.method
+    """Each with its place in the file. Where grid or search have some, the section's is none of a student's."""
+    several = [(at, value) for at, key, value in varied if key == METHOD]
+    yield from several or [("student/method", student.method)]
     for index, rule in enumerate(overrides):
         if METHOD in rule.set:
             yield f"overrides/{index}/set/{METHOD}", rule.set[METHOD]
 
 
 def _options(
-    student: StudentSettings, grid: Mapping[str, Sequence[Any]], overrides: Sequence[Override]
+    student: StudentSettings, varied: _Varied, overrides: Sequence[Override]
 ) -> Iterator[tuple[str, str, Scalar]]:
     """Place, name and value of each."""
     for name, value in student.method_options:
         yield f"student/method_options/{name}", name, value
-    for key, values in grid.items():
+    for at, key, value in varied:
         if key.startswith(OPTION):
-            for index, value in enumerate(values):
-                yield f"grid/{key}/{index}", key.removeprefix(OPTION), value
+            yield at, key.removeprefix(OPTION), value
     for number, rule in enumerate(overrides):
         for key, value in rule.set.items():
             if key.startswith(OPTION):

@@ -11,13 +11,14 @@ was resolved. Whoever reads that takes them as they are, whatever its scipy woul
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_serializer, model_validator
 
 from orchestrator.language.mistakes import mistake, mistake_at
-from orchestrator.language.variations import KEYS, checked_value
+from orchestrator.language.variations import KEYS, OPTION, checked_value
 from trainer.problems import did_you_mean
 from trainer.trial import Frozen, Number, Seed
 
@@ -159,6 +160,7 @@ class Search(Frozen):
             "type": "object",
             "description": "Random or quasi-random points of hyper-parameters.",
             "properties": {**settings, **dict.fromkeys(KEYS, axis)},
+            "patternProperties": {f"^{re.escape(OPTION)}": axis},
             "additionalProperties": False,
             "required": ["samples"],
         }
@@ -170,7 +172,7 @@ class Search(Frozen):
 
 
 def _axis(key: str, value: object) -> Distribution:
-    if key not in KEYS:
+    if key not in KEYS and not key.startswith(OPTION):
         raise mistake_at(key, f"unknown key{did_you_mean(key, (*SETTINGS[:-1], *KEYS))}")
     return Distribution.of(key, value)
 

@@ -72,6 +72,21 @@ def test_a_student_gets_the_options_that_its_method_has(written: Any) -> None:
     assert told[:3] == [", method=kd", ", method=dkd, beta=2.0", ", method=dkd, beta=4.0"]
 
 
+def test_a_search_draws_methods_and_their_options(written: Any) -> None:
+    search = {
+        "student.method": {"choice": ["kd", "dkd"]},
+        "student.method_options.beta": {"uniform": [2, 4]},
+        "samples": 8,
+    }
+    sweep = load_sweep(written(search=search, student={"method_options": {"alpha": 3}}))
+    assert sweep.search is not None
+    drawn = [point for point in sweep.search.points if point["student.method"] == "dkd"]
+    dkd = [("dkd", {"alpha": 3.0, "beta": p["student.method_options.beta"]}) for p in drawn]
+    assert len(dkd) == 4
+    assert [one for one in taught(sweep) if one[0] == "dkd"] == dkd
+    assert Sweep.model_validate_json(sweep.model_dump_json()) == sweep
+
+
 def test_overrides_set_methods_and_single_options(written: Any) -> None:
     rules = [
         {"where": {"augmentation": "flip"}, "set": {"student.method": "dkd"}},
@@ -121,6 +136,17 @@ def test_kdsweep_s_methods_need_no_file_and_own_ones_are_their_file(written: Any
         (
             {"overrides": [{"where": {"seed": 0}, "set": {"student.method": "kdd"}}]},
             "overrides[0].set.student.method: unknown method 'kdd'",
+        ),
+        (
+            {"search": {"student.method": {"choice": ["kd", "dsit"]}, "samples": 2}},
+            "search.student.method.choice[1]: unknown method 'dsit'; did you mean 'dist'?",
+        ),
+        (
+            {
+                "student": {"method": "dkd"},
+                "search": {"student.method_options.beta": {"uniform": [-1, 2]}, "samples": 2},
+            },
+            "search.student.method_options.beta.uniform[0]: beta of dkd: expected 0 or more, not -1.0",
         ),
         ({"grid": {"student.method_options": [{}]}}, "unknown hyper-parameter"),
         ({"student": {"optimiser": "adam"}}, "'adam' is unknown; expected 'sgd' or 'adamw'"),
