@@ -58,6 +58,17 @@ def _checksum(tensors: Mapping[str, Tensor], record: str, owner: str | None = No
     return content.hexdigest()
 
 
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same, where none lies in another's memory, as tied weights do: safetensors writes no such ones."""
+    taken: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        memory = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if memory in taken else tensor
+        taken.add(memory)
+    return apart
+
+
 def _write(
     folder: Folder,
     name: str,
@@ -65,7 +76,7 @@ def _write(
     record: Mapping[str, Any],
     owner: str,
 ) -> None:
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = _apart({n: tensor.detach().cpu().contiguous() for n, tensor in tensors.items()})
     text = json.dumps(record)
     about = {"owner": owner, "record": text, "sha256": _checksum(plain, text, owner)}
     # Under one key, as safetensors writes several in any order: equal content makes equal bytes.

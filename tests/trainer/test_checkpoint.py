@@ -29,6 +29,20 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert latest.tensors["n"].item() == 7
 
 
+def test_tensors_that_share_memory_come_back_each(tmp_path: Path) -> None:
+    """As tied weights of a model do, and what a predictor keeps."""
+    whole = torch.arange(4.0)
+    shared = {"w": whole, "tied": whole, "end": whole[2:], "apart": torch.ones(2)}
+    folder = CheckpointFolder(tmp_path)
+    folder.save(Checkpoint(Position(1, 1), shared, {}))
+    latest = folder.latest()
+    assert latest is not None
+    assert latest.tensors.keys() == shared.keys()
+    assert all(torch.equal(latest.tensors[name], value) for name, value in shared.items())
+    folder.keep(shared)
+    assert torch.equal(folder.weights()["tied"], whole)
+
+
 def test_the_last_checkpoint_and_the_one_before_are_kept(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
     for step in (1, 5, 10, 10):
