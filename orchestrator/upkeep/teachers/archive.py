@@ -6,9 +6,11 @@ archive with a path that leads elsewhere, a link, a password, or more than the b
 """
 
 import hashlib
+import lzma
 import re
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -20,6 +22,11 @@ MOST_MEMBERS = 1_000
 LARGEST_FILE = 2 * 2**30
 LARGEST_IN_ALL = 8 * 2**30
 CHUNK = 2**20
+BROKEN = (
+    *(zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeError),
+    *(zlib.error, lzma.LZMAError),
+)
+"""What damaged archives have been seen to raise."""
 
 _BY_LENGTH = sorted(ARCHITECTURES, key=len, reverse=True)
 _NAMED = re.compile(
@@ -56,7 +63,7 @@ def unpack(archive: Path, folder: Path) -> Unpacked:
         with zipfile.ZipFile(archive) as opened:
             wanted, left = _members(archive, opened.infolist())
             files = {name: _extract(archive, opened, info, folder / name) for name, info in wanted}
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeError) as error:
+    except BROKEN as error:
         raise PlacedError(archive, f"not a whole zip file: {error}") from error
     if not files:
         names = ", ".join(map(printable, left[:5])) or "nothing"
@@ -86,6 +93,9 @@ def _members(
             raise PlacedError(archive, f"two files that would be {path}")
         else:
             wanted[path] = info
+    for path in wanted:
+        if (parent := path.partition("/")[0]) != path and parent in wanted:
+            raise PlacedError(archive, f"{parent} would be a file and a folder")
     sizes = [info.file_size for info in wanted.values()]
     if max(sizes, default=0) > LARGEST_FILE or sum(sizes) > LARGEST_IN_ALL:
         raise PlacedError(

@@ -246,6 +246,7 @@ def test_bounds_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (b"no zip", "not a whole zip file"),
         (zipped({"a.txt": b"x"}), "no checkpoint in it: .* it holds a.txt"),
         (zipped({"a/resnet8.pth": b"x", "b/resnet8.pth": b"y"}), "two files that would be resnet8"),
+        (zipped({"resnet8.pth": b"x", "resnet8.pth/a.pth": b"y"}), "would be a file and a folder"),
     ],
 )
 def test_what_is_no_archive_of_teachers_is_refused(
@@ -262,6 +263,18 @@ def test_a_damaged_member_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(whole)
     with pytest.raises(UserError, match="not a whole zip file: Bad CRC-32"):
         unpack(tmp_path / "a.zip", tmp_path / "to")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_damaged_stream_is_told(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as opened:
+        opened.writestr("resnet8.pth", bytes(range(256)) * 1_000)
+    content = bytearray(path.read_bytes())
+    content[60:90] = bytes(255 - byte for byte in content[60:90])
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not a whole zip file: "):
+        unpack(path, tmp_path / "to")
 
 
 # The whole
