@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Iterator
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from orchestrator.language.search import Search
+from orchestrator.language.search import DrawnSearch, Search
 from orchestrator.language.sweep import Sweep
 from orchestrator.store.store import Store, sweep_name
+
+SEARCH: TypeAdapter[Search] = TypeAdapter(DrawnSearch)
 
 
 def with_kept_points(sweep: Sweep, store: Store, note: Callable[[str], None]) -> Sweep:
@@ -33,6 +35,6 @@ def _kept(name: str, store: Store) -> Iterator[Search]:
     for file in sorted(sweeps, key=lambda file: (sweep_name(file) != name, file)):
         try:
             content = json.loads(sweeps[file])
-            yield Search.model_validate(content["search"])
+            yield SEARCH.validate_python(content["search"])
         except (ValidationError, ValueError, KeyError, TypeError):
             continue

@@ -142,8 +142,18 @@ def test_a_store_keeps_to_the_points_of_a_search(tmp_path: Path) -> None:
         "search: the points are those that the store has kept of it, not those that were drawn now",
     )
     assert make_plan(kept, store, retry_failed=False).ignored == ()
+    content["search"]["points"][0] = {"student.temperature": 2.0}
+    store.save_sweep("a", content)
+    assert make_plan(kept.model_copy(update={"name": "a"}), store, retry_failed=False).ignored == ()
     other = load_sweep(path, ["search.seed=1"])
     assert make_plan(other, store, retry_failed=False).sweep == other
+
+
+def test_points_that_were_kept_are_known_again_whatever_is_searched(tmp_path: Path) -> None:
+    search = SEARCH | {"student.milestones": {"choice": [[1], [2, 3]]}}
+    sweep, store = sweep_of(search), Store(tmp_path / "store")
+    store.save_sweep(sweep.name, json.loads(sweep.model_dump_json()))
+    assert make_plan(sweep, store, retry_failed=False).ignored == ()
 
 
 @pytest.mark.parametrize(
