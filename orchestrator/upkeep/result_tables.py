@@ -143,10 +143,9 @@ def columns_meant(given: Sequence[str], mapped: Mapping[str, str], where: str) -
 
 
 def is_read(column: str) -> bool:
-    """Whether a column of this name is read: one of `COLUMNS`, or a predictor whose own name can be one."""
-    return column in COLUMNS or (
-        column.startswith(PREDICTOR) and _is_name(column.removeprefix(PREDICTOR))
-    )
+    """Whether a column of this name is read: one of `COLUMNS`, or a predictor that has another name, which can be one."""
+    name = column.removeprefix(PREDICTOR)
+    return column in COLUMNS or (name not in (column, *METRICS) and _is_name(name))
 
 
 def runs_of(records: Iterable[Record]) -> list[Found]:

@@ -199,6 +199,7 @@ def test_a_mapping_goes_before_a_column_that_has_our_name(tmp_path: Path) -> Non
         ("seed=teacher,student=teacher", "both 'seed' and 'student' are to be teacher"),
         ("seed=student,seed=teacher", "'seed' is named twice"),
         ("seed=predictor.", "--columns seed=predictor.: unknown"),
+        ("seed=predictor.t_stddev", "--columns seed=predictor.t_stddev: unknown"),
     ],
 )
 def test_a_wrong_mapping_is_refused(mapped: str, expected: str, tmp_path: Path) -> None:
