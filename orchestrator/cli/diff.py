@@ -16,6 +16,7 @@ from orchestrator.cli.options import Json, StoreOfSweep
 if TYPE_CHECKING:
     from orchestrator.store.store import Store
     from orchestrator.upkeep.differences import Difference, Results
+    from trainer.trial import Trial
 
 DIFFERENT = 1
 
@@ -57,6 +58,7 @@ def diff(one: One, other: Other, store: StoreOfSweep = None, as_json: Json = Fal
 
 def _of_sweeps(one: Path, other: Path) -> tuple[dict[str, Any], list[str]]:
     from orchestrator.language.sweep import load_sweep
+    from orchestrator.planning.guests import only_read
     from orchestrator.planning.plan import trials_of
     from orchestrator.upkeep.differences import differences
     from trainer.problems import UserError
@@ -66,7 +68,9 @@ def _of_sweeps(one: Path, other: Path) -> tuple[dict[str, Any], list[str]]:
     lines = _told(fields, "the sweeps say the same")
     trials: dict[str, int] | None = None
     try:
-        of_first, of_second = ({t.fingerprint for t in trials_of(s)} for s in (first, second))
+        of_first, of_second = (
+            {t.fingerprint for t in trials_of(sweep, guests=only_read)} for sweep in (first, second)
+        )
     except UserError as error:
         lines.append(f"trials: not known, {error}")
     else:
@@ -88,7 +92,7 @@ def _of_trials(store: "Store", one: str, other: str) -> tuple[dict[str, Any], li
 
     first, second = trial_named(store, one), trial_named(store, other)
     named = (first.fingerprint, second.fingerprint)
-    fields = differences(first.model_dump(mode="json"), second.model_dump(mode="json"))
+    fields = differences(_said(first), _said(second))
     lines = _told(fields, "one trial: nothing of it differs")
     unfinished = [
         f"{fp[:12]} has none yet" for fp in dict.fromkeys(named) if fp not in store.finished()
@@ -104,6 +108,18 @@ def _of_trials(store: "Store", one: str, other: str) -> tuple[dict[str, Any], li
         "is_equal": not fields,
     }
     return found, lines
+
+
+def _said(trial: "Trial") -> dict[str, Any]:
+    """All of a trial but what follows from a file of models, which is known only where one was built."""
+    from trainer.trial import GUESTS
+
+    said = trial.model_dump(mode="json")
+    for role in GUESTS:
+        guest = getattr(trial, role, None)
+        if guest is not None and guest.file is not None:
+            del said[role]["description"]
+    return said
 
 
 def _told(fields: "Sequence[Difference]", nothing: str) -> list[str]:

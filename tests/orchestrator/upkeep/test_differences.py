@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.language.sweep import load_sweep
+from orchestrator.language.sweep import Sweep, load_sweep
+from orchestrator.planning.guests import UNKNOWN
 from orchestrator.planning.plan import expand
 from orchestrator.store.store import Store
 from orchestrator.upkeep.differences import compared, differences
@@ -17,7 +18,7 @@ from tests.analysis.stores import add
 from tests.orchestrator.commands import run
 from tests.orchestrator.sweeps import write_sweep
 from trainer.checkpoint import CheckpointFolder
-from trainer.trial import Trial
+from trainer.trial import Data, GuestModel, Trial
 
 VALUES = st.recursive(
     st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=3)),
@@ -117,6 +118,42 @@ def test_sweeps_are_told_apart_with_their_trials(tmp_path: Path) -> None:
     ]
     code, output = run(tmp_path, "diff", "quickstart", "quickstart", "--json")
     assert (code, json.loads(output)["is_equal"]) == (0, True)
+
+
+MODELS = """
+from trainer.models.own import register
+
+@register("net")
+def net(num_classes, image_size):
+    raise RuntimeError("it was built")
+"""
+
+
+def test_no_model_is_built_only_to_compare(tmp_path: Path) -> None:
+    """Nor does it count where it was: of one trial it is known what the model consists of, of the other not."""
+    (tmp_path / "my.py").write_text(MODELS)
+    sweep = write_sweep(
+        tmp_path, models=[str(tmp_path / "my.py")], pairs=["resnet8/net"], augmentations=["cutmix"]
+    )
+    other = tmp_path / "other.yaml"
+    other.write_text("extends: sweep.yaml\nseeds: [1]\n")
+
+    def known(sweep: Sweep, _data: Data) -> dict[str, GuestModel]:
+        description = UNKNOWN.model_copy(update={"parameters": 7})
+        return {"net": GuestModel(file=sweep.own_model("net"), description=description)}
+
+    (planned,), (done,) = (
+        [t for t in expand(load_sweep(path), guests=known) if t.kind == "student"]
+        for path in (sweep, other)
+    )
+    store = Store(tmp_path / "store")
+    add(store, done, test_loss=2.0)
+    store.save_sweep("tiny", load_sweep(sweep).model_dump(mode="json"))
+    names = [trial.fingerprint[:10] for trial in (planned, done)]
+    code, output = run(tmp_path, "diff", *names, "--store", store.root)
+    assert (code, output.splitlines()[:-1]) == (1, ["seed: 0 -> 1 (+1)"])
+    code, output = run(tmp_path, "diff", sweep, other)
+    assert (code, output.splitlines()[-1]) == (1, "trials: 1 of both, 2 of A alone, 2 of B alone")
 
 
 @pytest.mark.parametrize(
