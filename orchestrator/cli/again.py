@@ -74,7 +74,7 @@ def named_by(filters: Sequence[str], plan: "Plan", store: "Store") -> frozenset[
     """Unlike in tables, what has no such value is not meant: no teacher by an augmentation."""
     from analysis.filters import KEYS, parse_filters
     from analysis.rows import read_rows
-    from orchestrator.language.resources import SECTIONS
+    from analysis.settings import SECTIONS
 
     parsed = parse_filters(filters)
     rows = read_rows(store, parsed, plan.trials)

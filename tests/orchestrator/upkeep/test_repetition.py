@@ -1,5 +1,6 @@
 """Finished trials once more: what was there stays until all is done, and what differs is told to the last bit."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.analysis.stores import add
 from tests.orchestrator.commands import descendants, finish, run, start, wait_until
 from tests.orchestrator.conftest import SETTINGS
 from tests.orchestrator.driver.test_faults import students
+from tests.orchestrator.planning.test_own_predictors import TWO
 from tests.orchestrator.results import comparable, curves, weights
 from tests.orchestrator.sweeps import write_sweep
 from trainer.checkpoint import CheckpointFolder
@@ -37,9 +39,9 @@ def keep(store: Store, fingerprint: str, tensors: Mapping[str, torch.Tensor] = T
     CheckpointFolder(store.checkpoint_folder(fingerprint), fingerprint).keep(tensors)
 
 
-def finished(folder: Path) -> tuple[Plan, Store]:
+def finished(folder: Path, **changes: Any) -> tuple[Plan, Store]:
     """A sweep all of whose trials have finished, with weights."""
-    sweep, store = load_sweep(write_sweep(folder)), Store(folder / "store")
+    sweep, store = load_sweep(write_sweep(folder, **changes)), Store(folder / "store")
     for trial in make_plan(sweep, store, retry_failed=False).trials:
         add(store, trial, test_loss=2.0, t_stddev=1.0)
         if trial.kind != "stddev":
@@ -173,6 +175,14 @@ def test_a_filter_leaves_out_what_has_no_such_value(tmp_path: Path) -> None:
     ]
     students = named_by(["student.temperature=4"], plan, store)
     assert {t.kind for t in plan.trials if t.fingerprint in students} == {"student"}
+
+
+def test_predictors_are_found_by_the_settings_of_stddev(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(TWO)
+    plan, store = finished(tmp_path, predictors=str(tmp_path / "mine.py"))
+    found = named_by(["stddev.epochs=4"], plan, store)
+    kinds = [t.kind for t in plan.trials if t.fingerprint in found]
+    assert Counter(kinds) == {"stddev": 3, "predictor": 6}
 
 
 def test_nobody_repeats_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
