@@ -87,6 +87,10 @@ def _noise(count: int, size: int) -> np.ndarray:
 
 
 def _check_weights(model: nn.Module, again: nn.Module) -> None:
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            what = f"{name} of its state_dict is a {type(value).__name__}"
+            raise UnfitError(f"{what}; expected tensors alone, as a checkpoint holds them")
     if not any(True for _ in model.parameters()):
         raise UnfitError("has no parameters")
     for name, parameter in model.named_parameters():

@@ -117,6 +117,10 @@ def test_attention_is_counted_which_torch_fuses_in_eval_mode() -> None:
         (net(begin="return Net(num_classes, image_size).double()"), "is torch.float64; expected"),
         (net(begin="return nn.Flatten()"), "has no parameters"),
         (
+            net(more="type(self).get_extra_state = lambda self: {}"),
+            "_extra_state of its state_dict is a dict; expected tensors alone",
+        ),
+        (
             net(begin="import os; torch.manual_seed(int.from_bytes(os.urandom(4)))"),
             "begins with other weights each time",
         ),
