@@ -58,7 +58,8 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
 def _image_size(path: Path) -> int | None:
     """Of the data set whose teachers were fetched into the folder; None where no lock says so."""
     locks = (read_lock(folder) for folder in list(path.parents)[:DEEPEST])
-    return next((DATASETS[lock.dataset].image_size for lock in locks if lock), None)
+    named = next((lock.dataset for lock in locks if lock), "")
+    return DATASETS[named].image_size if named in DATASETS else None
 
 
 def _teacher(path: Path, architecture: str, image_size: int | None) -> Teacher:

@@ -360,6 +360,14 @@ def test_the_list_tells_what_files_say(published: bytes, tmp_path: Path) -> None
     assert "not a checkpoint" in told["vgg13"].problem
 
 
+def test_a_lock_of_unknown_data_hides_no_list(published: bytes, tmp_path: Path) -> None:
+    with serving(published) as server:
+        have(server, tmp_path)
+    lock = tmp_path / LOCK
+    lock.write_text(lock.read_text().replace('"cifar100"', '"elsewhere"'))
+    assert {teacher.image_size for teacher in listed_teachers(tmp_path)} == {None}
+
+
 def _as_sweep(folder: Path) -> None:
     sweep = write_sweep(
         folder,
