@@ -35,6 +35,7 @@ from trainer.trial import (
     StudentTrial,
     TeacherTrial,
     learner_of,
+    learns_eagerly,
 )
 from trainer.views import Score, StepViews, View, mixed_of
 
@@ -121,17 +122,14 @@ class _TrainedMember:
         model: nn.Module,
         loss: Callable[..., Tensor],
         place: Place,
-        *,
-        has_own_method: bool = False,
     ) -> None:
         self._trial = trial
         self._model = model
         self._place = place
-        is_guest = learner_of(trial) is not None
-        self._passes = Passes(model, place.device, draws=is_guest)
+        self._passes = Passes(model, place.device, draws=learner_of(trial) is not None)
         self._train = _Training(trial, model, functools.partial(loss, self._passes), place.device)
-        # Whether the code of others can be captured nobody knows, and what it draws would be captured with it.
-        execution = Eager() if is_guest or has_own_method else place.execution
+        # What the code of others draws would be captured with it.
+        execution = Eager() if learns_eagerly(trial) else place.execution
         # Neither knows this member: it is gone, with its graph and its memory, when the group lets go of it.
         self._train_whole = execution.prepare(self._train, self._train.changed)
         self._clock = EpochClock()
@@ -311,9 +309,7 @@ class StudentMember(_TrainedMember):
             )
             model.load_state_dict(weights)
         self._loss = _DistillationLoss(trial, place.device)
-        super().__init__(
-            trial, model, self._loss, place, has_own_method=trial.own_method is not None
-        )
+        super().__init__(trial, model, self._loss, place)
         self._looks_at = trial if trial.augmented_weight else None
 
     def begin_epoch(self, epoch: int) -> None:

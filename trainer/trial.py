@@ -696,6 +696,12 @@ def learner_of(trial: Trial) -> GuestModel | None:
             return None
 
 
+def learns_eagerly(trial: Trial) -> bool:
+    """Whether a learner's steps are never replayed: nobody knows whether the code of others can be captured."""
+    has_own_method = isinstance(trial, StudentTrial) and trial.own_method is not None
+    return learner_of(trial) is not None or has_own_method
+
+
 def computed_in(trial: Trial) -> Precision:
     """The precision that acts: a published teacher is only tested, and tests are IEEE fp32 in any."""
     return "fp32" if is_published(trial) else trial.precision

@@ -27,7 +27,7 @@ from trainer.device import cudnn_version
 from trainer.keeper import Command, Progress, Result, Row
 from trainer.private_folder import NotOursError
 from trainer.problems import UserError
-from trainer.trial import Trial, computed_in, learner_of
+from trainer.trial import Trial, computed_in, learns_eagerly
 from trainer.trial_log import TrialLog, repeat_command
 
 SIGN_OF_LIFE_EVERY_S = 1.0
@@ -191,7 +191,7 @@ class StoreKeeper:
             "wall_seconds": sum(point["seconds"] for point in result.curve),
             "device_seconds": sum(shares) * self._place.share,
             "precision": computed_in(trial),
-            "execution": "eager" if learner_of(trial) else self._columns["execution"],
+            "execution": "eager" if learns_eagerly(trial) else self._columns["execution"],
             "model_libraries": json.dumps(libraries) if libraries else None,
             "group_size": group_size,
             "num_teacher_passes": result.num_teacher_passes,

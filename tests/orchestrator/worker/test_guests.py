@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.store.store import Store
+from orchestrator.worker.keeper import Intervals, Place, StoreKeeper
 from orchestrator.worker.model_libraries import model_library_versions
 from orchestrator.worker.preparation import prepare, samples
 from orchestrator.worker.questions import software
 from tests.trainer.guest_models import guest
 from tests.trainer.test_guests import own_student, own_teacher
-from tests.trainer.test_lockstep import teacher_trial
+from tests.trainer.test_lockstep import student_trial, teacher_trial
+from tests.trainer.test_methods import mine
+from trainer.keeper import Result
 from trainer.problems import UserError
 from trainer.trial import Data, GuestModel
 
@@ -48,3 +52,31 @@ def test_each_model_is_built_once_and_must_be_the_planned_one(
     planned = own_teacher(tiny_data, other)
     with pytest.raises(UserError, match="has other parameters than the one that was planned"):
         prepare([planned], str(tmp_path))
+
+
+@pytest.mark.parametrize("of_own", ["method", "model", ""])
+def test_rows_tell_whose_steps_are_not_replayed(
+    of_own: str, tiny_data: Data, drops: GuestModel, tmp_path: Path
+) -> None:
+    trial = {
+        "method": student_trial(
+            tiny_data, "flip", method="mine", own_method=mine("return s.mean()")
+        ),
+        "model": own_student(tiny_data, drops, "flip"),
+        "": student_trial(tiny_data, "flip"),
+    }[of_own]
+    store = Store(tmp_path / "store")
+    keeper = StoreKeeper(
+        store,
+        "run",
+        "job",
+        command="kdsweep run",
+        place=Place("cuda", num_threads=1, share=1.0, node="", execution="graph"),
+        checkpoints=Intervals(seconds=60, epochs=None),
+        must_leave=lambda: False,
+    )
+    keeper.begin({trial.model_dump_json(): trial}, tmp_path)
+    curve = ({"epoch": 1, "seconds": 1.0, "group_size": 1},)
+    keeper.finish(trial, Result({"test_loss": 1.0}, curve, {}, num_teacher_passes=1))
+    (row,) = store.results().to_pylist()
+    assert row["execution"] == ("eager" if of_own else "graph")
