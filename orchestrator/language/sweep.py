@@ -205,9 +205,7 @@ class Sweep(Frozen):
 
     @model_validator(mode="after")
     def _names_methods_that_there_are(self) -> Self:
-        MethodsInUse.of(self.methods).check(
-            self.student, self.grid, self.search, self.overrides
-        )
+        MethodsInUse.of(self.methods).check(self.student, self.grid, self.search, self.overrides)
         return self
 
     @model_validator(mode="after")
