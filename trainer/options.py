@@ -6,6 +6,7 @@ without running a file, so that a plan knows them too.
 
 import ast
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -134,7 +135,7 @@ def _default(method: str, option: str, written: ast.expr | None) -> Scalar:
         value: Any = ast.literal_eval(written)
     except ValueError:
         value = ()
-    is_finite = _is_number(value) and math.isfinite(value)
+    is_finite = _is_number(value) and abs(value) <= sys.float_info.max
     if not (is_finite or value is None or isinstance(value, bool | str)):
         told = shortened(ast.unparse(written))
         raise ValueError(

@@ -51,6 +51,8 @@ class RegisteringFile(Frozen):
             names = _registered_names(ast.parse(source))
         except (SyntaxError, ValueError) as error:
             raise mistake(f"{path}: not a Python file: {error}") from error
+        except (MemoryError, RecursionError) as error:
+            raise mistake(f"{path}: too deeply nested for Python to read it") from error
         if not names:
             raise mistake(f'{path}: registers no {cls.KIND}; expected @register("NAME")')
         distinct(tuple(names))

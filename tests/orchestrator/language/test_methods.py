@@ -174,6 +174,11 @@ def test_mistakes_are_told_with_the_nearest_right_name(
         ("x = 1", 'registers no method; expected @register("NAME")'),
         ("@register('dkd')\ndef f(s, t, labels, T): ...", "'dkd' is a name of kdsweep's own"),
         ("@register('f')\ndef f(s, t, labels, T, *, a): ...", "option 'a' of f has no default"),
+        (
+            f"@register('f')\ndef f(s, t, labels, T, *, a={'9' * 400}): ...",
+            "True, False or None as its default, not 999",
+        ),
+        (f"x = {'-' * 100_000}1", "my.py: too deeply nested for Python to read it"),
         ("@register('f')\nclass F: ...", "registers no function 'f'"),
         ("def", "not a Python file"),
     ],
