@@ -35,6 +35,6 @@ def written_out(value: object) -> object:
             told = "this key is missing"
         else:
             message = details["msg"].replace("Input should be", "expected")
-            told = f"{message}, not {details['input']!r}"
+            told = message if "not " in message else f"{message}, not {details['input']!r}"
         raise mistake_at(key, told) from error
     return list(range(seeds.first, seeds.first + seeds.count))

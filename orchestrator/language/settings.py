@@ -101,7 +101,10 @@ class DatasetChoice(Frozen):
 
     @model_validator(mode="after")
     def _is_known_or_ones_own(self) -> Self:
-        check_normalisation(self.mean, self.std)
+        try:
+            check_normalisation(self.mean, self.std)
+        except ValueError as error:
+            raise mistake(str(error)) from error
         if self.path is None:
             known(self.name, tuple(DATASETS), "data set")
             if self.format or self.image_size:

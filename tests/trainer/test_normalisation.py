@@ -57,7 +57,7 @@ def test_every_trial_of_a_sweep_has_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"mean": [0.5, 0.5, 0.5]}, "mean and std are given together, three numbers each"),
+        ({"mean": [0.5, 0.5, 0.5]}, "dataset: mean and std are given together, three numbers each"),
         (
             {"mean": [129.3, 0.5, 0.5], "std": [1, 1, 1]},
             r"expected a fraction of 1, not 129\.3; 129\.3 of 255 is 0\.5071",

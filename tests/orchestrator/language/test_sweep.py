@@ -35,6 +35,8 @@ def test_seeds_in_a_row_are_written_out(tmp_path: Path) -> None:
     assert sweep == load_sweep(write_sweep(tmp_path, seeds=[3, 4, 5, 6]))
     assert sweep.model_dump(mode="json")["seeds"] == [3, 4, 5, 6]
     assert load_sweep(write_sweep(tmp_path, seeds={"count": 2})).seeds == (0, 1)
+    (told,) = problems(write_sweep(tmp_path, seeds={"first": True, "count": 2}))
+    assert told.endswith("seeds.first: expected a number, not True")
 
 
 def problems(path: Path) -> list[str]:
