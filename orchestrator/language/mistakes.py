@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from trainer.problems import MOST_TOLD, FileError, Problem, did_you_mean, nearest
+from trainer.problems import MOST_TOLD, FileError, Problem, did_you_mean, message_of, nearest
 from trainer.synonyms import SYNONYMS
 from trainer.yaml_source import KeyPath, YamlSource
 
@@ -133,7 +133,9 @@ def _without(
 
 def _follows(path: KeyPath, details: ErrorDetails, removed: Collection[KeyPath]) -> bool:
     """Whether a mistake may only be one because others were taken out."""
-    holds_removed = any(other[: len(path)] == path for other in removed)
+    is_of_a_list = details["type"] == "missing" and isinstance(path[-1], int)
+    whole = path[:-1] if is_of_a_list else path
+    holds_removed = any(other[: len(whole)] == whole for other in removed)
     is_of_a_name = details.get("ctx", {}).get("of_a_name", False)
     return holds_removed or (is_of_a_name and any(map(_is_named, removed)))
 
@@ -162,8 +164,6 @@ def _path_in_file(
     return path
 
 
-PLAIN = {"missing": "this key is missing", "too_short": "expected at least one"}
-
 EXPECTED = {
     "model_type": "expected keys with values",
     "dict_type": "expected keys with values",
@@ -186,19 +186,32 @@ def _message(
     details: ErrorDetails, path: KeyPath, models: Mapping[KeyPath, type[BaseModel]]
 ) -> str:
     match details["type"]:
-        case "mistake":
-            return details["msg"]
+        case "mistake" | "value_error":
+            return message_of(details)
         case "extra_forbidden":
             return _unknown_key(path, models)
         case "literal_error":
             return _unknown_word(details["input"], details["ctx"]["expected"])
         case "string_pattern_mismatch":
             return f"{details['input']!r}: expected letters, digits, '.', '_' or '-', at most 100"
-        case kind if kind in PLAIN:
-            return PLAIN[kind]
+        case "missing" | "too_short" | "too_long":
+            return _miscounted(details)
         case kind:
             general = details["msg"].replace("Input should be", "expected")
             return EXPECTED.get(kind, general) + _instead(details)
+
+
+def _miscounted(details: ErrorDetails) -> str:
+    """What is not there, a key or values of a list, or which values are too many."""
+    if details["type"] == "too_short":
+        return "expected at least one"
+    if details["type"] == "too_long":
+        return f"expected {details['ctx']['max_length']} values at most, not {details['ctx']['actual_length']}"
+    place = details["loc"][-1]
+    if isinstance(place, str):
+        return "this key is missing"
+    # Each value that a list lacks is a mistake at the list's place; the last one stays, and tells their number.
+    return f"expected {place + 1} values, not {len(details['input'])}"
 
 
 def _unknown_key(path: KeyPath, models: Mapping[KeyPath, type[BaseModel]]) -> str:

@@ -33,6 +33,8 @@ def written_out(value: object) -> object:
             told = f"unknown key{did_you_mean(key, SeedRange.model_fields)}"
         elif details["type"] == "missing":
             told = "this key is missing"
+        elif details["type"] == "mistake":
+            told = details["msg"]
         else:
             message = details["msg"].replace("Input should be", "expected")
             told = message if "not " in message else f"{message}, not {details['input']!r}"

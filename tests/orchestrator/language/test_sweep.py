@@ -302,6 +302,41 @@ milestones: [3]
     assert found[-1].endswith("unknown key here; it belongs below teachers or student")
 
 
+@pytest.mark.parametrize(
+    ("normalised", "told"),
+    [
+        (
+            "mean: [114, 1, 1], std: [1, 1, 1]",
+            "mean[0]: expected a fraction of 1, not 114; 114 of 255 is 0.4471",
+        ),
+        ("mean: [1, 1, 1], std: [0, 1, 1]", "std[0]: expected greater than 0, not 0"),
+        ("mean: [1, 1, 1], std: [1]", "std: expected 3 values, not 1"),
+        ("mean: [1, 1, 1], std: [1, 1, 1, 1]", "std: expected 3 values at most, not 4"),
+        ("mean: [1, 1, 1]", "mean and std are given together, three numbers each"),
+    ],
+)
+def test_what_normalises_is_three_fractions_each(
+    normalised: str, told: str, tmp_path: Path
+) -> None:
+    """Said once, and nothing besides: what is taken out of a list leaves it no mistake of its own."""
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        f"name: x\npairs: [resnet20/resnet8]\nseeds: [0]\ndataset: {{name: fashion_mini, {normalised}}}"
+    )
+    (line,) = problems(path)
+    assert line.startswith(f"{path}:4:")
+    assert line.endswith(told)
+    assert "Value error" not in line
+
+
+def test_what_is_no_number_of_seeds_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        "name: x\npairs: [resnet20/resnet8]\ndataset: fashion_mini\nseeds: {count: two}"
+    )
+    assert problems(path) == [f"{path}:4:9: seeds.count: expected a number, not 'two'"]
+
+
 def test_rules_are_checked_to_the_last_one(tmp_path: Path) -> None:
     rules = [{"pair": "resnet8/resnet14"}, {"augmentation": "flip", "seed": 7}]
     found = problems(write_sweep(tmp_path, exclude=rules, include={"student": "resnt8"}))
