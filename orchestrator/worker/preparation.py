@@ -151,8 +151,10 @@ def _try_own_method(trial: StudentTrial) -> None:
 
 
 def _told(file: OwnFile, name: str, error: Exception) -> UserError:
-    """In one line."""
-    said = " ".join(str(error).split())
+    """In one line. What kdsweep says of the file stands as it is; what the file's code raises has its type."""
+    said = " ".join(", ".join([str(error), *getattr(error, "__notes__", ())]).split())
+    if said.startswith(f"{file.path}: {name} "):
+        return UserError(said)
     return UserError(f"{file.path}: {name}: {type(error).__name__}: {said}")
 
 

@@ -73,7 +73,12 @@ def try_on_noise(method: Method, num_classes: int, temperature: float) -> None:
     student, teacher = torch.randn(2, 8, num_classes, generator=noise)
     student = student.clone().requires_grad_()
     for labels in (torch.arange(8) % num_classes, None):
-        value = method(student, teacher, labels, temperature)
+        try:
+            value = method(student, teacher, labels, temperature)
+        except Exception as error:
+            if labels is None:  # with labels it worked
+                error.add_note("where labels are None, as those of augmented images are")
+            raise
         (gradient,) = torch.autograd.grad(value, student)
         where = "for images with labels" if labels is not None else "where labels are None"
         if not value.isfinite():

@@ -109,7 +109,7 @@ def test_what_is_no_predictor_is_told_before_anything_is_trained(tmp_path: Path)
     path.write_text(TWO.replace("def value", "def worth"))
     trials = expand(load_sweep(write_sweep(tmp_path, predictors=str(path))))
     assert {t.predictor for t in samples(trials) if t.kind == "predictor"} == {"one", "other"}
-    with pytest.raises(UserError, match=r"mine\.py: one: ValueError: .*one has no value"):
+    with pytest.raises(UserError, match=r"^[^:]*mine\.py: one has no value$"):
         prepare([t for t in trials if t.kind == "predictor"], str(tmp_path))
 
 
