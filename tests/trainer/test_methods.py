@@ -224,6 +224,17 @@ def test_a_method_of_one_s_own_gets_its_options() -> None:
     assert method(student.requires_grad_(), teacher, labels, 4.0).item() == expected.item()
 
 
+@pytest.mark.parametrize("name", ["kd", "dkd", "dist"])
+def test_logits_and_labels_of_other_shapes_are_refused(name: str) -> None:
+    student, teacher, labels = drawn(5, 4, 5)
+    for mistaken in (teacher[:1], teacher[:, :3], teacher[0]):
+        with pytest.raises(ValueError, match=r"logits: expected \[B, C\] .* not \[4, 5\] and \["):
+            methods.loss(name, student, mistaken, labels)
+    for wrong in (labels.float(), labels[:2], labels[:, None]):
+        with pytest.raises(ValueError, match=r"labels: expected int64 \[4\], not torch\."):
+            methods.loss(name, student, teacher, wrong)
+
+
 def test_what_a_method_of_one_s_own_changes_is_its_own() -> None:
     method = own_method(mine("t.zero_(); labels.zero_(); s.mul_(0); return s.sum()"), "mine", {})
     student, teacher, labels = drawn(5, 4, 5)

@@ -13,7 +13,7 @@ one for the augmented ones, which have no labels. `kd`, `dkd` and `dist` are her
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, int64
 
 from trainer.losses import Method, kd
 from trainer.methods.decoupled import dkd
@@ -52,12 +52,22 @@ def loss(
         A scalar of the logits' dtype.
 
     Raises:
-        ValueError: an unknown method or option, or a value that is none of it.
+        ValueError: an unknown method or option, a value that is none of it, or tensors of other shapes or kinds.
     """
     if name not in FUNCTIONS:
         raise ValueError(f"unknown method {name!r}{did_you_mean(name, METHODS)}")
     if not temperature > 0:
         raise ValueError(f"temperature: expected more than 0, not {temperature}")
+    if student_logits.dim() != 2 or student_logits.shape != teacher_logits.shape:
+        raise ValueError(
+            "logits: expected [B, C] of the student and of the teacher, "
+            f"not {list(student_logits.shape)} and {list(teacher_logits.shape)}"
+        )
+    num_images = len(student_logits)
+    if labels is not None and (labels.dtype != int64 or labels.shape != (num_images,)):
+        raise ValueError(
+            f"labels: expected int64 [{num_images}], not {labels.dtype} {list(labels.shape)}"
+        )
     whole = checked_weights(name, options)
     return FUNCTIONS[name](student_logits, teacher_logits, labels, temperature, **whole)
 
