@@ -18,6 +18,7 @@ from orchestrator.store.rows import A_MOMENT
 from orchestrator.store.store import Store
 from orchestrator.upkeep.result_tables import Found, Record, columns_meant, refuse, runs_of
 from orchestrator.upkeep.table_files import content_of, read_table
+from trainer.problems import UserError, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +77,14 @@ def in_memory(table: "pd.DataFrame", columns: Mapping[str, str]) -> pa.Table:
     Raises:
         UserError: as `import_table`.
     """
+    if not hasattr(table, "itertuples"):
+        raise UserError(
+            f"the table: expected a pandas.DataFrame, not {type(table).__name__}; pandas.DataFrame(...) makes one"
+        )
+    if not isinstance(columns, Mapping):
+        raise UserError(
+            f"columns: expected a dictionary, as {{'loss': 's_test_loss'}}, not {shortened(repr(columns))}"
+        )
     names = [str(name) for name in table.columns]
     meant = columns_meant(names, columns, "the table")
     known = table.astype(object).where(table.notna(), None)

@@ -120,9 +120,7 @@ def columns_meant(given: Sequence[str], mapped: Mapping[str, str], where: str) -
                 f"--columns {theirs}={name}: no such column in {where}{_near(theirs, given)}"
             )
         if not is_read(name):
-            raise UserError(
-                f"--columns {theirs}={name}: unknown{_near(name, (*COLUMNS, 'predictor.NAME'))}"
-            )
+            raise UserError(f"--columns {theirs}={name}: unknown{_meant_by(name)}")
         if name in ours:
             raise UserError(f"--columns: both {ours[name]!r} and {theirs!r} are to be {name}")
         ours[name] = theirs
@@ -143,9 +141,14 @@ def columns_meant(given: Sequence[str], mapped: Mapping[str, str], where: str) -
 
 
 def is_read(column: str) -> bool:
-    """Whether a column of this name is read: one of `COLUMNS`, or a predictor that has another name, which can be one."""
+    """Whether a column of this name is read: one of `COLUMNS`, or a predictor whose own name can be one.
+
+    `predictor.t_stddev` is none: it would stand beside T. stddev under its name.
+    """
     name = column.removeprefix(PREDICTOR)
-    return column in COLUMNS or (name not in (column, *METRICS) and _is_name(name))
+    return column in COLUMNS or (
+        column.startswith(PREDICTOR) and _is_name(name) and name not in METRICS
+    )
 
 
 def runs_of(records: Iterable[Record]) -> list[Found]:
@@ -313,6 +316,14 @@ def _reader(name: str) -> Any:
         return number
 
     return read
+
+
+def _meant_by(name: str) -> str:
+    """The column that a word for one may stand for."""
+    own = name.removeprefix(PREDICTOR)
+    if own != name and own in METRICS:
+        return f"; did you mean {own!r}?"
+    return _near(name, (*COLUMNS, "predictor.NAME"))
 
 
 def _near(name: str, known: Sequence[str]) -> str:

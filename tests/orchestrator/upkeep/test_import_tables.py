@@ -199,7 +199,7 @@ def test_a_mapping_goes_before_a_column_that_has_our_name(tmp_path: Path) -> Non
         ("seed=teacher,student=teacher", "both 'seed' and 'student' are to be teacher"),
         ("seed=student,seed=teacher", "'seed' is named twice"),
         ("seed=predictor.", "--columns seed=predictor.: unknown"),
-        ("seed=predictor.t_stddev", "--columns seed=predictor.t_stddev: unknown"),
+        ("seed=predictor.t_stddev", r"predictor.t_stddev: unknown; did you mean 't_stddev'\?"),
     ],
 )
 def test_a_wrong_mapping_is_refused(mapped: str, expected: str, tmp_path: Path) -> None:
@@ -375,6 +375,12 @@ def test_from_python_the_same_panels_without_a_store(tmp_path: Path) -> None:
     assert [len(panel.points) for panel in panels] == [6, 6]
     with pytest.raises(UserError, match="the table: no column 'dataset'"):
         kdsweep.panels_from(frame.drop(columns="dataset"))
+    with pytest.raises(UserError, match=r"the table: expected a pandas\.DataFrame, not list"):
+        kdsweep.panels_from(frame.to_dict("records"))  # type: ignore[arg-type]
+    with pytest.raises(
+        UserError, match=r"columns: expected a dictionary, .* not 'loss=s_test_loss'"
+    ):
+        kdsweep.panels_from(theirs, "loss=s_test_loss")  # type: ignore[arg-type]
 
 
 def test_whole_commands(tmp_path: Path) -> None:
