@@ -55,13 +55,19 @@ def fetch_teachers(
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    with Progress(*columns, console=stderr()) as progress:
-        task = progress.add_task(f"teachers for {dataset}", total=None, visible=False)
+    # Begun with the first bytes: once begun, it leaves an empty line, also above a message.
+    progress = Progress(*columns, console=stderr())
+    task = progress.add_task(f"teachers for {dataset}", total=None)
 
-        def tell(done: int, total: int | None) -> None:
-            progress.update(task, completed=done, total=total, visible=True)
+    def tell(done: int, total: int | None) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total)
 
+    try:
         fetched = have(dataset, to or fetched_folder(dataset), tell, source=source, again=again)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
     verb = "fetched" if fetched.is_new else "already there, as pinned"
     stdout().print(f"{len(fetched.files)} teachers {verb}: {fetched.folder}", soft_wrap=True)
     if fetched.left:

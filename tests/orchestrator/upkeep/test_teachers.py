@@ -437,4 +437,4 @@ def test_whole_commands(published: bytes, tmp_path: Path) -> None:
     assert "72.50" in out
     code, out = run(tmp_path, "teachers", "fetch", "cifar10")
     assert code == 2
-    assert out.strip().startswith("cifar10: no teachers are published for it")
+    assert out.startswith("cifar10: no teachers are published for it")
