@@ -63,12 +63,16 @@ class OwnRay:
         }
         before = {name: os.environ.get(name) for name in ours}
         _set_environment(ours)
+        is_imported = False
         try:
             _forget_token()
+            is_imported = True
             yield
         finally:
             _set_environment(before)
-            _forget_token()
+            # A signal may have broken off the import of Ray, and another try would fail in its own way.
+            if is_imported:
+                _forget_token()
 
     @contextmanager
     def starting(self) -> Iterator[None]:

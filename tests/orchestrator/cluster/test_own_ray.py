@@ -10,10 +10,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from orchestrator.cluster import undertaker
+from orchestrator.cluster import own_ray, undertaker
 from tests.orchestrator.commands import (
     descendants,
     hear_signals,
@@ -125,6 +127,21 @@ def test_nobody_else_reaches_a_local_ray_and_it_dies_with_a_driver_that_is_kille
 
     os.kill(process.pid, signal.SIGKILL)
     wait_until(lambda: users_of(folder) == [], timeout=15)
+
+
+def test_a_signal_while_ray_is_imported_is_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The import that it broke off would fail in a way of its own, another time."""
+    errors = iter([KeyboardInterrupt(), AttributeError("partially initialized module 'ray'")])
+
+    def import_ray() -> None:
+        raise next(errors)
+
+    monkeypatch.setattr(own_ray, "_forget_token", import_ray)
+    folder: Any = SimpleNamespace(token="token", torch="torch")
+    before = dict(os.environ)
+    with pytest.raises(KeyboardInterrupt), own_ray.OwnRay(folder).surroundings():
+        pass
+    assert dict(os.environ) == before
 
 
 STARTS = """

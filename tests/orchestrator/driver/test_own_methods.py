@@ -27,6 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.skipif(not os.environ.get("EXAMPLE_TESTS"), reason="EXAMPLE_TESTS=1: minutes")
 def test_the_example_killed_and_resumed_has_the_rows_of_one_that_was_not(
     home: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """The example of one's own predictors as a user runs it: at once, or later over finished teachers, killed and resumed."""
 
 import json
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -54,6 +55,7 @@ def kinds(store: Store) -> dict[str, int]:
     return dict(Counter(store.results(columns=("kind",))["kind"].to_pylist()))
 
 
+@pytest.mark.skipif(not os.environ.get("EXAMPLE_TESTS"), reason="EXAMPLE_TESTS=1: minutes")
 def test_the_example_at_once_and_later_killed_and_resumed(home: Path, tmp_path: Path) -> None:
     whole = sweep_of(home, "whole")
     at_once, later = Store(tmp_path / "at-once"), Store(tmp_path / "later")
