@@ -765,7 +765,7 @@ def test_the_bundle_holds_all_that_a_claim_rests_on(store: Store, tmp_path: Path
         assert bundle.namelist() == names
         assert set(names) == {
             *("results.parquet", "epochs.parquet", "failures.parquet", f"sweeps/{resolved}.json"),
-            *("imported.parquet", "imported_epochs.parquet", "predictors.parquet"),
+            *("imported.parquet", "imported_epochs.parquet"),
             *("tables.txt", "tables.json", "plots/scatter.png", "plots/scatter.svg"),
             *("environment.json", "MANIFEST.json"),
         }
