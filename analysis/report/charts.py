@@ -21,6 +21,9 @@ from analysis.tables import no_correlation
 
 WIDTH, HEIGHT = 360, 270
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 34
+TICK_LETTER, TICK_GAP = 6.7, 9.0
+"""What a letter of a tick's label is wide, where they are largest, and what stands between two labels at least."""
+
 MOST_RANKS = 9
 """Named at an axis."""
 
@@ -72,6 +75,16 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
     step = min((b - a for a, b in itertools.pairwise(ticks)), default=1.0)
     decimals = next(d for d in range(20) if abs(round(step, d) - step) < 1e-6 * step)
     return [f"{tick:.{decimals}f}" for tick in ticks]
+
+
+def roomy_ticks(scale: Scale, most: int) -> list[float]:
+    """Those of a horizontal axis: at most so many, and none whose label touches the next one's."""
+    for number_of_ticks in range(most, 1, -1):
+        ticks = scale.ticks(number_of_ticks)
+        room = min((scale(b) - scale(a) for a, b in itertools.pairwise(ticks)), default=math.inf)
+        if max(map(len, tick_texts(ticks)), default=0) * TICK_LETTER + TICK_GAP <= room:
+            return ticks
+    return scale.ticks(2)[:1]
 
 
 def mark_icon(mark: Mark) -> str:
@@ -128,7 +141,7 @@ def scatter_card(
         "svg",
         tag(
             "g",
-            _axes(x, y, x.ticks(6), y.ticks(6)),
+            _axes(x, y, roomy_ticks(x, 6), y.ticks(6)),
             _axis_titles(panel.predictor.title, "S. test loss"),
             class_="by-value",
         ),

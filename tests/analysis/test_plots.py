@@ -1,5 +1,6 @@
 """Every plot in every format, and augmentations beyond the nine."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from analysis import plots
 from analysis.bootstrap import Bootstrap
@@ -21,7 +24,7 @@ from analysis.plots.curves import reach
 from analysis.plots.ranks import midranks
 from analysis.points import Panel, panels
 from analysis.report.charts import SHAPES as DRAWN_SHAPES
-from analysis.report.charts import Scale, tick_texts
+from analysis.report.charts import TICK_LETTER, Scale, roomy_ticks, tick_texts
 from analysis.rows import read_rows
 from orchestrator.store.provenance import TOP
 from orchestrator.store.store import Store
@@ -136,6 +139,18 @@ def test_scales_have_a_few_round_ticks(values: list[float]) -> None:
     texts = tick_texts(ticks)
     assert len(set(texts)) == len(texts)
     assert [float(t) for t in texts] == pytest.approx(ticks)
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=9))
+@example([0.00388, 0.00515])  # once six labels of seven letters, side by side without a space
+def test_no_label_of_a_horizontal_axis_touches_the_next_one(values: list[float]) -> None:
+    scale = Scale(values, 54, 348, margin=0.06)
+    ticks = roomy_ticks(scale, 6)
+    assert 1 <= len(ticks) <= 7
+    assert set(ticks) <= {tick for most in range(2, 7) for tick in scale.ticks(most)}
+    texts = tick_texts(ticks)
+    for (a, left), (b, right) in itertools.pairwise(zip(ticks, texts, strict=True)):
+        assert scale(b) - scale(a) > TICK_LETTER * (len(left) + len(right)) / 2
 
 
 @pytest.mark.parametrize("draw", [plots.draw_scatter, plots.draw_grid, plots.draw_ranks])
