@@ -63,7 +63,7 @@ def model_table(sizes: Mapping[str, Sizes]) -> Table:
     table.add_column("model")
     table.add_column("parameters", justify="right")
     table.add_column("multiply-adds", justify="right")
-    table.add_column("learning rate", justify="right")
+    table.add_column("default learning rate", justify="right")
     for name, size in sizes.items():
         rate = default_learning_rate(name.partition(" ")[0])
         table.add_row(name, f"{size.parameters:,}", f"{size.multiply_adds:,}", f"{rate:g}")
