@@ -30,7 +30,7 @@ def identified(choice: DatasetChoice, note: Callable[[str], None]) -> Data:
         place, folder = _found(choice.path)
         own = identify(str(choice.format), folder, choice.image_size)
     except DataError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"dataset.path: {error}") from error
     if own.num_ignored:
         files = "1 file is" if own.num_ignored == 1 else f"{own.num_ignored:,} files are"
         note(f"{place}: {files} ignored, being no image by its name: {own.ignored}")
