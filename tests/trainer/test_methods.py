@@ -233,6 +233,11 @@ def test_logits_and_labels_of_other_shapes_are_refused(name: str) -> None:
     for wrong in (labels.float(), labels[:2], labels[:, None]):
         with pytest.raises(ValueError, match=r"labels: expected int64 \[4\], not torch\."):
             methods.loss(name, student, teacher, wrong)
+    for strange in (-1, 5):
+        with pytest.raises(ValueError, match=r"labels: expected 0 to 4, not "):
+            methods.loss(name, student, teacher, torch.tensor([0, 1, 2, strange]))
+    with pytest.raises(ValueError, match="one image or more"):
+        methods.loss(name, student[:0], teacher[:0], None)
 
 
 def test_what_a_method_of_one_s_own_changes_is_its_own() -> None:

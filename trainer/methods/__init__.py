@@ -44,7 +44,7 @@ def loss(
         name: kd, dkd or dist.
         student_logits: float [B, C].
         teacher_logits: float [B, C], of the same dtype.
-        labels: int64 [B]; None for images that have none.
+        labels: int64 [B], from 0 to C - 1; None for images that have none.
         temperature: above 0; the default is the paper's.
         options: those of the method; the others have their defaults (`trainer.options.METHODS`).
 
@@ -63,11 +63,16 @@ def loss(
             "logits: expected [B, C] of the student and of the teacher, "
             f"not {list(student_logits.shape)} and {list(teacher_logits.shape)}"
         )
-    num_images = len(student_logits)
+    num_images, num_classes = student_logits.shape
+    if num_images == 0:
+        raise ValueError("logits: expected those of one image or more")
     if labels is not None and (labels.dtype != int64 or labels.shape != (num_images,)):
         raise ValueError(
             f"labels: expected int64 [{num_images}], not {labels.dtype} {list(labels.shape)}"
         )
+    for label in () if labels is None else (int(labels.min()), int(labels.max())):
+        if not 0 <= label < num_classes:
+            raise ValueError(f"labels: expected 0 to {num_classes - 1}, not {label}")
     whole = checked_weights(name, options)
     return FUNCTIONS[name](student_logits, teacher_logits, labels, temperature, **whole)
 

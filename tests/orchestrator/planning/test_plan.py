@@ -249,7 +249,7 @@ def test_images_of_one_s_own_are_planned_by_their_content(
         expand(sweep(dataset=moved, stddev={"epochs": 9}))
     with pytest.raises(UserError, match=r"train_images: 2 wanted; expected 3 .* to 18"):
         expand(sweep(dataset=moved | {"train_images": 2}))
-    with pytest.raises(UserError, match="^dataset.path: .*: no such folder"):
+    with pytest.raises(UserError, match=r"^dataset\.path: .*: no such folder"):
         expand(sweep(dataset=choice))
 
 
