@@ -1,6 +1,7 @@
 """What all tests share: golden files, and a data set small enough to train on in a second."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from trainer.trial import Data
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A user has none of these: unbuffered, what fails to be written fails elsewhere.
+for variable in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
+    os.environ.pop(variable, None)
 
 GOLDEN = Path(__file__).parent / "golden"
 

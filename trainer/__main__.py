@@ -3,8 +3,10 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from trainer.ending import leave, say
 from trainer.problems import UserError
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
@@ -35,15 +37,16 @@ def exit_code_of(run_one: Callable[[], Path]) -> int:
     try:
         result = run_one()
     except (UserError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error))
         return BAD_INPUT
     except TrialFailedError as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error))
         return FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from the last checkpoint\n")
+        say("stopped; the same command goes on from the last checkpoint")
         return STOPPED
-    sys.stdout.write(f"{result}\n")
+    with suppress(OSError, AttributeError):
+        sys.stdout.write(f"{result}\n")
     return DONE
 
 
@@ -72,4 +75,4 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

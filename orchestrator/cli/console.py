@@ -1,11 +1,9 @@
 """How commands print, and what their exit codes mean."""
 
 import json
-import os
 import shlex
-import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -43,15 +41,6 @@ def lasting_stdout() -> "Console":
                 super().print(*objects, **how)
 
     return Lasting(highlight=False, markup=False)
-
-
-def leave(code: int) -> NoReturn:
-    """End with this exit code; Python's own end would take another one where its last lines cannot be written."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
 
 
 def stderr() -> "Console":

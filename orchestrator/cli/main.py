@@ -29,6 +29,7 @@ from orchestrator.cli import (
 from orchestrator.cli.console import BAD_INPUT, DONE, STOPPED, print_json, stderr
 from orchestrator.cli.usage import READER_LEFT, call
 from orchestrator.cluster.interruption import all_is_done, broke_in, end_deaf, listen
+from trainer.ending import leave
 
 app = typer.Typer(
     name="kdsweep",
@@ -78,7 +79,7 @@ def main() -> None:
             soft_wrap=True,
             style="red",
         )
-        sys.exit(BAD_INPUT)
+        leave(BAD_INPUT)
     command_line()
 
 
@@ -97,21 +98,21 @@ def command_line() -> None:
             # How it ended is decided: nothing breaks into the telling of it.
             end_deaf()
     except (UserError, OSError) as error:
-        with suppress(SystemExit):  # rich's, where nobody reads
+        with suppress(OSError, SystemExit):  # the latter is rich's, where nobody reads
             stderr().print(
                 _in_words(error), markup=False, highlight=False, soft_wrap=True, style="red"
             )
-        sys.exit(BAD_INPUT)
+        leave(BAD_INPUT)
     except SystemExit as ended:
         code = _code_of_interrupted() if ended.code == INTERRUPTED else ended.code
         # Typer and rich both leave so when standard output is closed.
         code = READER_LEFT if isinstance(ended.__context__, BrokenPipeError) else code
         _leave_if_broken_into(code)
-        sys.exit(code)
+        leave(code)
     except KeyboardInterrupt:
         code = _code_of_interrupted()
         _leave_if_broken_into(code)
-        sys.exit(code)
+        leave(code)
 
 
 def _tell_meanwhile(line: str) -> None:

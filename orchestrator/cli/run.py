@@ -16,7 +16,6 @@ from orchestrator.cli.console import (
     STOPPED,
     as_command,
     lasting_stdout,
-    leave,
     stderr,
 )
 from orchestrator.cli.notifying import Ending, Notify, notifying
@@ -34,6 +33,7 @@ from orchestrator.cli.options import (
     SweepFile,
     Yes,
 )
+from trainer.ending import leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from orchestrator.cluster.interruption import STOPPING
+from trainer.ending import leave, say
 
 FINAL = frozenset({1, 2})
 """Exit codes that another try would have, too."""
@@ -56,14 +57,13 @@ def _stop_this_job(code: int) -> None:
         signal.signal(number, signal.SIG_DFL)
     try:
         job_id = json.loads(os.environ[JOB_CONFIG])["metadata"]["job_submission_id"]
-        sys.stdout.write(f"exit code {code}: not tried again\n")
-        sys.stdout.flush()
+        say(f"exit code {code}: not tried again")
         JobSubmissionClient().stop_job(job_id)
     except (KeyError, ValueError, OSError, RuntimeError, RayError) as error:
-        sys.stderr.write(f"Ray cannot be asked to stop this job, so it is tried again: {error}\n")
+        say(f"Ray cannot be asked to stop this job, so it is tried again: {error}")
     else:
         time.sleep(HEARD_WITHIN_S)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    leave(main(*sys.argv[1:]))

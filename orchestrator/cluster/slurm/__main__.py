@@ -4,6 +4,7 @@ import socket
 import sys
 
 from orchestrator.cluster.slurm.hand import Word
+from trainer.ending import leave
 
 BAD_INPUT = 2
 
@@ -40,4 +41,4 @@ def _launch(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

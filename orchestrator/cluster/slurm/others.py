@@ -47,15 +47,20 @@ class Others:
             self._input.write(f"{line}\n")
 
     def _read(self) -> None:
-        for line in self._output:
-            word = Word.read(line)
-            if word is None:
-                told = line.rstrip("\n")
-            else:
-                told = f"node {word.node}: {word.event}: {word.what}"
-                if word.event != "lost":
-                    heard = self.joined if word.event == "joined" else self.refused
-                    heard[word.node] = word.what
+        with self._output as lines:
+            for line in lines:
+                self._hear(line)
+
+    def _hear(self, line: str) -> None:
+        word = Word.read(line)
+        if word is None:
+            told = line.rstrip("\n")
+        else:
+            told = f"node {word.node}: {word.event}: {word.what}"
+            if word.event != "lost":
+                heard = self.joined if word.event == "joined" else self.refused
+                heard[word.node] = word.what
+        with suppress(OSError):  # a log on a full disk: nodes are heard all the same
             sys.stdout.write(f"{told}\n")
             sys.stdout.flush()
 

@@ -72,6 +72,28 @@ def test_a_mistake_that_nobody_reads_is_still_one(tmp_path: Path) -> None:
     assert process.returncode == 2
 
 
+@pytest.mark.parametrize("streams", [">/dev/full 2>/dev/full", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"{KDSWEEP} run missing.yaml",
+        f"{KDSWEEP} diff missing.yaml missing.yaml",
+        f"{KDSWEEP} plan --gpus two missing.yaml",
+        f"{sys.executable} -m trainer missing.yaml",
+    ],
+)
+def test_bad_input_is_2_wherever_its_line_goes(command: str, streams: str, tmp_path: Path) -> None:
+    """On a full disk a batch system has nothing else to go by."""
+    ended = subprocess.run(
+        f"{command} {streams}",
+        shell=True,
+        cwd=tmp_path,
+        env=fresh_environment(tmp_path),
+        check=False,
+    )
+    assert ended.returncode == 2
+
+
 def test_a_command_that_is_shown_can_be_pasted() -> None:
     words = ["run", Path("my sweep's [1].yaml"), "--store", "s3://bucket/a b"]
     shown = as_command(*words)

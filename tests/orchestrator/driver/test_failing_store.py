@@ -312,7 +312,7 @@ def test_an_exit_code_stands_where_nothing_can_be_written(tmp_path: Path) -> Non
     script = tmp_path / "script.py"
     script.write_text(
         "from orchestrator.cli import run\n"
-        "from orchestrator.cli.console import STOPPED, lasting_stdout, leave\n"
+        "from orchestrator.cli.console import lasting_stdout\n"
         "from orchestrator.driver.guard import StoreUnusableError\n"
         "lasting_stdout().print('a line')\n"
         "with run._leaving_at_once():\n"
