@@ -212,8 +212,8 @@ def _started(ray: Any, place: Place, where: Mapping[str, Any]) -> Any:
         if isinstance(place, LocalCluster):
             raise
         raise UserError(f"{place.address}: {_refusal(error)}") from error
-    except SystemExit as error:
-        raise KeyboardInterrupt from error
+    except SystemExit:  # what Ray makes of SIGTERM meanwhile
+        interruption.take_over()
 
 
 def _check_versions(address: str) -> None:

@@ -4,6 +4,7 @@
     with stopping_in_order(stop): # of a run: the first signal calls `stop`, a later one raises KeyboardInterrupt
         ...
     check()                       # raises it again where a library has swallowed it
+    take_over()                   # raises it where a library has made another exit of it
     tell_all_is_done()            # from now on a signal only cuts short what is still shown: `all_is_done`
 
 Signals within two seconds of each other are one: Slurm's and a forwarding script's, or those that a process gets
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 ONE_WITHIN_S = 2.0
@@ -54,6 +56,13 @@ class _Interruption:
             raise RayLostError(self._lost)
         if self._asked:
             raise KeyboardInterrupt
+
+    def take_over(self) -> NoReturn:
+        """A library's handler took a signal and raised an exit of its own: from here on it counts as come to ours."""
+        _call_off_the_abort()
+        self.listen()
+        self._counted_at, self._asked = time.monotonic(), True
+        raise KeyboardInterrupt
 
     @contextmanager
     def stopping_in_order(self, stop: Callable[[], None]) -> Iterator[None]:
@@ -106,6 +115,7 @@ class _Interruption:
 _of_this_process = _Interruption()
 listen = _of_this_process.listen
 check = _of_this_process.check
+take_over = _of_this_process.take_over
 stopping_in_order = _of_this_process.stopping_in_order
 lose = _of_this_process.lose
 lost = _of_this_process.lost
@@ -115,8 +125,9 @@ broke_in = _of_this_process.broke_in
 
 
 def _call_off_the_abort() -> None:
-    """Ray's own handler, in place for a moment while a driver connects, hands SIGTERM on to ours but has set an
-    alarm before, which ends the process with SIGABRT three seconds later, in the middle of leaving in order.
+    """Ray's own handler, in place for a moment while a driver connects, hands SIGTERM on (to ours, or to one of Ray's
+    that makes an exit of it) but has set an alarm before, which ends the process with SIGABRT three seconds later, in
+    the middle of leaving in order.
     """
     # An alarm that Python has set a handler for is somebody else's, and so is one that is further away.
     if signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, None):

@@ -65,6 +65,29 @@ except KeyboardInterrupt:
     assert ended.returncode == 3
 
 
+def test_leaving_outlasts_that_alarm_too_where_ray_itself_makes_an_exit_of_the_signal() -> None:
+    ended = python(
+        """
+import signal, sys, time
+from types import SimpleNamespace
+from orchestrator.cluster import connection, interruption
+
+def init(**_options):
+    signal.alarm(1)
+    sys.exit(signal.SIGTERM)
+
+ray = SimpleNamespace(init=init, exceptions=SimpleNamespace(RayError=RuntimeError))
+interruption.listen()
+try:
+    connection._started(ray, connection.LocalCluster(1, 0), {})
+except KeyboardInterrupt:
+    time.sleep(1.5)
+    sys.exit(3 if interruption.broke_in() else 4)
+"""
+    )
+    assert ended.returncode == 3, ended.stderr
+
+
 def test_another_error_in_a_finalizer_is_still_told() -> None:
     code = IN_A_FINALIZER.format(in_finalizer="raise ValueError('told')")
     ended = python(code)
