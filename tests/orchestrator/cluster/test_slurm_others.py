@@ -1,7 +1,5 @@
 """What the launcher hears of the further nodes of its allocation."""
 
-import errno
-import io
 import sys
 
 import pytest
@@ -9,17 +7,11 @@ import pytest
 from orchestrator.cluster.slurm.hand import Hand, Word
 from orchestrator.cluster.slurm.others import Others
 from tests.orchestrator.commands import wait_until
-
-
-class Full(io.StringIO):
-    """A log on a disk that has no room left."""
-
-    def write(self, _text: str) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+from tests.orchestrator.full_log import FullLog
 
 
 def test_nodes_are_heard_where_the_log_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", Full())
+    monkeypatch.setattr(sys, "stdout", FullLog())
     joined = [Word(node, "joined", "2 CPUs").line() for node in ("one", "two")]
     said = "\n".join(["not a word of ours", *joined])
     others = Others(["sh", "-c", f"echo '{said}'; cat >/dev/null"], Hand("here:1", "token"))
