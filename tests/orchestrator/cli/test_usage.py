@@ -74,18 +74,21 @@ def test_a_mistake_that_nobody_reads_is_still_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("streams", [">/dev/full 2>/dev/full", ">&- 2>&-"])
 @pytest.mark.parametrize(
-    "command",
+    "words",
     [
-        f"{KDSWEEP} run missing.yaml",
-        f"{KDSWEEP} diff missing.yaml missing.yaml",
-        f"{KDSWEEP} plan --gpus two missing.yaml",
-        f"{sys.executable} -m trainer missing.yaml",
+        (KDSWEEP, "run", "missing.yaml"),
+        (KDSWEEP, "diff", "missing.yaml", "missing.yaml"),
+        (KDSWEEP, "plan", "--gpus", "two", "missing.yaml"),
+        (sys.executable, "-m", "trainer", "missing.yaml"),
     ],
+    ids=["run", "diff", "plan", "trainer"],
 )
-def test_bad_input_is_2_wherever_its_line_goes(command: str, streams: str, tmp_path: Path) -> None:
+def test_bad_input_is_2_wherever_its_line_goes(
+    words: tuple[str, ...], streams: str, tmp_path: Path
+) -> None:
     """On a full disk a batch system has nothing else to go by."""
     ended = subprocess.run(
-        f"{command} {streams}",
+        f"{shlex.join(words)} {streams}",
         shell=True,
         cwd=tmp_path,
         env=fresh_environment(tmp_path),
